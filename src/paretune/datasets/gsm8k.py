@@ -1,0 +1,108 @@
+"""GSM8K: word problems from grade school whose worked answer ends in ``#### <number>``."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from paretune.errors import DataError
+from paretune.schemas.data_model import DataModel, Field
+
+__all__ = ["get_input_data_model", "get_output_data_model", "load_data", "parse_answer"]
+
+INPUT_TEMPLATE = '{"question": {{ question | tojson }}}'
+OUTPUT_TEMPLATE = '{"answer": {{ answer | gsm8k_answer | tojson }}}'
+
+_MARK = "####"
+# A sign may stand before or after the currency sign. Digits that belong to a word (m2) are no number.
+_NUMBER = re.compile(
+    r"(?<![\w.])(?P<sign>[-+\u2212]?\s*(?:[$€£]\s*)?[-+\u2212]?\s*)"
+    r"(?P<digits>\d[\d,]*(?:\.\d+)?|\.\d+)(?P<exponent>[eE][-+]?\d+)?(?P<fraction>\s*/\s*\d)?"
+)
+
+
+class MathQuestion(DataModel):
+    """A word problem."""
+
+    question: str = Field(description="A math word problem")
+
+
+class NumericalAnswer(DataModel):
+    """The number that solves it."""
+
+    answer: float = Field(description="The final number")
+
+
+def get_input_data_model() -> type[DataModel]:
+    """The data model of a problem: ``{question: str}``."""
+    return MathQuestion
+
+
+def get_output_data_model() -> type[DataModel]:
+    """The data model of an answer: ``{answer: float}``, with no field for the reasoning."""
+    return NumericalAnswer
+
+
+def parse_answer(text: str) -> float:
+    """The number after the last ``####`` of a worked answer.
+
+    Signs, ``$``, commas between digits, decimals and a unit behind the number are understood; a percentage is
+    its number (``50%`` is 50.0). Raises DataError where there is no number, more than one, or a fraction: a
+    gold answer is never guessed.
+    """
+    if not isinstance(text, str):
+        raise DataError(f"a gsm8k answer must be text (got {text!r})")
+    _, mark, tail = text.rpartition(_MARK)
+    if not mark:
+        raise DataError(f"no {_MARK!r} in the answer {_end(text)!r}")
+    found = list(_NUMBER.finditer(tail))
+    if len(found) != 1 or found[0]["fraction"]:
+        raise DataError(f"there must be exactly one number after {_MARK!r} (got {_end(tail.strip())!r})")
+    number = found[0]
+    value = float(number["digits"].replace(",", "") + (number["exponent"] or ""))
+    negative = sum(character in "-\u2212" for character in number["sign"]) % 2
+    if not math.isfinite(value):
+        raise DataError(f"the number after {_MARK!r} is too large (got {_end(tail.strip())!r})")
+    return -value if negative else value
+
+
+def load_data(
+    path: str = "openai/gsm8k",
+    *,
+    name: str | None = None,
+    revision: str | None = None,
+    train_limit: int | None = None,
+    test_limit: int | None = None,
+) -> tuple[tuple[npt.NDArray[Any], npt.NDArray[Any]], tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """GSM8K as ``((x_train, y_train), (x_test, y_test))``: object arrays of data models, shape (n,) each.
+
+    ``path`` is the dataset on the hub, or a local folder with a train and a test file (``train.jsonl``,
+    ``gsm8k_test.parquet``, …). The limits take the first so many rows. Raises DataError for a row without an
+    answer.
+    """
+    from paretune.datasets.huggingface import load_split
+    from paretune.datasets.local import is_local
+
+    def load(split: str, limit: int | None) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        x, y = load_split(
+            path,
+            name=name if name or is_local(path) else "main",
+            split=split,
+            revision=revision,
+            input_data_model=MathQuestion,
+            input_template=INPUT_TEMPLATE,
+            output_data_model=NumericalAnswer,
+            output_template=OUTPUT_TEMPLATE,
+            limit=limit,
+        )
+        return np.asarray(x), np.asarray(y)
+
+    return load("train", train_limit), load("test", test_limit)
+
+
+def _end(text: str) -> str:
+    return text if len(text) <= 60 else "…" + text[-59:]

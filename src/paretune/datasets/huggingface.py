@@ -1,0 +1,181 @@
+"""Datasets from the Hugging Face hub and from local files, through templates."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from paretune.datasets.dataset import Dataset
+from paretune.datasets.local import JsonRows, find_files, is_local
+from paretune.datasets.templates import RowTemplate
+from paretune.errors import UsageError
+from paretune.schemas.data_model import DataModel
+
+__all__ = ["HuggingFaceDataset", "load_split"]
+
+Row = Mapping[str, Any]
+
+_SHUFFLE_BUFFER = 10_000  # rows, where a stream cannot be shuffled as a whole
+_LOCAL_BUILDERS = ("csv", "json", "parquet", "text", "arrow")
+
+
+class HuggingFaceDataset(Dataset):
+    """The rows of one split, each rendered through templates into data models.
+
+    Args:
+        path: a dataset on the hub (``"dair-ai/emotion"``), a local file or folder (.json, .jsonl, .csv, .tsv,
+            .parquet), or a builder's name (``"json"``, ``"csv"``, …) together with ``data_files``.
+        name, split, revision: as in Hugging Face's ``load_dataset``. A single local file is the split
+            ``"train"``.
+        streaming: read rows on demand, not through an Arrow file on disk. Memory is bounded either way.
+        input_data_model, input_template: the data model of ``x``, and the template that renders its JSON.
+        output_data_model, output_template: the same for ``y``; without them the dataset yields ``(x,)``.
+        limit: take the first so many rows (after shuffling).
+        repeat: yield each row so many times in succession.
+        shuffle, seed: permute the rows. The permutation is of the whole split, except for a stream, which is
+            shuffled in a window of 10,000 rows. Rows keep their original numbers in errors.
+        variables: further names for the templates, such as ``labels``; they hide columns of the same name.
+        load_dataset_kwargs: anything else that ``load_dataset`` takes.
+
+    Raises UsageError for arguments that do not fit together and DataError for a template that does not
+    compile; while iterating, DataError for a dataset, a split or a row that cannot be read or does not fit.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        name: str | None = None,
+        split: str = "train",
+        revision: str | None = None,
+        streaming: bool = True,
+        *,
+        input_data_model: type[DataModel],
+        input_template: str,
+        output_data_model: type[DataModel] | None = None,
+        output_template: str | None = None,
+        limit: int | None = None,
+        repeat: int = 1,
+        shuffle: bool = False,
+        seed: int = 0,
+        variables: Mapping[str, Any] | None = None,
+        **load_dataset_kwargs: Any,
+    ) -> None:
+        if (output_data_model is None) != (output_template is None):
+            raise UsageError("output_data_model and output_template belong together: give both or neither")
+        if (limit is not None and limit < 1) or repeat < 1:
+            raise UsageError(f"limit and repeat must be >= 1 (got limit={limit!r}, repeat={repeat!r})")
+        self._path, self._name, self._split, self._revision = str(path), name, split, revision
+        self._streaming, self._options = streaming, dict(load_dataset_kwargs)
+        self._limit, self._repeat, self._shuffle, self._seed = limit, repeat, shuffle, seed
+        self._label = f"{self._path}[{split}]"
+
+        def template(kind: str, text: str, model: type[DataModel]) -> RowTemplate:
+            return RowTemplate(text, model, kind=kind, dataset=self._label, variables=variables)
+
+        self._templates = [template("input", input_template, input_data_model)]
+        if output_data_model is not None and output_template is not None:
+            self._templates.append(template("output", output_template, output_data_model))
+
+    def __repr__(self) -> str:
+        return f"dataset {self._label!r}"
+
+    def __iter__(self) -> Iterator[tuple[DataModel, ...]]:
+        """Yield ``(x, y)`` or ``(x,)``, row by row."""
+        with ExitStack() as stack:
+            numbered = self._numbered(self._open(stack))
+            for number, row in itertools.islice(numbered, self._limit):
+                for _ in range(self._repeat):
+                    yield tuple(template.render(row, number) for template in self._templates)
+
+    def _open(self, stack: ExitStack) -> Any:
+        """JsonRows for local JSON, else Hugging Face's dataset; its temporary files end with ``stack``."""
+        path, options = self._path, self._options
+        if path in _LOCAL_BUILDERS and not Path(path).exists():
+            local = True
+            files = _plain_files(options.get("data_files")) if set(options) == {"data_files"} else None
+            if path == "json" and files and self._split == "train":
+                return JsonRows(files)
+        elif local := is_local(path):
+            found = find_files(path, self._split)
+            if found.builder == "json" and not options:
+                return JsonRows(found.files)
+            path = found.builder
+            options = {
+                **found.options,
+                "data_files": {self._split: [str(file) for file in found.files]},
+                **options,
+            }
+        if local and "cache_dir" not in options:  # leave nothing behind in the home folder
+            cache = stack.enter_context(tempfile.TemporaryDirectory(prefix="paretune-"))
+            options = {**options, "cache_dir": cache}
+        from paretune.datasets.sources import open_rows
+
+        options = {**options, "streaming": self._streaming, "revision": self._revision}
+        return open_rows(path, self._name, self._split, self._label, options)
+
+    def _numbered(self, rows: Any) -> Iterator[tuple[int, Row]]:
+        """``(row number, row)`` in the order asked for."""
+        if isinstance(rows, JsonRows):
+            yield from self._ordered(rows)
+            return
+        from paretune.datasets.sources import hub_errors
+
+        with hub_errors(self._label):
+            yield from self._ordered(rows) if hasattr(rows, "__len__") else self._windowed(rows)
+
+    def _ordered(self, rows: Any) -> Iterator[tuple[int, Row]]:
+        if not self._shuffle:
+            return enumerate(rows)
+        order = np.random.default_rng(self._seed).permutation(len(rows))
+        return ((int(number), rows[int(number)]) for number in order)
+
+    def _windowed(self, rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:
+        """A stream, each row swapped for a random one of the window before it is given."""
+        if not self._shuffle:
+            yield from enumerate(rows)
+            return
+        rng = np.random.default_rng(self._seed)
+        window: list[tuple[int, Row]] = []
+        for item in enumerate(rows):
+            if len(window) < _SHUFFLE_BUFFER:
+                window.append(item)
+            else:
+                place = int(rng.integers(_SHUFFLE_BUFFER))
+                item, window[place] = window[place], item
+                yield item
+        for place in rng.permutation(len(window)):
+            yield window[place]
+
+
+def _plain_files(data_files: Any) -> list[Path] | None:
+    """The local JSON files that ``data_files`` names outright; None where Hugging Face must resolve them."""
+    if isinstance(data_files, Mapping):
+        data_files = data_files.get("train") if set(data_files) == {"train"} else None
+    names = [data_files] if isinstance(data_files, str | Path) else data_files
+    if not isinstance(names, list | tuple) or not names:
+        return None
+    files = [Path(name) for name in names]
+    return files if all(file.suffix in (".json", ".jsonl") and file.is_file() for file in files) else None
+
+
+def load_split(
+    path: str | Path,
+    name: str | None = None,
+    split: str = "train",
+    revision: str | None = None,
+    **options: Any,
+) -> tuple[npt.NDArray[Any], ...]:
+    """One split in memory: ``(x, y)``, or ``(x,)`` without an output template.
+
+    Takes the arguments of HuggingFaceDataset, with ``streaming=False``; returns numpy object arrays of data
+    models, shape (n,) each. Raises UsageError and DataError as HuggingFaceDataset does.
+    """
+    options.setdefault("streaming", False)
+    return HuggingFaceDataset(path, name, split, revision, **options).materialize()

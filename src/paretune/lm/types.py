@@ -1,0 +1,94 @@
+"""What is asked of a language model, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+__all__ = ["Answer", "Backend", "Price", "Reply", "Request", "StructuredOutput"]
+
+#: How a record is asked for. JSON: ``native`` (the provider enforces a schema), ``tool`` (as the arguments of a tool
+#: call), ``prompt`` (the schema stands in the prompt). Lines ``Name: value``: ``text`` (in a chat), ``completion``
+#: (instructions, examples and input as one text, which the model continues).
+StructuredOutput = Literal["native", "tool", "prompt", "text", "completion"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a language model; everything here determines the reply.
+
+    ``messages`` are (role, content) pairs; for ``completion`` there is one, whose content is the text to continue. ``grammar`` (GBNF) is used by servers that can constrain decoding, and left out elsewhere.
+    ``replicate`` tells repeated samples of the same question apart.
+    """
+
+    messages: tuple[tuple[str, str], ...]
+    structured_output: StructuredOutput = "native"
+    schema_name: str = "output"
+    schema: dict[str, Any] | None = field(default=None, hash=False)
+    grammar: str | None = None
+    stop: tuple[str, ...] = ()
+    temperature: float | None = None
+    max_tokens: int | None = None
+    reasoning_effort: str | None = None
+    replicate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a backend brings back from one successful call."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    finish_reason: str | None = None
+    #: The provider's own account of the usage, as it came, so that costs can be computed again.
+    usage: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens."""
+
+    prompt: float
+    completion: float
+
+    def cost(self, answer: Answer) -> float:
+        """The cost of an answer in US dollars."""
+        return (answer.prompt_tokens * self.prompt + answer.completion_tokens * self.completion) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with its accounts. ``latency_s`` and ``cost_usd`` are those of the call that was paid for, also when
+    the ledger served it; ``cost_usd`` is None where the model's price is unknown."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+    latency_s: float
+    attempts: int
+    finish_reason: str | None = None
+    served: bool = False
+
+
+class Backend(Protocol):
+    """One way to reach a model. A backend tries once and names what went wrong; retries are not its business."""
+
+    def identity(self) -> dict[str, Any]:
+        """What determines the replies beside the request: the model, and where or which file it is."""
+
+    def capabilities(self) -> dict[str, Any]:
+        """What the model takes: ``structured_output`` (its best mode), ``reasoning_effort`` (bool), ``grammar`` (bool)."""
+
+    def price(self) -> Price | None:
+        """The price by which replies are accounted; None when it is unknown."""
+
+    async def send(self, request: Request) -> Answer:
+        """Call the model once. Raises FatalError, TransientError or RefusedInputError."""
+
+    async def prepare(self) -> None:
+        """Get ready for the first call (load a client, start a server): its time is no call's latency."""
+
+    def close(self) -> None:
+        """Release what the backend holds (connections, servers)."""

@@ -1,0 +1,92 @@
+"""Every number that a trial is judged by, in one form: the reward, the metrics, and what the calls took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from paretune.metrics.base import Array, Direction, Metric, Record
+from paretune.metrics.outcome import Outcome
+
+__all__ = ["OPERATIONAL", "Measure", "measures_of"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A named number over n examples: ``statistics`` (n, k) and the reduction of their sum.
+
+    A failed example has a row of zeros, so it takes no part.
+    """
+
+    name: str
+    direction: Direction
+    statistics: Array
+    reduce: Callable[[Array], Array]
+
+    @property
+    def value(self) -> float:
+        """The measure over all examples; NaN where nothing could be measured."""
+        return float(self.reduce(self.statistics.sum(axis=0)))
+
+    def named(self, name: str) -> Measure:
+        """The same measure under another name."""
+        return replace(self, name=name)
+
+
+def _mean(totals: Array) -> Array:
+    """Sum over count: (..., 2) -> (...); NaN without a count."""
+    total, count = totals[..., 0], totals[..., 1]
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def _per_example(value: Callable[[Outcome], float | None]) -> Callable[[Outcome], tuple[float, float]]:
+    return lambda outcome: (_number(value(outcome)), 1.0)
+
+
+def _per_call(value: Callable[[Outcome], float]) -> Callable[[Outcome], tuple[float, float]]:
+    return lambda outcome: (value(outcome), float(outcome.calls))
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else float(value)
+
+
+#: Operational measures, all better when smaller: US dollars an example, mean seconds a call, tokens a call, shares.
+OPERATIONAL: dict[str, Callable[[Outcome], tuple[float, float]]] = {
+    "cost": _per_example(lambda outcome: outcome.cost_usd),
+    "latency": _per_call(lambda outcome: outcome.latency_s),
+    "tokens_per_request": _per_call(lambda outcome: outcome.prompt_tokens + outcome.completion_tokens),
+    "failure_rate": _per_example(lambda outcome: outcome.status == "failed"),
+    "invalid_rate": _per_example(lambda outcome: outcome.status == "invalid"),
+}
+
+
+def measures_of(outcomes: Sequence[Outcome], y_true: Sequence[Record], metrics: Sequence[Metric]) -> list[Measure]:
+    """The reward, the scalar metrics (bound to the gold data model) and the operational measures of some outcomes."""
+    measures = [_ratio_measure("reward", "max", outcomes, _per_example(lambda outcome: outcome.reward))]
+    for metric in metrics:
+        rows = [
+            None if outcome.status == "failed" else metric.statistics(true, outcome.output)
+            for outcome, true in zip(outcomes, y_true, strict=True)
+        ]
+        measures.append(Measure(metric.name, metric.direction, _stacked(rows), metric.reduce))
+    measures += [_ratio_measure(name, "min", outcomes, value) for name, value in OPERATIONAL.items()]
+    return measures
+
+
+def _ratio_measure(
+    name: str,
+    direction: Direction,
+    outcomes: Sequence[Outcome],
+    value: Callable[[Outcome], tuple[float, float]],
+) -> Measure:
+    keep_failed = name == "failure_rate"
+    rows = [(0.0, 0.0) if outcome.status == "failed" and not keep_failed else value(outcome) for outcome in outcomes]
+    return Measure(name, direction, np.array(rows, np.float64).reshape(-1, 2), _mean)
+
+
+def _stacked(rows: Sequence[Array | None]) -> Array:
+    width = next((len(row) for row in rows if row is not None), 1)
+    return np.array([np.zeros(width) if row is None else row for row in rows], np.float64).reshape(-1, width)

@@ -1,0 +1,6 @@
+"""Optimizers: what training changes between batches."""
+
+from paretune.optimizers.base import Optimizer
+from paretune.optimizers.random_few_shot import RandomFewShot
+
+__all__ = ["Optimizer", "RandomFewShot"]

@@ -1,0 +1,233 @@
+"""RandomFewShot: a random search over which training examples the prompt shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from paretune.errors import UsageError
+from paretune.files import canonical_json
+from paretune.optimizers.base import Example, Observation, Optimizer, Trainable
+
+__all__ = ["RandomFewShot"]
+
+Sampling = Literal["softmax", "random"]
+#: A candidate is judged by its mean reward shrunk towards the mean of all, as if it had this many examples more.
+_PRIOR_EXAMPLES = 8.0
+#: How often a draw is repeated to find a candidate that is new.
+_DRAWS = 20
+#: A reply that earned this reward is right, and may be shown as an example.
+_EARNED = 1.0
+
+#: For each module, the indices of the examples that it shows.
+Choice = dict[str, tuple[int, ...]]
+
+
+@dataclass
+class _Candidate:
+    choice: Choice
+    total: float = 0.0
+    n: int = 0
+
+    @property
+    def key(self) -> str:
+        return canonical_json({name: list(indices) for name, indices in self.choice.items()})
+
+
+class RandomFewShot(Optimizer):
+    """Draw k examples for each batch, and keep the draw whose batch earned most.
+
+    The pool holds the training examples with their gold outputs (with the model's own ``thinking`` once its reply
+    earned the reward); a wrong reply is never shown. The examples of a candidate are drawn from outside the batch that
+    it is scored on, so that no example is asked with its own answer in the prompt.
+
+    Parameters
+    ----------
+    nb_min_examples, nb_max_examples
+        k is drawn uniformly between these, for each candidate.
+    sampling
+        ``softmax`` prefers examples that were shown in candidates with a high reward, ``random`` does not.
+    sampling_temperature
+        How much: weights are exp(value / temperature), where the value is the mean reward of the candidates that
+        showed the example, shrunk towards the mean of all.
+    population_size
+        How many of the best candidates are remembered from epoch to epoch.
+    stratify
+        Spread each draw evenly over the distinct gold outputs (for classification: over the classes).
+    """
+
+    def __init__(
+        self,
+        nb_min_examples: int = 1,
+        nb_max_examples: int = 3,
+        sampling: Sampling = "softmax",
+        sampling_temperature: float = 0.3,
+        population_size: int = 10,
+        seed: int = 0,
+        stratify: bool = False,
+    ) -> None:
+        if not 0 <= nb_min_examples <= nb_max_examples:
+            raise UsageError(
+                "RandomFewShot needs 0 <= nb_min_examples <= nb_max_examples "
+                f"(got {nb_min_examples} and {nb_max_examples})"
+            )
+        if sampling not in ("softmax", "random"):
+            raise UsageError(f"sampling must be 'softmax' or 'random' (got {sampling!r})")
+        if sampling_temperature <= 0 or population_size < 1:
+            raise UsageError("sampling_temperature must be > 0 and population_size at least 1")
+        self.nb_min_examples = nb_min_examples
+        self.nb_max_examples = nb_max_examples
+        self.sampling = sampling
+        self.sampling_temperature = sampling_temperature
+        self.population_size = population_size
+        self.seed = seed
+        self.stratify = stratify
+        self._rng = np.random.default_rng(seed)
+        self._pool: dict[str, dict[int, Example]] = {}
+        self._population: list[_Candidate] = []
+        self._current: _Candidate | None = None
+        #: By module and index: the sum of rewards of the batches that showed the example, and how many they were.
+        self._shown: dict[str, dict[int, list[float]]] = {}
+        self._rewards = [0.0, 0]
+        self._resumed = False
+
+    def begin(self, gold: Mapping[str, Sequence[Example]], replicate: int = 0) -> None:
+        if not self._resumed:
+            self._rng = np.random.default_rng([self.seed, replicate])
+            self._population, self._current, self._shown, self._rewards = [], None, {}, [0.0, 0]
+            self._pool = {}
+        self._resumed = False
+        for name, examples in gold.items():
+            known = self._pool.setdefault(name, {})
+            for index, example in enumerate(examples):
+                known.setdefault(index, example)
+
+    def propose(self, modules: Sequence[Trainable], batch: Sequence[int]) -> None:
+        candidate = self._draw(modules, set(batch))
+        for _ in range(_DRAWS):
+            if all(candidate.key != known.key for known in self._population):
+                break
+            candidate = self._draw(modules, set(batch))
+        known = next((old for old in self._population if old.key == candidate.key), None)
+        self._current = known or candidate
+        self._install(self._current, modules)
+
+    def observe(self, observations: Sequence[Observation]) -> None:
+        current = self._current
+        assert current is not None, "observe() before propose()"
+        rewards = [seen.reward for seen in observations if seen.reward is not None]
+        if rewards:
+            current.total += sum(rewards)
+            current.n += len(rewards)
+            self._rewards[0] += sum(rewards)
+            self._rewards[1] += len(rewards)
+            if current not in self._population:
+                self._population.append(current)
+            mean = sum(rewards) / len(rewards)
+            for name, indices in current.choice.items():
+                for index in indices:
+                    entry = self._shown.setdefault(name, {}).setdefault(index, [0.0, 0])
+                    entry[0] += mean
+                    entry[1] += 1
+        for seen in observations:
+            if seen.reward is not None and seen.reward >= _EARNED:
+                for name, example in seen.replies.items():
+                    self._learn(name, seen.index, example)
+
+    def end_epoch(self, modules: Sequence[Trainable]) -> None:
+        ranked = sorted(self._population, key=self._value, reverse=True)  # stable: ties keep their order
+        self._population = ranked[: self.population_size]
+        if ranked:
+            self._current = ranked[0]
+            self._install(ranked[0], modules)
+
+    def get_state(self) -> dict[str, Any]:
+        return {
+            "rng": self._rng.bit_generator.state,
+            "pool": {name: {str(i): dict(example) for i, example in pool.items()} for name, pool in self._pool.items()},
+            "population": [
+                {"choice": {name: list(c) for name, c in known.choice.items()}, "total": known.total, "n": known.n}
+                for known in self._population
+            ],
+            "shown": {name: {str(i): list(entry) for i, entry in seen.items()} for name, seen in self._shown.items()},
+            "rewards": list(self._rewards),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self._rng.bit_generator.state = state["rng"]
+        self._pool = {name: {int(i): example for i, example in pool.items()} for name, pool in state["pool"].items()}
+        self._population = [
+            _Candidate({name: tuple(c) for name, c in row["choice"].items()}, row["total"], row["n"])
+            for row in state["population"]
+        ]
+        self._shown = {name: {int(i): list(e) for i, e in seen.items()} for name, seen in state["shown"].items()}
+        self._rewards = list(state["rewards"])
+        self._resumed = True
+
+    def _draw(self, modules: Sequence[Trainable], batch: set[int]) -> _Candidate:
+        k = int(self._rng.integers(self.nb_min_examples, self.nb_max_examples + 1))
+        choice = {}
+        for module in modules:
+            pool = self._pool.get(module.name, {})
+            free = [index for index in pool if index not in batch] or list(pool)
+            choice[module.name] = self._pick(module.name, free, min(k, len(free)))
+        return _Candidate(choice)
+
+    def _pick(self, name: str, free: list[int], k: int) -> tuple[int, ...]:
+        if not k:
+            return ()
+        # Gumbel top-k: adding Gumbel noise to log-weights and sorting draws without replacement by those weights.
+        noise = self._rng.gumbel(size=len(free))
+        keys = self._log_weights(name, free) + noise
+        ranked = [free[position] for position in np.argsort(-keys, kind="stable")]
+        return tuple(_spread(ranked, self._pool[name], k, self._rng) if self.stratify else ranked[:k])
+
+    def _log_weights(self, name: str, free: Sequence[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        if self.sampling == "random":
+            return np.zeros(len(free))
+        overall = self._overall()
+        values = []
+        for index in free:
+            total, n = self._shown.get(name, {}).get(index, (0.0, 0))
+            values.append((total + overall) / (n + 1))
+        return np.array(values) / self.sampling_temperature
+
+    def _overall(self) -> float:
+        return self._rewards[0] / self._rewards[1] if self._rewards[1] else 0.0
+
+    def _value(self, candidate: _Candidate) -> float:
+        return (candidate.total + _PRIOR_EXAMPLES * self._overall()) / (candidate.n + _PRIOR_EXAMPLES)
+
+    def _install(self, candidate: _Candidate, modules: Sequence[Trainable]) -> None:
+        for module in modules:
+            pool = self._pool.get(module.name, {})
+            module.examples = tuple(pool[index] for index in candidate.choice.get(module.name, ()))
+
+    def _learn(self, name: str, index: int, example: Example) -> None:
+        """Add what a right reply had beside the gold output (its thinking), or an example for an inner module."""
+        pool = self._pool.setdefault(name, {})
+        gold = pool.get(index)
+        if gold is None:
+            pool[index] = example
+        elif set(example["output"]) > set(gold["output"]):
+            pool[index] = {"input": gold["input"], "output": {**example["output"], **gold["output"]}}
+
+
+def _spread(
+    ranked: Sequence[int], pool: Mapping[int, Example], k: int, rng: np.random.Generator
+) -> list[int]:
+    """The first k of ``ranked``, taken in turn from the groups of equal gold outputs, in a random order of groups."""
+    groups: dict[str, list[int]] = {}
+    for index in ranked:
+        output = {key: value for key, value in pool[index]["output"].items() if key != "thinking"}
+        groups.setdefault(canonical_json(output), []).append(index)
+    picked: list[int] = []
+    while len(picked) < k:
+        open_groups = [key for key in sorted(groups) if groups[key]]
+        for position in rng.permutation(len(open_groups)):
+            if len(picked) < k:
+                picked.append(groups[open_groups[position]].pop(0))
+    return picked

@@ -1,0 +1,1 @@
+"""From configuration to objects, and how the stages run."""

@@ -1,0 +1,43 @@
+"""Programs for the held-out test: the winner rebuilt, and the declared baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from paretune.errors import ConfigError
+from paretune.pipeline.program import ProgramSetup
+from paretune.pipeline.scoring import Records
+from paretune.programs.program import Program
+from paretune.programs.trainer import Evaluation
+from paretune.tuners.kt import HyperParameters
+from paretune.tuners.run_trial import build
+
+__all__ = ["baseline", "evaluation_rows", "rebuild"]
+
+
+async def rebuild(setup: ProgramSetup, best: Mapping[str, Any]) -> Program:
+    """The winning program: built again from its hyperparameters, with its trained state."""
+    hyperparameters = HyperParameters()
+    hyperparameters.values = dict(best["values"])
+    program = await build(setup.build_program, hyperparameters)
+    program.load_state(best["state"])
+    return program
+
+
+async def baseline(setup: ProgramSetup, values: Mapping[str, Any], train: tuple[Records, Records]) -> Program:
+    """The program of section ``program`` with some values in place, trained like a trial."""
+    if setup.program.builder is not None:
+        raise ConfigError("evaluate.baseline: program.builder declares no values to compare with; set it to null")
+    program = await setup.declared_program(values, "evaluate.baseline")
+    if program.optimizer is not None:
+        await program.fit(*train, epochs=setup.search.epochs, batch_size=setup.search.batch_size)
+    return program
+
+
+def evaluation_rows(evaluation: Evaluation, x: Records, y: Records) -> list[dict[str, Any]]:
+    """One row an example: the input, the gold output, and what became of it."""
+    return [
+        {"x": record.get_json(), "y": gold.get_json(), **outcome.row()}
+        for record, gold, outcome in zip(x, y, evaluation.outcomes, strict=True)
+    ]

@@ -1,0 +1,87 @@
+"""Read params.yaml, and say everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from paretune.errors import ConfigError
+from paretune.schemas.faults import Fault, did_you_mean, find_faults
+
+__all__ = ["Params", "check_sections", "read_params", "section"]
+
+PARAMS_FILE = "params.yaml"
+_UNSET = "???"  # Hydra's mark of a value that the user must give
+
+
+class Params(BaseModel):
+    """Base class of every section of params.yaml: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+P = TypeVar("P", bound=BaseModel)
+
+
+def read_params(path: str | Path = PARAMS_FILE) -> dict[str, Any]:
+    """The whole file as plain values.
+
+    Raises ConfigError when it is missing, is not YAML (with file and line), or holds no sections.
+    """
+    try:
+        params = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} not found; run `paretune compose` in the project's folder") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError(
+            f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text: {error}") from None
+    if not isinstance(params, dict):
+        raise ConfigError(f"{path} holds no sections; run `paretune compose`")
+    return params
+
+
+def section(params: Mapping[str, Any], name: str, model: type[P]) -> P:
+    """One section as its model. Raises ConfigError with every fault in it, one a line."""
+    value, faults = _validate(params, name, model)
+    if value is None:
+        raise _error(faults)
+    return value
+
+
+def check_sections(params: Mapping[str, Any], models: Mapping[str, type[BaseModel]]) -> None:
+    """Check several sections. Raises ConfigError with every fault in any of them, one a line."""
+    faults = [fault for name, model in models.items() for fault in _validate(params, name, model)[1]]
+    if faults:
+        raise _error(faults)
+
+
+def _validate(params: Mapping[str, Any], name: str, model: type[P]) -> tuple[P | None, list[Fault]]:
+    if name not in params:
+        return None, [Fault(name, f"missing section{did_you_mean(name, params)}")]
+    if unset := [Fault(place, "must be given (it is still ???)") for place in _unset(params[name], name)]:
+        return None, unset
+    try:
+        return model.model_validate(params[name]), []
+    except ValidationError as error:
+        found = find_faults(error, model)
+        return None, [Fault(f"{name}.{fault.place}" if fault.place else name, fault.text) for fault in found]
+
+
+def _unset(value: Any, place: str) -> list[str]:
+    if isinstance(value, dict):
+        return [found for key, item in value.items() for found in _unset(item, f"{place}.{key}")]
+    return [place] if value == _UNSET else []
+
+
+def _error(faults: list[Fault]) -> ConfigError:
+    lines = "".join(f"\n  {fault}" for fault in faults)
+    return ConfigError(f"invalid values in {PARAMS_FILE}:{lines}")

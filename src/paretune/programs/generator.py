@@ -1,0 +1,197 @@
+"""Generator and ChainOfThought: the modules that call a language model."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+from pydantic import create_model
+
+from paretune.errors import UsageError
+from paretune.lm.language_model import LanguageModel
+from paretune.lm.types import Reply, Request, StructuredOutput
+from paretune.programs.module import Module
+from paretune.programs.prompts import Example, PromptWriter
+from paretune.programs.trace import Call, add_call, current_replicate
+from paretune.schemas.data_model import DataModel, Field
+from paretune.schemas.parsing import parse_json
+from paretune.schemas.text_form import parse_text
+
+__all__ = ["ChainOfThought", "Generator", "default_instructions"]
+
+
+class Generator(Module):
+    """Ask a language model for a record of ``data_model``, given an input record.
+
+    Parameters
+    ----------
+    data_model
+        What to generate.
+    language_model
+        A LanguageModel, or its name.
+    instructions
+        What the model is told; a plain sentence about the fields when None. Training may change it.
+    examples
+        Few-shot examples, ``{"input": {...}, "output": {...}}`` each. Training may change them.
+    temperature, max_tokens
+        Sent when not None.
+    reasoning_effort
+        Sent where the model takes it; elsewhere a warning says that it has no effect.
+    structured_output
+        How the record is asked for: ``native``, ``tool``, ``prompt``, ``text`` or ``completion`` (see lm.types), or
+        ``auto``: the best form of JSON that the model supports.
+    """
+
+    def __init__(
+        self,
+        data_model: type[DataModel] | None = None,
+        language_model: LanguageModel | str | None = None,
+        *,
+        instructions: str | None = None,
+        examples: Sequence[Example] = (),
+        temperature: float | None = None,
+        reasoning_effort: str | None = None,
+        max_tokens: int | None = None,
+        structured_output: StructuredOutput | Literal["auto"] = "auto",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        if data_model is None or language_model is None:
+            raise UsageError(f"{self.name} needs data_model=… and language_model=…")
+        self.gold_model = data_model
+        self.data_model = self.with_own_fields(data_model)
+        self.language_model = LanguageModel(language_model) if isinstance(language_model, str) else language_model
+        self.instructions = instructions
+        self.examples: tuple[Example, ...] = tuple(examples)
+        self.temperature = temperature
+        self.reasoning_effort = reasoning_effort
+        self.max_tokens = max_tokens
+        self.structured_output = structured_output
+        self._writers: dict[type[DataModel], PromptWriter] = {}
+        self._prefix: tuple[Any, ...] | None = None
+
+    def with_own_fields(self, data_model: type[DataModel]) -> type[DataModel]:
+        """The data model that replies have: a module may add fields of its own before those asked for."""
+        return data_model
+
+    def output_models(self, *inputs: type[DataModel]) -> tuple[type[DataModel], type[DataModel]]:
+        if len(inputs) != 1:
+            raise UsageError(f"{self.name} takes one input (got {len(inputs)})")
+        return self.data_model, self.gold_model
+
+    async def call(self, inputs: DataModel) -> DataModel | None:
+        """Ask for the output of one input record; None when the reply does not validate."""
+        writer = self._writer(type(inputs))
+        record = inputs.get_json()
+        request = Request(
+            messages=writer.messages(self._prefix_of(writer), record),
+            structured_output=writer.structured_output,
+            schema_name=self.data_model.__name__,
+            schema=None if writer.in_text else self._schema,
+            grammar=self._grammar if writer.in_text else None,
+            stop=writer.stop(),
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            reasoning_effort=self._effort,
+            replicate=current_replicate(),
+        )
+        reply = await self.language_model.complete(request)
+        output = self._parsed(reply, writer)
+        add_call(Call(self.name, record, None if output is None else output.get_json(), reply))
+        return output
+
+    def get_state(self) -> dict[str, Any]:
+        return {"instructions": self.instructions, "examples": [dict(example) for example in self.examples]}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.instructions = state["instructions"]
+        self.examples = tuple(state["examples"])
+
+    def _writer(self, input_model: type[DataModel]) -> PromptWriter:
+        writer = self._writers.get(input_model)
+        if writer is None:
+            mode = self.structured_output
+            if mode == "auto":
+                mode = self.language_model.capabilities["structured_output"]
+            writer = PromptWriter(input_model, self.data_model, cast(StructuredOutput, mode))
+            self._writers[input_model] = writer
+        return writer
+
+    def _prefix_of(self, writer: PromptWriter) -> str:
+        """The prompt before the input, written once for each candidate."""
+        if self._prefix is None or self._prefix[:3] != (writer, self.instructions, self.examples):
+            instructions = self.instructions
+            if instructions is None:
+                instructions = default_instructions(writer.input_model, self.data_model)
+            prefix = writer.prefix(instructions, self.examples)
+            self._prefix = (writer, self.instructions, self.examples, prefix)
+        return cast(str, self._prefix[3])
+
+    @functools.cached_property
+    def _schema(self) -> dict[str, Any]:
+        return self.data_model.get_schema()
+
+    @functools.cached_property
+    def _grammar(self) -> str | None:
+        return next(iter(self._writers.values())).grammar()
+
+    @functools.cached_property
+    def _effort(self) -> str | None:
+        if self.reasoning_effort is None or self.language_model.capabilities["reasoning_effort"]:
+            return self.reasoning_effort
+        warnings.warn(
+            f"{self.language_model.model} takes no reasoning_effort: {self.reasoning_effort!r} has no effect",
+            stacklevel=2,
+        )
+        return None
+
+    def _parsed(self, reply: Reply, writer: PromptWriter) -> DataModel | None:
+        if writer.in_text:
+            return parse_text(reply.text, self.data_model)
+        return parse_json(reply.text, self.data_model)
+
+
+class ChainOfThought(Generator):
+    """A Generator whose reply starts with ``thinking: str``, unless the data model has that field already.
+
+    ``max_thinking`` limits the thinking to that many characters, where replies are constrained.
+    """
+
+    def __init__(
+        self,
+        data_model: type[DataModel] | None = None,
+        language_model: LanguageModel | str | None = None,
+        *,
+        max_thinking: int | None = None,
+        **options: Any,
+    ) -> None:
+        self.max_thinking = max_thinking
+        super().__init__(data_model, language_model, **options)
+
+    def with_own_fields(self, data_model: type[DataModel]) -> type[DataModel]:
+        return _with_thinking(data_model, self.max_thinking)
+
+
+@functools.cache
+def _with_thinking(data_model: type[DataModel], limit: int | None) -> type[DataModel]:
+    if "thinking" in data_model.model_fields:
+        return data_model
+    thinking = Field(
+        description="Your step by step thinking",
+        json_schema_extra=None if limit is None else {"maxLength": limit},
+    )
+    others: dict[str, Any] = {name: (info.annotation, info) for name, info in data_model.model_fields.items()}
+    fields = {"thinking": (str, thinking), **others}
+    return create_model(data_model.__name__, __base__=DataModel, **fields)
+
+
+def default_instructions(input_model: type[DataModel], output_model: type[DataModel]) -> str:
+    """A plain sentence that says which fields to give for which, with their descriptions."""
+    given = ", ".join(input_model.model_fields)
+    wanted = ", ".join(
+        f"{name} ({info.description})" if info.description else name
+        for name, info in output_model.model_fields.items()
+    )
+    return f"Given {given}, answer with: {wanted}."

@@ -1,0 +1,82 @@
+"""From instructions, examples and an input to the messages of a request.
+
+Prompts are short and the same bytes for the same content; instructions and examples come first, so that servers can
+reuse the prefix, and the input comes last.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from paretune.lm.types import StructuredOutput
+from paretune.schemas.data_model import DataModel, field_labels
+from paretune.schemas.text_form import cue, grammar, render_text
+
+__all__ = ["Example", "PromptWriter"]
+
+#: ``{"input": {...}, "output": {...}}``
+Example = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PromptWriter:
+    """Writes the prompts of one generator."""
+
+    input_model: type[DataModel]
+    output_model: type[DataModel]
+    structured_output: StructuredOutput
+
+    @property
+    def in_text(self) -> bool:
+        """Whether records are written as ``Name: value`` lines instead of JSON."""
+        return self.structured_output in ("text", "completion")
+
+    def grammar(self) -> str | None:
+        """The grammar of replies in text form (also a check that the output has one)."""
+        return grammar(self.output_model) if self.in_text else None
+
+    def stop(self) -> tuple[str, ...]:
+        """Where a continued text ends: at the blank line before the next example."""
+        return ("\n\n",) if self.structured_output == "completion" else ()
+
+    def prefix(self, instructions: str, examples: Sequence[Example]) -> str:
+        """Everything before the input: the instructions, what to reply, and the examples."""
+        parts = [instructions.strip()]
+        if self.structured_output == "text":
+            parts.append("Reply in this form:\n" + self._form())
+        if self.structured_output == "prompt":
+            schema = json.dumps(self.output_model.get_schema(), ensure_ascii=False)
+            parts.append(f"Reply with one JSON object that fits this JSON schema, and nothing else:\n{schema}")
+        if examples and self.in_text:
+            parts += [self._text_example(example) for example in examples]
+        elif examples:
+            lines = (json.dumps(dict(example), ensure_ascii=False) for example in examples)
+            parts.append("Examples:\n" + "\n".join(lines))
+        return "\n\n".join(part for part in parts if part)
+
+    def messages(self, prefix: str, record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+        """The messages of a request for one input record (plain JSON values)."""
+        if not self.in_text:
+            question = json.dumps(dict(record), ensure_ascii=False)
+        else:
+            question = render_text(record, self.input_model)
+            question += "\n" + cue(self.output_model, next(iter(self.output_model.model_fields)))
+        if self.structured_output == "completion":
+            return (("prompt", f"{prefix}\n\n{question}" if prefix else question),)
+        return (("system", prefix), ("user", question))
+
+    def _form(self) -> str:
+        """The fields to reply with, one a line: the literal's values, or the description."""
+        lines = []
+        for name, info in self.output_model.model_fields.items():
+            labels = field_labels(self.output_model, name)
+            kind = "yes or no" if info.annotation is bool else info.description or str(info.annotation)
+            lines.append(f"{cue(self.output_model, name)} <{' | '.join(map(str, labels)) if labels else kind}>")
+        return "\n".join(lines)
+
+    def _text_example(self, example: Example) -> str:
+        question = render_text(example["input"], self.input_model)
+        return question + "\n" + render_text(example["output"], self.output_model)

@@ -1,0 +1,144 @@
+"""The picture of a search: configurations with 2-D error bars and their frontier, as Vega-Lite, PNG and SVG.
+
+Everything is computed before it is drawn: the specification holds plain numbers and explicit domains, so that it
+renders to the same bytes on every machine (vl-convert brings its own JavaScript engine and the font that is named).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from paretune.errors import DataError
+from paretune.reporting.annotations import INK, MUTED
+from paretune.reporting.numbers import metric_words, percent, words
+from paretune.reporting.panels import frontier_panel, ranking_panel
+from paretune.reporting.pareto import axes, brief_options, labels
+from paretune.reporting.results import Objective, Result
+
+__all__ = ["chart", "to_png", "to_svg"]
+
+_FONT = "Liberation Sans"  # inside vl-convert: no system font is needed
+_VERSION = "5.21"
+_WIDTH = 900  # pixels, the width of a README
+
+
+def chart(
+    results: Sequence[Result],
+    objectives: Sequence[Objective],
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    confidence: float = 0.95,
+    references: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """The Vega-Lite specification of a search, about 900 pixels wide.
+
+    One objective: a ranked dot plot. Two: one panel. Three or more: two panels side by side that share their x axis
+    (see `axes` for the choice). ``references`` maps objective names to the value of always answering the most common
+    training output. Raise DataError when no trial was completed.
+    """
+    shown = [result for result in results if result.completed]
+    if not shown:
+        raise DataError("no trial was completed: there is nothing to draw")
+    marks = references or {}
+    pairs = axes(objectives, x, y)
+    brief = brief_options(shown) if pairs else {}
+    texts = labels(shown, brief)
+    if not pairs:
+        panels = [ranking_panel(shown, texts, objectives[0], width=500, reference=marks.get(objectives[0].name))]
+    else:
+        width = (_WIDTH - 84 * len(pairs)) // len(pairs)
+        height = 430 if len(pairs) == 1 else 360
+        panels = [
+            frontier_panel(shown, texts, pair, width=width, height=height, reference=marks.get(pair[1].name))
+            for pair in pairs
+        ]
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "title": {"text": _title(shown, objectives), "subtitle": _subtitle(results, len(pairs), confidence, brief)},
+        "hconcat": panels,
+        "spacing": 34,
+        "resolve": {"scale": {"stroke": "shared", "fill": "shared", "shape": "shared", "size": "shared"}},
+        "background": "white",
+        "padding": {"left": 12, "top": 14, "right": 16, "bottom": 12},
+        "config": _config(),
+    }
+
+
+def to_png(spec: Mapping[str, Any], scale: float = 2.0) -> bytes:
+    """The specification as PNG; ``scale`` 2 is sharp on a high-resolution screen. No browser, no network."""
+    import vl_convert
+
+    return bytes(vl_convert.vegalite_to_png(dict(spec), vl_version=_VERSION, scale=scale, allowed_base_urls=[]))
+
+
+def to_svg(spec: Mapping[str, Any]) -> str:
+    """The specification as SVG. No browser, no network."""
+    import vl_convert
+
+    return str(vl_convert.vegalite_to_svg(dict(spec), vl_version=_VERSION, allowed_base_urls=[]))
+
+
+def _title(shown: Sequence[Result], objectives: Sequence[Objective]) -> str:
+    if len(objectives) == 1:
+        return f"{_capital(metric_words(objectives[0].name))} of {_configurations(len(shown))}, the best first"
+    best = sum(result.on_frontier for result in shown)
+    return f"{best} of {_configurations(len(shown))} {'is' if best == 1 else 'are'} on the Pareto frontier"
+
+
+def _subtitle(
+    results: Sequence[Result], panels: int, confidence: float, brief: Mapping[str, Sequence[str]]
+) -> list[str]:
+    sizes = {int(result.row["n"]) for result in results if result.completed and result.row.get("n") is not None}
+    n = " to ".join(f"{size:,}" for size in sorted({min(sizes), max(sizes)})) if sizes else "unknown"
+    first = f"Bars: {percent(confidence)} intervals on the validation split, n = {n}."
+    failed = sum(not result.completed for result in results)
+    if failed:
+        first += f" Not shown: {failed} failed {'trial' if failed == 1 else 'trials'}."
+    if not panels:
+        return [first]
+    second = "The line joins the configurations that no other beats"
+    second += " on the two axes of a panel." if panels > 1 else "."
+    for name, options in brief.items():
+        second += f" {_capital(words(name))}: {' or '.join(options)}."
+    return [first, second]
+
+
+def _configurations(count: int) -> str:
+    return f"{count} configuration{'' if count == 1 else 's'}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _config() -> dict[str, Any]:
+    return {
+        "font": _FONT,
+        "title": {
+            "anchor": "start",
+            "fontSize": 20,
+            "fontWeight": "bold",
+            "color": INK,
+            "subtitleFontSize": 13.5,
+            "subtitleColor": MUTED,
+            "subtitlePadding": 6,
+            "subtitleLineHeight": 18,
+            "offset": 14,
+        },
+        "axis": {
+            "labelFontSize": 13,
+            "titleFontSize": 14,
+            "titleFontWeight": "normal",
+            "titleColor": INK,
+            "titlePadding": 10,
+            "labelColor": MUTED,
+            "gridColor": "#eeeeee",
+            "domainColor": "#bbbbbb",
+            "tickColor": "#bbbbbb",
+            "labelPadding": 5,
+        },
+        "view": {"stroke": None},
+        "legend": {"labelFontSize": 13.5, "labelColor": INK, "symbolStrokeWidth": 1.6, "symbolOpacity": 1},
+    }

@@ -1,0 +1,87 @@
+"""How every number and every metric's name is written, in files and in pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
+
+__all__ = ["axis_title", "compact", "exact", "label_parts", "metric_words", "percent", "words"]
+
+_SIGNIFICANT = 10  # the last digits of a float sum depend on the machine's summation order: they stay out of files
+_WORDS = {
+    "cost": "cost per example (USD)",
+    "cost_usd": "cost (USD)",
+    "latency": "seconds per call",
+    "tokens_per_request": "tokens per request",
+}
+_BETTER = {"max": "higher is better", "min": "lower is better"}
+
+
+def exact(value: float | None) -> float | None:
+    """A float for a file: 10 significant digits, and None for what JSON cannot hold (NaN, infinities).
+
+    Integers stay integers, and -0.0 becomes 0.0.
+    """
+    if value is None or isinstance(value, int):
+        return value
+    number = float(value)
+    if not math.isfinite(number):
+        return None
+    return float(f"{number:.{_SIGNIFICANT}g}") + 0.0
+
+
+def compact(value: float) -> str:
+    """A number for people: three significant digits, no exponent, thousands with a comma (``1,240``, ``0.563``)."""
+    if not math.isfinite(value):
+        return "-"
+    if value == 0:
+        return "0"
+    decimals = 2 - math.floor(math.log10(abs(value)))
+    if decimals <= 0:
+        return f"{value:,.0f}"
+    text = f"{value:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def percent(share: float) -> str:
+    """A share as a percentage: 0.95 -> ``95%``."""
+    return f"{compact(share * 100)}%"
+
+
+def words(name: str) -> str:
+    """An identifier as words: ``few_shot`` -> ``few shot``."""
+    return name.replace("_", " ").strip()
+
+
+def metric_words(name: str) -> str:
+    """A metric's name as people say it: ``val_reward`` -> ``reward``, ``val_macro_f1`` -> ``macro F1``."""
+    bare = name.removeprefix("val_")
+    return _WORDS.get(bare) or " ".join("F1" if word == "f1" else word for word in words(bare).split())
+
+
+def axis_title(name: str, direction: str) -> str:
+    """A metric's name and which way is better: ``reward (higher is better)``."""
+    text = metric_words(name)
+    if text.endswith(")"):  # one bracket, not two: cost per example (USD, lower is better)
+        return f"{text[:-1]}, {_BETTER[direction]})"
+    return f"{text} ({_BETTER[direction]})"
+
+
+def label_parts(values: Mapping[str, Any], varying: Sequence[str], brief: Container[str] = ()) -> list[str]:
+    """The varying hyperparameters of one trial in words: ``["few shot 4", "structured output"]``.
+
+    What is switched off (False) is not mentioned beside others, for shortness; alone it reads ``no <name>``.
+    Hyperparameters that the trial does not have are left out. ``brief`` names those whose options stand alone.
+    """
+    known = {name: values[name] for name in varying if name in values}
+    parts = [_hyperparameter(name, value, name in brief) for name, value in known.items() if value is not False]
+    return parts or [f"no {words(name)}" for name in known]
+
+
+def _hyperparameter(name: str, value: Any, brief: bool) -> str:
+    if value is True:
+        return words(name)
+    if isinstance(value, str):  # a model's name speaks for itself, an option like "native" does not
+        return value.rsplit("/", 1)[-1] if brief or name.endswith("model") else f"{value} {words(name)}"
+    return f"{words(name)} {compact(value) if isinstance(value, float) else 'none' if value is None else value}"

@@ -1,0 +1,220 @@
+"""One panel of the picture: the layers of a frontier in two objectives, or of a ranking in one."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from paretune.reporting.annotations import (
+    DOMINATED,
+    FONT_SIZE,
+    FRONTIER,
+    INK,
+    MUTED,
+    VERMILLION,
+    WINNER,
+    Point,
+    caption,
+    encoding,
+    labels,
+    obstacles,
+    reference_rule,
+)  # fmt: skip
+from paretune.reporting.numbers import axis_title
+from paretune.reporting.pareto import shown_frontier
+from paretune.reporting.placement import Scale
+from paretune.reporting.results import Objective, Result
+
+__all__ = ["frontier_panel", "ranking_panel"]
+
+# Okabe & Ito (2008): told apart with any kind of colour vision; shape and filling say the same again.
+_BLUE, _GREY, _OTHER = "#0072B2", "#8c8c8c", "other"
+_Looks: TypeAlias = dict[str, tuple[str, str, str, int]]
+_LOOKS: _Looks = {  # role: stroke, fill, shape, size
+    WINNER: (VERMILLION, VERMILLION, "diamond", 190),
+    FRONTIER: (_BLUE, _BLUE, "circle", 95),
+    DOMINATED: (_GREY, "#ffffff", "circle", 60),
+}
+_RANKING_LOOKS = {WINNER: _LOOKS[WINNER], _OTHER: _LOOKS[FRONTIER]}
+_ROW_HEIGHT = 30  # pixels a trial in a ranking
+_MOST_ROWS = 40  # a longer ranking shows the best ones
+
+
+def frontier_panel(
+    results: Sequence[Result],
+    texts: Sequence[Sequence[str]],
+    pair: tuple[Objective, Objective],
+    *,
+    width: int,
+    height: int,
+    reference: float | None = None,
+) -> dict[str, Any]:
+    """Points with error bars in two directions, the steps of their frontier, labels for those on the frontier.
+
+    ``pair`` is what to draw across and up; trials without a number for either are left out. ``reference`` is drawn
+    as a horizontal rule.
+    """
+    across, up = pair
+    points = [
+        Point(result.metric(across.name), result.metric(up.name), _role(result), text)
+        for result, text in zip(results, texts, strict=True)
+    ]
+    points = [each for each in points if math.isfinite(each.x.value) and math.isfinite(each.y.value)]
+    extra = () if reference is None else (reference,)
+    x = Scale.around([value for each in points for value in each.x], width)
+    y = Scale.around([*(value for each in points for value in each.y), *extra], height, flipped=True)
+    best = shown_frontier([[each.x.value, each.y.value] for each in points], pair)
+    line = sorted((each for each, on in zip(points, best, strict=True) if on), key=lambda each: each.at["x"])
+    axes = {"x": _axis(axis_title(*across), x), "y": _axis(axis_title(*up), y)}
+    solid, light = obstacles(points, line, across, x, y)
+    layers: list[dict[str, Any]] = []
+    if reference is not None:
+        layers, box = reference_rule(axes, reference, x, y, [*solid, *light])
+        solid.append(box)
+    layers += [
+        _bars(
+            axes,
+            [{"x": each.x.lo, "x2": each.x.hi, "y": each.y.value, "role": each.role} for each in points],
+            "x2",
+        ),
+        _bars(
+            axes,
+            [{"x": each.x.value, "y": each.y.lo, "y2": each.y.hi, "role": each.role} for each in points],
+            "y2",
+        ),
+        {
+            "data": {"values": [each.at for each in line]},
+            "mark": {
+                "type": "line",
+                "interpolate": "step-after" if across.direction == "min" else "step-before",
+                "color": _BLUE,
+                "strokeWidth": 2.2,
+                "opacity": 0.7,
+            },
+            "encoding": encoding(axes),
+        },
+        *labels(axes, points, line, x, y, solid, light),
+        _symbols(axes, [each.at | {"role": each.role} for each in points]),
+    ]
+    return {"width": width, "height": height, "layer": layers}
+
+
+def ranking_panel(
+    results: Sequence[Result],
+    texts: Sequence[Sequence[str]],
+    objective: Objective,
+    *,
+    width: int,
+    reference: float | None = None,
+) -> dict[str, Any]:
+    """One line a trial with its value and interval, the best on top; of many trials only the best 40."""
+    sign = -1 if objective.direction == "max" else 1
+    rows = [
+        (result.metric(objective.name), WINNER if result.is_winner else _OTHER, ", ".join(text))
+        for result, text in zip(results, texts, strict=True)
+        if math.isfinite(result.metric(objective.name).value)
+    ]
+    rows = sorted(rows, key=lambda row: sign * row[0].value)[:_MOST_ROWS]
+    extra = () if reference is None else (reference,)
+    x = Scale.around([*(value for estimate, _, _ in rows for value in estimate), *extra], width)
+    names = {str(rank): text for rank, (_, _, text) in enumerate(rows, start=1)}
+    axes = {
+        "x": _axis(axis_title(*objective), x),
+        "y": {
+            "type": "ordinal",
+            "sort": list(names),
+            "axis": {
+                "title": None,
+                "labelExpr": _lookup(names),
+                "labelLimit": 400,
+                "labelColor": INK,
+                "grid": True,
+                "ticks": False,
+                "domain": False,
+            },
+        },
+    }
+    data = [
+        {"x": estimate.value, "lo": estimate.lo, "hi": estimate.hi, "y": str(rank), "role": role}
+        for rank, (estimate, role, _) in enumerate(rows, start=1)
+    ]
+    bars = [{"x": row["lo"], "x2": row["hi"], "y": row["y"], "role": row["role"]} for row in data]
+    dots = [{key: row[key] for key in ("x", "y", "role")} for row in data]
+    layers = [_bars(axes, bars, "x2", _RANKING_LOOKS), _symbols(axes, dots, _RANKING_LOOKS)]
+    if reference is not None:
+        note = {"x": reference, "text": caption(reference)}
+        layers[:0] = [
+            {
+                "data": {"values": [note]},
+                "mark": {"type": "rule", "color": MUTED, "strokeDash": [5, 4]},
+                "encoding": {"x": axes["x"] | {"field": "x"}},
+            },
+            {
+                "data": {"values": [note]},
+                "mark": {
+                    "type": "text",
+                    "y": -6,
+                    "baseline": "bottom",
+                    "color": MUTED,
+                    "fontSize": FONT_SIZE,
+                },
+                "encoding": {"x": axes["x"] | {"field": "x"}, "text": {"field": "text"}},
+            },
+        ]
+    return {"width": width, "height": max(2, len(rows)) * _ROW_HEIGHT, "layer": layers}
+
+
+def _role(result: Result) -> str:
+    return WINNER if result.is_winner else FRONTIER if result.on_frontier else DOMINATED
+
+
+def _axis(title: str, scale: Scale) -> dict[str, Any]:
+    domain = {"domain": [scale.low, scale.high], "nice": False, "zero": False}
+    return {
+        "type": "quantitative",
+        "scale": domain | ({"type": "log"} if scale.log else {}),
+        "axis": {"title": title, "tickCount": 6} | ({"format": "~r"} if scale.log else {}),
+    }
+
+
+def _bars(axes: dict[str, Any], rows: Sequence[dict[str, Any]], end: str, looks: _Looks = _LOOKS) -> dict[str, Any]:
+    """Error bars from x to x2 or from y to y2; a trial without an interval has none."""
+    known = [row for row in rows if all(not isinstance(cell, float) or math.isfinite(cell) for cell in row.values())]
+    return {
+        "data": {"values": known},
+        "mark": {"type": "rule", "strokeWidth": 1.4, "opacity": 0.55},
+        "encoding": encoding(axes, **{end: {"field": end}, "stroke": _look(0, looks)}),
+    }
+
+
+def _symbols(axes: dict[str, Any], rows: Sequence[dict[str, Any]], looks: _Looks = _LOOKS) -> dict[str, Any]:
+    """The markers, the important ones last and so on top; they carry the legend."""
+    order = list(looks)[::-1]
+    shown = {name: _look(part, looks) for part, name in enumerate(("stroke", "fill", "shape", "size"))}
+    return {
+        "data": {"values": sorted(rows, key=lambda row: order.index(row["role"]))},
+        "mark": {"type": "point", "opacity": 1, "strokeWidth": 1.6},
+        "encoding": encoding(axes, **shown),
+    }
+
+
+def _look(part: int, looks: _Looks) -> dict[str, Any]:
+    return {
+        "field": "role",
+        "type": "nominal",
+        "scale": {"domain": list(looks), "range": [look[part] for look in looks.values()]},
+        "legend": {
+            "title": None,
+            "orient": "bottom",
+            "direction": "horizontal",
+            "columnPadding": 28,
+            "offset": 16,
+        },
+    }
+
+
+def _lookup(names: dict[str, str]) -> str:
+    """A Vega expression that turns an axis value into its text."""
+    return f"{json.dumps(names)}[datum.value]"

@@ -1,0 +1,130 @@
+"""The frontier as data: the rows of reports/pareto.json, which DVC plots and the chart draws."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import Any
+
+import numpy as np
+
+from paretune.errors import ConfigError
+from paretune.reporting.numbers import axis_title, exact, label_parts
+from paretune.reporting.results import Estimate, Objective, Result
+from paretune.reporting.tables import hyperparameter_names
+from paretune.stats import non_dominated
+
+__all__ = ["axes", "brief_options", "labels", "pareto_rows", "shown_frontier"]
+
+
+def axes(
+    objectives: Sequence[Objective], x: str | None = None, y: str | None = None
+) -> list[tuple[Objective, Objective]]:
+    """The (x, y) pairs of objectives to draw: at most two, none for a single objective.
+
+    By default x is the first objective to minimise (what it costs), else the last one, and each pair sets it against
+    another objective. ``x`` and ``y`` ask for objectives in the first pair; a name that is no objective of this
+    search has no effect, so that one configuration of the report serves several searches. ConfigError when x is y.
+    """
+    named = {objective.name: objective for objective in objectives}
+    if x is not None and x == y:
+        raise ConfigError(f"report.x and report.y: must be two different objectives (got {x!r} twice)")
+    if len(objectives) < 2:
+        return []
+    free = [objective for objective in objectives if objective.name != y]
+    across = named[x] if x in named else next((each for each in free if each.direction == "min"), free[-1])
+    others = [objective for objective in objectives if objective.name != across.name]
+    others.sort(key=lambda objective: objective.name != y)  # the named one first, the others as declared
+    return [(across, other) for other in others[:2]]
+
+
+def shown_frontier(points: Sequence[Sequence[float]], shown: Sequence[Objective]) -> list[bool]:
+    """Which points (t, m) no other beats when only the m objectives shown count."""
+    return [bool(flag) for flag in non_dominated(np.asarray(points), [each.direction for each in shown])]
+
+
+def labels(results: Sequence[Result], brief: Container[str] = ()) -> list[list[str]]:
+    """A short readable label for each trial, in parts: the hyperparameters that vary, or the trial's name.
+
+    ``brief`` names hyperparameters (see `brief_options`) of which only the option is given.
+    """
+    varying = _varying(results)
+    return [label_parts(result.values, varying, brief) or [f"trial {result.trial}"] for result in results]
+
+
+def brief_options(results: Sequence[Result]) -> dict[str, list[str]]:
+    """Varying hyperparameters with two to four text options that no other one shares, and these options."""
+    options = {
+        name: _distinct([result.values[name] for result in results if name in result.values])
+        for name in _varying(results)
+    }
+    texts = {
+        name: found
+        for name, found in options.items()
+        if 2 <= len(found) <= 4 and all(isinstance(each, str) for each in found)
+    }
+    used = [option for found in texts.values() for option in found]
+    return {
+        name: sorted(found)
+        for name, found in texts.items()
+        if not name.endswith("model") and all(used.count(each) == 1 for each in found)
+    }
+
+
+def _distinct(values: Sequence[Any]) -> list[Any]:
+    """The different values in order of first appearance; they may be lists."""
+    return list({repr(value): value for value in values}.values())
+
+
+def _varying(results: Sequence[Result]) -> list[str]:
+    names = hyperparameter_names(results)
+    return [name for name in names if len({repr(result.values.get(name)) for result in results}) > 1]
+
+
+def pareto_rows(
+    results: Sequence[Result], objectives: Sequence[Objective], x: str | None = None, y: str | None = None
+) -> list[dict[str, Any]]:
+    """One row a completed trial, each with every key, so that DVC can plot them; unknown numbers are None.
+
+    ``x``, ``y`` (with ``_lo``, ``_hi``, ``_title``) are the first pair of `axes`, so that a plot need not be
+    configured anew when the objectives change; each objective is there under its own name too. ``on_frontier``
+    counts all objectives, ``on_line`` only the two shown. ``x_direction`` says which way the frontier's steps go. A
+    single objective is set against the rank (1 is the best).
+    """
+    completed = [result for result in results if result.completed]
+    pairs = axes(objectives, x, y)
+    across, up = pairs[0] if pairs else (Objective("rank", "min"), objectives[0])
+    ups = [result.metric(up.name) for result in completed]
+    acrosses = [result.metric(across.name) for result in completed] if pairs else _ranks(ups, up.direction)
+    line = shown_frontier([[a.value, b.value] for a, b in zip(acrosses, ups, strict=True)], [across, up])
+    rows = []
+    for result, label, a, b, on_line in zip(completed, labels(completed), acrosses, ups, line, strict=True):
+        row: dict[str, Any] = {"trial": result.trial, "label": ", ".join(label)}
+        row |= _cells("x", a) | _cells("y", b)
+        row |= {"x_title": axis_title(*across), "y_title": axis_title(*up), "x_direction": across.direction}
+        for objective in objectives:
+            row |= _cells(objective.name, result.metric(objective.name))
+        row |= {
+            "on_frontier": result.on_frontier,
+            "on_line": on_line,
+            "is_winner": result.is_winner,
+            "score": exact(result.row.get("score")),
+        }
+        rows.append(row)
+    return rows
+
+
+def _cells(name: str, estimate: Estimate) -> dict[str, float | None]:
+    return {
+        name: exact(estimate.value),
+        f"{name}_lo": exact(estimate.lo),
+        f"{name}_hi": exact(estimate.hi),
+    }
+
+
+def _ranks(estimates: Sequence[Estimate], direction: str) -> list[Estimate]:
+    """1 for the best; ties in the order given; NaN last."""
+    sign = -1.0 if direction == "max" else 1.0
+    order = np.argsort([sign * each.value for each in estimates], kind="stable")
+    ranks = np.empty(len(estimates))
+    ranks[order] = np.arange(1, len(estimates) + 1)
+    return [Estimate(float(rank)) for rank in ranks]

@@ -1,0 +1,58 @@
+"""reports/trials.csv: one row a trial, every hyperparameter and every metric with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from paretune.reporting.numbers import exact
+from paretune.reporting.results import Result
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["hyperparameter_names", "metric_names", "trial_table"]
+
+_COUNTS = ["n", "calls", "prompt_tokens", "completion_tokens"]
+_AMOUNTS = ["cost_usd", "latency_s", "score"]
+
+
+def hyperparameter_names(results: Sequence[Result]) -> list[str]:
+    """The hyperparameters of all trials in order of first appearance."""
+    return list(dict.fromkeys(name for result in results for name in result.values))
+
+
+def metric_names(results: Sequence[Result]) -> list[str]:
+    """The validation metrics of all trials in order of first appearance."""
+    return list(dict.fromkeys(name for result in results for name in result.metrics))
+
+
+def trial_table(results: Sequence[Result]) -> pandas.DataFrame:
+    """The table of trials, one row each in the order given; what a trial does not have is an empty cell.
+
+    Columns: ``trial``, ``status``, the hyperparameters (one that is called like another column gets the prefix
+    ``hp_``), each validation metric with ``_lo`` and ``_hi``, then counts, costs (USD), seconds and ``on_frontier``.
+    """
+    import pandas
+
+    metrics = metric_names(results)
+    fixed = {"trial", "status", *_COUNTS, *_AMOUNTS, "on_frontier"}
+    fixed.update(f"{name}{end}" for name in metrics for end in ("", "_lo", "_hi"))
+    columns: dict[str, Any] = {
+        "trial": [result.trial for result in results],
+        "status": [str(result.row["status"]) for result in results],
+    }
+    for name in hyperparameter_names(results):
+        cells = [result.values.get(name) for result in results]
+        columns[f"hp_{name}" if name in fixed else name] = pandas.Series(cells, dtype=object)
+    for name in metrics:
+        estimates = [result.metric(name) for result in results]
+        columns[name] = [exact(each.value) for each in estimates]
+        columns[f"{name}_lo"] = [exact(each.lo) for each in estimates]
+        columns[f"{name}_hi"] = [exact(each.hi) for each in estimates]
+    for name in _COUNTS:
+        columns[name] = pandas.array([result.row.get(name) for result in results], dtype="Int64")
+    for name in _AMOUNTS:
+        columns[name] = pandas.Series([exact(result.row.get(name)) for result in results], dtype="Float64")
+    columns["on_frontier"] = [result.on_frontier for result in results]
+    return pandas.DataFrame(columns)

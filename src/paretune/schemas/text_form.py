@@ -1,0 +1,127 @@
+"""The text form of a record: one ``Name: value`` line a field, for models that write plain text better than JSON.
+
+    Text: what a day
+    Label: joy
+
+The same form is written for few-shot examples, asked for in replies, described by a grammar for servers that can
+constrain decoding, and read back. It exists for flat records: fields that are strings, numbers, booleans, scores or
+literals.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from paretune.errors import UsageError
+from paretune.schemas.data_model import SCORES, field_labels, is_score
+
+__all__ = ["cue", "grammar", "parse_text", "render_text", "value_rule"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_WORDS = {True: "yes", False: "no"}
+_NUMBER = r'"-"? [0-9]{1,12} ("." [0-9]{1,6})?'
+#: Characters that a free-text value may have when the field does not say it, so that decoding always ends.
+_FREE_TEXT_LIMIT = 400
+
+
+def cue(model: type[BaseModel], name: str) -> str:
+    """The line start that announces a field: its title, else its name (``final_answer``: ``Final answer:``)."""
+    return (model.model_fields[name].title or name.replace("_", " ").capitalize()) + ":"
+
+
+def render_text(record: Mapping[str, Any], model: type[BaseModel]) -> str:
+    """The lines of a record (plain JSON values), for the fields that it has."""
+    return "\n".join(f"{cue(model, name)} {_word(record[name])}" for name in model.model_fields if name in record)
+
+
+def parse_text(text: str, model: type[Model]) -> Model | None:
+    """Read a reply in text form; None when it does not validate.
+
+    The prompt ends with the cue of the first field, so the reply may start with its value; a reply that repeats the cue
+    is understood as well. Case, surrounding quotes and a final full stop do not matter for literals and booleans.
+    """
+    found = _lines_by_field(text, model)
+    try:
+        return model.model_validate({name: _value(raw, model, name) for name, raw in found.items()})
+    except ValidationError:
+        return None
+
+
+def grammar(model: type[BaseModel]) -> str:
+    """A GBNF grammar for the reply: values of the right kind behind their cues, ended by a line break."""
+    names = list(model.model_fields)
+    parts = [f'" " value-{0}']
+    parts += [f"{_quoted(chr(10) + cue(model, name) + chr(32))} value-{index}" for index, name in enumerate(names) if index]
+    rules = [f"root ::= {' '.join(parts)} " + r'"\n"']
+    rules += [f"value-{index} ::= {value_rule(model, name)}" for index, name in enumerate(names)]
+    return "\n".join(rules)
+
+
+def value_rule(model: type[BaseModel], name: str) -> str:
+    """The right-hand side of one field's grammar rule; a UsageError when the field has no text form."""
+    labels = field_labels(model, name)
+    annotation = model.model_fields[name].annotation
+    if labels is not None:
+        return " | ".join(_quoted(str(label)) for label in labels)
+    if annotation is bool:
+        return " | ".join(_quoted(word) for word in _WORDS.values())
+    if is_score(model, name):
+        return " | ".join(_quoted(str(score)) for score in SCORES)
+    if annotation is int:
+        return '"-"? [0-9]{1,12}'
+    if annotation is float:
+        return _NUMBER
+    if annotation is str:
+        return f"[^\\n]{{1,{_max_length(model, name)}}}"
+    raise UsageError(
+        f"field {name!r} of {model.__name__!r} has no text form: only str, int, float, bool, Score and Literal fields "
+        "have one; use another structured_output"
+    )
+
+
+def _max_length(model: type[BaseModel], name: str) -> int:
+    extra = model.model_fields[name].json_schema_extra
+    limits = [getattr(item, "max_length", None) for item in model.model_fields[name].metadata]
+    limits.append(extra.get("maxLength") if isinstance(extra, dict) else None)
+    return min((limit for limit in limits if isinstance(limit, int)), default=_FREE_TEXT_LIMIT)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _word(value: Any) -> str:
+    return _WORDS[value] if isinstance(value, bool) else str(value)
+
+
+def _lines_by_field(text: str, model: type[BaseModel]) -> dict[str, str]:
+    """Cut a reply at the cues; what stands before any cue belongs to the first field."""
+    names = list(model.model_fields)
+    cues = "|".join(re.escape(cue(model, name)) for name in names)
+    pieces = re.split(rf"(?im)^\s*({cues})", text)
+    found = {names[0]: pieces[0].strip()} if pieces[0].strip() else {}
+    by_cue = {cue(model, name).lower(): name for name in names}
+    for label, value in zip(pieces[1::2], pieces[2::2], strict=True):
+        found.setdefault(by_cue[label.lower()], value.strip())
+    return found
+
+
+def _value(raw: str, model: type[BaseModel], name: str) -> Any:
+    labels = field_labels(model, name)
+    annotation = model.model_fields[name].annotation
+    if annotation is str and labels is None:
+        return raw
+    first_line = raw.splitlines()[0] if raw else ""
+    plain = first_line.strip().strip("\"'`*").rstrip(".").strip("\"'`*").strip()
+    if labels is not None:
+        matches = [label for label in labels if str(label).lower() == plain.lower()]
+        return matches[0] if matches else plain
+    if annotation in (int, float):
+        return plain.replace(",", "").lstrip("$")
+    return plain

@@ -1,0 +1,49 @@
+"""Stage check_params: refuse a params.yaml that is not what conf/ says, before anything is computed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from paretune.errors import ConfigError
+from paretune.files import open_atomic
+from paretune.pipeline.conf_digest import conf_digest
+from paretune.pipeline.params import read_params
+from paretune.pipeline.run_stage import run_stage
+
+CONF = Path("conf")
+OUTPUT = Path("data/check_params.txt")
+
+
+def main() -> None:
+    """Check params.yaml and write a text that never changes."""
+    params = read_params()
+    if params.get("conf_digest") != conf_digest(CONF):
+        raise ConfigError(_stale())
+    if missing := list(_missing(params)):
+        options = " ".join(f"-S {name}=…" for name in missing)
+        raise ConfigError(f"{', '.join(missing)} must be given: dvc exp run … {options}")
+    with open_atomic(OUTPUT) as handle:
+        handle.write("params.yaml is what conf/ says\n")
+
+
+def _stale() -> str:
+    parent = os.environ.get("DVC_ROOT")
+    if parent and Path(parent).resolve() != Path.cwd().resolve():  # in DVC's folder of a queued experiment
+        return "conf/ has files that Git does not track, which a queued experiment does not see; git add conf"
+    return "conf/ changed since params.yaml was composed from it; run `paretune compose` (or use `dvc exp run`)"
+
+
+def _missing(value: Any, name: str = "") -> Iterator[str]:
+    """Names of the values that are still ``???``, Hydra's mark of one that the user must give."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _missing(item, f"{name}.{key}" if name else str(key))
+    if value == "???":
+        yield name
+
+
+if __name__ == "__main__":
+    run_stage(main)

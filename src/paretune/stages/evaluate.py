@@ -1,0 +1,73 @@
+"""Stage evaluate: the winner and the baseline, once, on the held-out test split; writes reports/metrics.json."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from paretune.eventloop import run_maybe_nested
+from paretune.files import read_json, read_jsonl, write_json, write_jsonl
+from paretune.pipeline.evaluation import baseline, evaluation_rows, rebuild
+from paretune.pipeline.params import read_params, section
+from paretune.pipeline.program import ProgramSetup
+from paretune.pipeline.run_stage import run_stage
+from paretune.pipeline.scoring import measures_of_rows
+from paretune.pipeline.settings import EvaluateParams, ReportParams
+from paretune.programs.trainer import Evaluation
+from paretune.reporting.results import objectives_from
+from paretune.reporting.summary import Evaluation as Summarised
+from paretune.reporting.summary import summary
+
+SPLITS = Path("data/splits")
+TEST = Path("data/materialized/test.jsonl")
+SEARCH = Path("data/search")
+OUTPUT = Path("data/evaluation")
+METRICS = Path("reports/metrics.json")
+
+
+def main() -> None:
+    """Evaluate, and write every prediction beside the numbers made of them."""
+    run_maybe_nested(_main())
+
+
+async def _main() -> None:
+    params = read_params()
+    setup = ProgramSetup(params)
+    scoring = setup.scoring
+    compare, report = section(params, "evaluate", EvaluateParams), section(params, "report", ReportParams)
+    train, val, test = scoring.read(SPLITS / "train.jsonl"), scoring.read(SPLITS / "val.jsonl"), scoring.read(TEST)
+    best, trials = read_json(SEARCH / "best.json"), list(read_jsonl(SEARCH / "trials.jsonl"))
+    winner = await rebuild(setup, best)
+    tested = await winner.evaluation(*test)
+    write_jsonl(OUTPUT / "predictions.jsonl", evaluation_rows(tested, *test))
+    compared = None
+    if compare.baseline is not None:
+        compared = await (await baseline(setup, compare.baseline, train)).evaluation(*test)
+        write_jsonl(OUTPUT / "baseline.jsonl", evaluation_rows(compared, *test))
+    rows = next(trial["examples"] for trial in trials if trial["trial"] == best["trial"])
+    numbers = summary(
+        test=_summarised(tested),
+        val=Summarised(measures_of_rows(rows, val[1], winner.metrics), len(rows), _failed(rows)),
+        trials=trials,
+        objectives=objectives_from(best["objectives"]),
+        baseline=None if compared is None else _summarised(compared),
+        majority=scoring.majority(train[1], test[1]),
+        confidence=report.confidence,
+        resamples=report.resamples,
+        seed=report.seed,
+    )
+    write_json(METRICS, numbers)
+    print(f"{METRICS}: test reward {numbers['test']['reward']:.3f} on {numbers['test']['n']} examples", file=sys.stderr)
+
+
+def _summarised(evaluation: Evaluation) -> Summarised:
+    rows = [outcome.row() for outcome in evaluation.outcomes]
+    return Summarised(evaluation.measures, len(rows), _failed(rows))
+
+
+def _failed(rows: list[dict[str, object]]) -> int:
+    return sum(row["status"] == "failed" for row in rows)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,48 @@
+"""Stage materialize: one split, through the templates, into data/materialized/<split>.jsonl."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from paretune.errors import DataError, UsageError
+from paretune.files import write_jsonl
+from paretune.pipeline.data import gold_labels, open_dataset
+from paretune.pipeline.params import check_sections, read_params, section
+from paretune.pipeline.run_stage import run_stage
+from paretune.pipeline.task import DataParams, LayoutParams, TaskParams
+
+OUTPUT = Path("data/materialized")
+
+
+def main() -> None:
+    """Write the rows of the split named on the command line."""
+    if len(sys.argv) != 2:
+        raise UsageError("name one split: python -m paretune.stages.materialize train")
+    split = sys.argv[1]
+    params = read_params()
+    check_sections(params, {"task": TaskParams, "layout": LayoutParams, "data": DataParams})
+    task, layout = section(params, "task", TaskParams), section(params, "layout", LayoutParams)
+    dataset = open_dataset(task, layout, section(params, "data", DataParams), split)
+    labels: Counter[str] = Counter(dict.fromkeys(task.labels, 0))
+
+    def rows() -> Iterator[dict[str, Any]]:
+        empty = True
+        for x, y in dataset:
+            empty = False
+            labels.update(gold_labels(y))
+            yield {"x": x.get_json(), "y": y.get_json()}
+        if empty:
+            raise DataError(f"{dataset!r} has no rows")
+
+    path = OUTPUT / f"{split}.jsonl"
+    count = write_jsonl(path, rows())
+    balance = ", ".join(f"{label} {number}" for label, number in labels.items())
+    print(f"{path}: {count} rows" + (f" ({balance})" if balance else ""), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,199 @@
+"""Intervals of means, ratios and F1 scores: Wilson for proportions, a paired bootstrap over examples for the rest.
+
+An interval that cannot be known is ``Interval(nan, nan)``, never a guess: no example at all, a single example where a
+bootstrap would be needed (its resamples are all alike and would claim certainty), or a value that is undefined in
+more than ``1 - confidence`` of the resamples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from statistics import NormalDist
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paretune.errors import UsageError
+
+__all__ = [
+    "Array",
+    "Bootstrap",
+    "Interval",
+    "Measured",
+    "difference_interval",
+    "interval",
+    "percentile_interval",
+    "value",
+    "wilson",
+]
+
+Array: TypeAlias = NDArray[np.float64]
+
+_BLOCK_CELLS = 2_000_000  # counts drawn at a time: 16 MB as 64-bit indices
+_CACHE_BYTES = 128_000_000  # beyond this the counts are drawn again for each use instead of kept
+_TOLERANCE = 1e-9
+
+
+class Interval(NamedTuple):
+    """A confidence interval, both ends in the unit of the value; both NaN when nothing can be said."""
+
+    lo: float
+    hi: float
+
+
+class Measured(Protocol):
+    """A number that is computed from sums over examples (a reward, an F1 score, tokens per request).
+
+    ``statistics`` has shape (n, k): one row an example, all zeros for an example that could not be scored.
+    ``reduce`` maps totals of shape (..., k) to values of shape (...); NaN where the value is undefined.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def direction(self) -> str: ...
+
+    @property
+    def statistics(self) -> NDArray[Any]: ...
+
+    @property
+    def reduce(self) -> Callable[[NDArray[Any]], NDArray[Any]]: ...
+
+
+class Bootstrap:
+    """``resamples`` multinomial resamples of ``n`` examples, the same ones for whatever they are applied to.
+
+    Two numbers measured on the same examples with the same `Bootstrap` are compared in pairs. The counts depend on
+    ``n``, ``resamples`` and ``seed`` alone. Memory stays below about 200 MB whatever ``n``: large sets of counts are
+    drawn block by block, again for each use.
+    """
+
+    def __init__(self, n: int, *, resamples: int = 2000, seed: int = 0) -> None:
+        """Raise UsageError when ``n`` is negative or ``resamples`` is not positive."""
+        if n < 0 or resamples < 1:
+            raise UsageError(f"a bootstrap needs n >= 0 and resamples >= 1 (got n={n}, resamples={resamples})")
+        self.n = n
+        self.resamples = resamples
+        self.seed = seed
+        self._dtype = np.uint16 if n <= np.iinfo(np.uint16).max else np.uint32
+        self._keep = resamples * n * np.dtype(self._dtype).itemsize <= _CACHE_BYTES
+        self._blocks: list[NDArray[Any]] | None = None
+
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """Yield the (resamples, n) matrix of counts in blocks of rows; each row sums to ``n``."""
+        if self._blocks is None and self._keep:
+            self._blocks = list(self._draw())
+        yield from self._draw() if self._blocks is None else self._blocks
+
+    def totals(self, statistics: NDArray[Any]) -> Array:
+        """The resampled sums of per-example statistics: (n, k) -> (resamples, k)."""
+        rows = np.asarray(statistics, dtype=np.float64)
+        if rows.ndim != 2 or rows.shape[0] != self.n:
+            raise UsageError(f"statistics must have shape ({self.n}, k) for these resamples (got {rows.shape})")
+        # Counts of 80 examples are 50 times smaller than a float matrix: convert one block at a time.
+        with np.errstate(invalid="ignore"):  # a NaN in the statistics is a NaN in the totals, nothing more
+            return np.concatenate([block.astype(np.float64) @ rows for block in self.blocks()])
+
+    def values(self, measured: Measured) -> Array:
+        """One value a resample, shape (resamples,); NaN where the value is undefined."""
+        return _reduce(measured, self.totals(measured.statistics))
+
+    def _draw(self) -> Iterator[NDArray[Any]]:
+        rng = np.random.default_rng(self.seed)
+        rows = max(1, _BLOCK_CELLS // max(self.n, 1))
+        for start in range(0, self.resamples, rows):
+            size = min(rows, self.resamples - start)
+            drawn = rng.integers(0, max(self.n, 1), size=(size, self.n), dtype=np.int64)
+            drawn += np.arange(size, dtype=np.int64)[:, None] * self.n
+            counts = np.bincount(drawn.ravel(), minlength=size * self.n)
+            yield counts.reshape(size, self.n).astype(self._dtype)
+
+
+def wilson(successes: float, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a proportion (Wilson, JASA 22, 1927, p. 209-212), inside [0, 1].
+
+    Unlike the textbook p +- z*sqrt(p(1-p)/n) it does not collapse to a point at 0 or n successes. With ``n = 0``
+    nothing is known: both ends are NaN. Raise UsageError when ``successes`` is outside [0, n].
+    """
+    z = NormalDist().inv_cdf((1 + _checked(confidence)) / 2)
+    if n < 0 or not 0 <= successes <= n:
+        raise UsageError(f"successes must be between 0 and n (got successes={successes}, n={n})")
+    if n == 0:
+        return Interval(math.nan, math.nan)
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    # At the ends the formula gives exactly 0 and 1; rounding must not move it past them.
+    return Interval(
+        0.0 if successes == 0 else max(0.0, centre - half),
+        1.0 if successes == n else min(1.0, centre + half),
+    )
+
+
+def percentile_interval(values: NDArray[Any], confidence: float = 0.95) -> Interval:
+    """The central ``confidence`` share of bootstrap values, shape (resamples,) (Efron, Ann. Stat. 7, 1979).
+
+    A NaN says that the value is undefined in that resample. Such resamples are left out, and when they are more than
+    ``1 - confidence`` of all, or there are no values, no interval is given: both ends are NaN.
+    """
+    tail = (1 - _checked(confidence)) / 2
+    defined = np.asarray(values, dtype=np.float64)
+    total = defined.size
+    defined = defined[~np.isnan(defined)]
+    if total == 0 or total - defined.size > total * 2 * tail:
+        return Interval(math.nan, math.nan)
+    lo, hi = np.quantile(defined, [tail, 1 - tail])
+    return Interval(float(lo), float(hi))
+
+
+def value(measured: Measured) -> float:
+    """The number itself, from all examples; NaN when it is undefined (no example could be scored)."""
+    return float(_reduce(measured, np.asarray(measured.statistics, dtype=np.float64).sum(axis=0)))
+
+
+def interval(measured: Measured, bootstrap: Bootstrap, confidence: float = 0.95) -> Interval:
+    """The interval of one number: Wilson when it is a proportion, the bootstrap's percentiles otherwise.
+
+    A number is a proportion when each scored example alone has the value 0 or 1 and every resample's value is the
+    mean of these, as for an exact-match reward, but not for an F1 score. Its n is the number of scored examples.
+    """
+    alone = _reduce(measured, np.asarray(measured.statistics, dtype=np.float64))
+    scored = ~np.isnan(alone)
+    hits = np.where(scored, alone, 0.0)
+    binary = bool(np.isin(hits, (0.0, 1.0)).all())
+    if bootstrap.n <= 1 and not (binary and scored.any()):
+        return Interval(math.nan, math.nan)
+    values = bootstrap.values(measured)
+    if binary and scored.any():
+        totals = bootstrap.totals(np.stack([hits, scored], axis=1))
+        with np.errstate(invalid="ignore"):
+            means = totals[:, 0] / totals[:, 1]
+        if np.allclose(values, means, rtol=0.0, atol=_TOLERANCE, equal_nan=True):
+            return wilson(float(hits.sum()), int(scored.sum()), confidence)
+    return percentile_interval(values, confidence)
+
+
+def difference_interval(first: Measured, second: Measured, bootstrap: Bootstrap, confidence: float = 0.95) -> Interval:
+    """The percentile interval of ``value(first) - value(second)``, paired: both on the same examples, row by row.
+
+    Resamples in which either value is undefined are treated as in `percentile_interval`; a single example gives no
+    interval.
+    """
+    if bootstrap.n <= 1:
+        return Interval(math.nan, math.nan)
+    return percentile_interval(bootstrap.values(first) - bootstrap.values(second), confidence)
+
+
+def _reduce(measured: Measured, totals: Array) -> Array:
+    """Reduce totals; 0/0 is how an undefined value looks, and no warning about it is wanted."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(measured.reduce(totals), dtype=np.float64)
+
+
+def _checked(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise UsageError(f"confidence must be > 0 and < 1 (got {confidence})")
+    return confidence

@@ -1,0 +1,82 @@
+"""Objectives: what a search aims at, one metric or several at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from paretune.errors import UsageError
+from paretune.metrics.measure import OPERATIONAL
+from paretune.tuners.kt import KerasMultiObjective, KerasObjective
+
+__all__ = ["MultiObjective", "Objective", "Scale", "as_objective"]
+
+Scale = Literal["none", "range"]
+
+
+class Objective(KerasObjective):  # type: ignore[misc]
+    """A metric's name (``val_`` for validation) and what is better: ``max`` or ``min``.
+
+    The direction may be left out for the operational measures (``val_cost``, ``val_latency`` …), which are minimised,
+    and for rewards. ``weight`` counts in a list of objectives: the scalar by which trials are ranked is the weighted
+    sum of the metrics to minimise less that of the metrics to maximise (Keras-Tuner's convention, with weights).
+    """
+
+    def __init__(self, name: str, direction: str | None = None, weight: float = 1.0) -> None:
+        plain = name.removeprefix("val_")
+        if direction is None:
+            direction = "min" if plain in OPERATIONAL else "max" if plain == "reward" else None
+        if direction not in ("min", "max"):
+            raise UsageError(f"objective {name!r} needs a direction, 'max' or 'min' (got {direction!r})")
+        if not (weight > 0 and math.isfinite(weight)):
+            raise UsageError(f"objective {name!r}: the weight must be a number above 0 (got {weight!r})")
+        super().__init__(name, direction)
+        self.weight = float(weight)
+
+    def describe(self) -> dict[str, Any]:
+        """This objective as JSON values."""
+        return {"name": self.name, "direction": self.direction, "weight": self.weight}
+
+
+class MultiObjective(KerasMultiObjective):  # type: ignore[misc]
+    """Several objectives, ranked by one scalar that is minimised.
+
+    With ``scale="range"`` each metric is first divided by its range over the completed trials, so that dollars and
+    accuracies can be added; the scores of earlier trials then change as trials come in, and are kept up to date.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], scale: Scale = "none") -> None:
+        if scale not in ("none", "range"):
+            raise UsageError(f"scale must be 'none' or 'range' (got {scale!r})")
+        names = [objective.name for objective in objectives]
+        if not names or len(set(names)) < len(names):
+            raise UsageError(f"a list of objectives needs at least one, each once (got {names})")
+        super().__init__(list(objectives))
+        self.scale = scale
+
+    def get_value(self, logs: Mapping[str, float]) -> float:
+        return self.scores([logs])[0] if self.scale == "none" else math.nan
+
+    def scores(self, trials: Sequence[Mapping[str, float]]) -> list[float]:
+        """The scalar of each of some completed trials' metrics."""
+        scores = [0.0] * len(trials)
+        for objective in self.objectives:
+            values = [float(logs[objective.name]) for logs in trials]
+            width = (max(values) - min(values)) if self.scale == "range" and values else 1.0
+            sign = objective.weight if objective.direction == "min" else -objective.weight
+            for position, value in enumerate(values):
+                scores[position] += sign * value / (width or 1.0)
+        return scores
+
+
+def as_objective(objective: Any, scale: Scale = "none") -> Objective | MultiObjective:
+    """What a tuner takes as ``objective``: a name, an Objective, or a list of these."""
+    if isinstance(objective, list | tuple):
+        parts = [as_objective(part) for part in objective]
+        return MultiObjective([part for part in parts if isinstance(part, Objective)], scale)
+    if isinstance(objective, Objective | MultiObjective):
+        return objective
+    if isinstance(objective, str):
+        return Objective(objective)
+    raise UsageError(f"objective must be a name, an Objective, or a list of these (got {objective!r})")

@@ -1,0 +1,92 @@
+"""Progress of a search: a live line on a terminal, one line a trial elsewhere. Everything goes to stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from paretune.tuners.trials import TrialRecord
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """Tells the trial, the best score so far, calls made of calls planned, what is spent and the time left.
+
+    ``counters`` gives (calls answered so far, calls paid for, US dollars spent); time left is judged from the rate at
+    which calls were answered in this run.
+    """
+
+    def __init__(self, counters: Callable[[], tuple[int, int, float]], *, verbose: bool = True) -> None:
+        self.counters = counters
+        self.verbose = verbose
+        self.total_trials: int | None = None
+        self.planned: dict[str, int] = {}
+        self.done: dict[str, TrialRecord] = {}
+        self.best = ""
+        self._started = time.monotonic()
+        self._live: Any = None
+
+    def start(self, total_trials: int | None, resumed: int) -> None:
+        """Begin; ``total_trials`` is None when nobody can know it."""
+        self.total_trials = total_trials
+        if self.verbose and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(get_renderable=self._line, console=Console(stderr=True), refresh_per_second=4)
+            self._live.start()
+        what = f"search: {total_trials if total_trials is not None else 'an open number of'} trials"
+        self._print(what + (f", {resumed} of them finished before" if resumed else ""))
+
+    def trial_started(self, number: str, calls: int) -> None:
+        """A trial begins that will make so many calls."""
+        self.planned[number] = calls
+
+    def trial_ended(self, record: TrialRecord, summary: str, best: str) -> None:
+        """A trial ended; ``summary`` tells its objectives, ``best`` the best so far."""
+        self.done[record.trial] = record
+        self.best = best
+        values = "  ".join(f"{name}={value}" for name, value in record.values.items())
+        number = f"{int(record.trial)}/{self.total_trials or '?'}"
+        left = self._left()
+        self._print(f"trial {number}  {values}  {summary}  {record.calls} calls{f'  {left} left' if left else ''}")
+
+    def stop(self) -> None:
+        """End the display; what was printed stays."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _print(self, text: str) -> None:
+        if not self.verbose:
+            return
+        if self._live is not None:
+            self._live.console.print(text, highlight=False, markup=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def _line(self) -> str:
+        answered, paid, spent = self.counters()
+        running = ", ".join(str(int(number)) for number in self.planned if number not in self.done)
+        parts = [f"trial {running or '-'} of {self.total_trials or '?'}", f"{answered} calls ({paid} paid, ${spent:.4f})"]
+        if self.best:
+            parts.append(f"best {self.best}")
+        left = self._left()
+        if left:
+            parts.append(f"{left} left")
+        return "  ".join(parts)
+
+    def _left(self) -> str:
+        answered, _, _ = self.counters()
+        elapsed = time.monotonic() - self._started
+        if not answered or not self.planned or self.total_trials is None:
+            return ""
+        per_trial = sum(self.planned.values()) / len(self.planned)
+        started = len(self.planned)
+        resumed = len([number for number in self.done if number not in self.planned])
+        total = sum(self.planned.values()) + per_trial * max(0, self.total_trials - started - resumed)
+        seconds = max(0.0, total - answered) * elapsed / answered
+        return f"{int(seconds // 60)}:{int(seconds % 60):02d}"

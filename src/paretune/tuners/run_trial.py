@@ -1,0 +1,124 @@
+"""One trial: build the program, train it, and say how it went."""
+
+from __future__ import annotations
+
+import inspect
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from paretune.errors import UsageError
+from paretune.metrics.outcome import Outcome
+from paretune.programs.module import clear_session
+from paretune.programs.program import Program
+from paretune.programs.trainer import Evaluation, History
+from paretune.tuners.kt import HyperParameters
+from paretune.tuners.objective import MultiObjective, Objective
+from paretune.tuners.trials import TrialRecord, finite
+
+__all__ = ["build", "check_objectives", "planned_calls", "run_trial"]
+
+
+async def build(build_program: Callable[[Any], Any], hyperparameters: HyperParameters) -> Program:
+    """Call a (sync or async) ``build_program(hp)``; raises UsageError when it gives no compiled Program."""
+    clear_session()
+    program = build_program(hyperparameters)
+    if inspect.isawaitable(program):
+        program = await program
+    if not isinstance(program, Program) or not program.compiled:
+        raise UsageError(f"build_program(hp) must return a compiled Program (got {program!r})")
+    return program
+
+
+def check_objectives(objective: Objective | MultiObjective, program: Program, has_validation: bool) -> None:
+    """Refuse, before the first call, an objective that no trial can report."""
+    scalars = {"reward", *(metric.name for metric in program.metrics if metric.scalar)}
+    per_class = {metric.name for metric in program.metrics if not metric.scalar}
+    operational = {"cost", "latency", "tokens_per_request", "failure_rate", "invalid_rate"}
+    prefix = "val_" if has_validation else ""
+    known = sorted(f"{prefix}{name}" for name in scalars | operational)
+    for part in getattr(objective, "objectives", [objective]):
+        plain = part.name.removeprefix("val_")
+        if plain in per_class:
+            raise UsageError(f"objective {part.name!r} has one value per class: choose average='macro' or another")
+        if part.name not in known and not (part.name == plain and plain in scalars | operational):
+            raise UsageError(f"objective {part.name!r} is reported by no metric (there are: {', '.join(known)})")
+        if plain == "cost":
+            for generator in program.generators:
+                if generator.language_model.price() is None:
+                    raise UsageError(
+                        f"objective {part.name!r}: the price of {generator.language_model.model!r} is unknown; "
+                        "give one (price: {prompt: …, completion: …} in US dollars per million tokens)"
+                    )
+
+
+def planned_calls(program: Program, n_train: int, n_val: int, epochs: int) -> int:
+    """How many calls a trial makes: each epoch runs the training examples (with an optimizer) and the validation."""
+    per_epoch = (n_train if program.optimizer is not None else 0) + n_val
+    return per_epoch * epochs * len(program.generators)
+
+
+async def run_trial(
+    program: Program,
+    number: str,
+    values: dict[str, Any],
+    objective: Objective | MultiObjective,
+    max_failure_rate: float,
+    fit: dict[str, Any],
+) -> TrialRecord:
+    """Train a program and record the trial; it is FAILED when too many examples could not be scored."""
+    history: History = await program.fit(**fit)
+    outcomes = [outcome for part in _evaluations(history) for outcome in part.outcomes]
+    costs = [outcome.cost_usd for outcome in outcomes]
+    calls = sum(outcome.calls for outcome in outcomes)
+    best = _best_epoch(history, objective)
+    scored = history.validation[best] or history.training[best]
+    assert scored is not None
+    totals = {
+        "calls": calls,
+        "prompt_tokens": sum(outcome.prompt_tokens for outcome in outcomes),
+        "completion_tokens": sum(outcome.completion_tokens for outcome in outcomes),
+        "cost_usd": None if None in costs else sum(cost for cost in costs if cost is not None),
+        "latency_s": round(sum(outcome.latency_s for outcome in outcomes) / calls, 6) if calls else None,
+        "n": len(scored.outcomes),
+        "epoch": history.epoch[best],
+    }
+    failures = _failure_rate(scored.outcomes)
+    metrics = finite({name: series[best] for name, series in history.history.items()})
+    error = None
+    if failures > max_failure_rate:
+        error = f"{failures:.0%} of the examples got no reply (at most {max_failure_rate:.0%} may)"
+    elif missing := [part.name for part in getattr(objective, "objectives", [objective]) if part.name not in metrics]:
+        error = f"objective {missing[0]!r} could not be measured"
+    return TrialRecord(
+        trial=number,
+        status="COMPLETED" if error is None else "FAILED",
+        values=values,
+        metrics=metrics,
+        error=error,
+        state=history.states[best] if error is None else {},
+        examples=[outcome.row() for outcome in scored.outcomes],
+        **totals,  # type: ignore[arg-type]
+    )
+
+
+def _evaluations(history: History) -> list[Evaluation]:
+    return [part for part in (*history.training, *history.validation) if part is not None]
+
+
+def _failure_rate(outcomes: Sequence[Outcome]) -> float:
+    return statistics.fmean(outcome.status == "failed" for outcome in outcomes) if outcomes else 0.0
+
+
+def _best_epoch(history: History, objective: Objective | MultiObjective) -> int:
+    """The epoch with the best scalar (the earliest of equals), so that a trial's metrics are all of one epoch."""
+    logs = [{name: series[i] for name, series in history.history.items()} for i in range(len(history.epoch))]
+    if len(logs) == 1:
+        return 0
+    if isinstance(objective, MultiObjective):
+        unscaled = MultiObjective(objective.objectives)
+        scores = unscaled.scores(logs)
+    else:
+        sign = 1.0 if objective.direction == "min" else -1.0
+        scores = [sign * log[objective.name] for log in logs]
+    return min(range(len(scores)), key=lambda i: (scores[i] != scores[i], scores[i]))

@@ -1,0 +1,200 @@
+"""conf/, params.yaml and dvc.yaml agree with each other, and a mistake in one of them is told in one line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+import yaml
+
+from paretune.cli import main
+from paretune.errors import ConfigError
+from paretune.pipeline.compose import compose, find_root
+from paretune.pipeline.conf_digest import conf_digest
+from paretune.stages import check_params
+
+ROOT = Path(__file__).resolve().parent.parent
+OPTIONS = [f"{path.parent.name}={path.stem}" for path in sorted((ROOT / "conf").glob("*/*.yaml"))]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+UNTRACKED = ("conf_digest", "data.name", "task.name", "task.target", "task.hub")  # they change nothing by themselves
+
+
+def composed(tmp_path: Path, *overrides: str) -> Any:
+    """The configuration that these overrides give."""
+    return yaml.safe_load(compose(ROOT, overrides, tmp_path / "params.yaml").read_text())
+
+
+def tracked(stage: str) -> list[str]:
+    """Names of the parameters that a stage of dvc.yaml depends on."""
+    definition = STAGES[stage]
+    names = definition.get("do", definition).get("params", [])
+    return [name.replace("${key}", key) for name in names for key in PARAMS["data"]["splits"]]
+
+
+def leaves(value: Any, name: str = "") -> Iterator[str]:
+    """Dotted names of all values below ``value``."""
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from leaves(item, f"{name}.{key}" if name else key)
+    else:
+        yield name
+
+
+def within(name: str, sections: list[str] | tuple[str, ...]) -> bool:
+    """Whether ``name`` is one of the sections or inside of one."""
+    return any(name == section or name.startswith(f"{section}.") for section in sections)
+
+
+def test_params_are_the_default_composition(tmp_path: Path) -> None:
+    """The committed params.yaml is, byte for byte, what conf/ composes to."""
+    assert (ROOT / "params.yaml").read_text() == compose(ROOT, output=tmp_path / "params.yaml").read_text()
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes(option: str, tmp_path: Path) -> None:
+    """Each file of a group can be chosen, alone, on top of the defaults."""
+    group, name = option.split("=")
+    params = composed(tmp_path, option)
+    assert set(params) == set(PARAMS)
+    if "name" in params.get(group, {}) and group != "program":
+        assert params[group]["name"] == name
+
+
+def test_gsm8k_brings_a_layout_and_an_objective_that_fit_it(tmp_path: Path) -> None:
+    """A task may pick other groups' options; the command line still wins."""
+    params = composed(tmp_path, "task=gsm8k")
+    assert (params["layout"]["name"], params["data"]["path"]) == ("number", "openai/gsm8k")
+    assert [objective["name"] for objective in params["objective"]["objectives"]] == ["val_reward"]
+    assert composed(tmp_path, "task=gsm8k", "data=files")["data"]["name"] == "files"
+
+
+@pytest.mark.parametrize(
+    ("layout", "expected"),
+    [
+        ("categorical", {"label": "joy"}),
+        ("booleans", {name: name == "joy" for name in PARAMS["task"]["labels"]}),
+        ("scores", {name: float(name == "joy") for name in PARAMS["task"]["labels"]}),
+    ],
+)
+def test_layout_templates_render_the_gold_label(layout: str, expected: Any, tmp_path: Path) -> None:
+    """Each layout turns the row `label: 1` into a record that says joy."""
+    template = composed(tmp_path, f"layout={layout}")["layout"]["output"]["template"]
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    text = environment.from_string(template).render(text="hooray", label=1, labels=PARAMS["task"]["labels"])
+    assert json.loads(text) == expected
+
+
+def test_digest_depends_on_names_and_bytes(tmp_path: Path) -> None:
+    """A changed byte, a renamed or moved file, and a new file each give another digest; other files do not count."""
+    first = tmp_path / "a.yaml"
+    first.write_text("x: 1\n")
+    digests = [conf_digest(tmp_path)]
+    first.write_text("x: 1 \n")
+    digests.append(conf_digest(tmp_path))
+    first.rename(tmp_path / "b.yaml")
+    digests.append(conf_digest(tmp_path))
+    (tmp_path / "group").mkdir()
+    (tmp_path / "b.yaml").rename(tmp_path / "group" / "b.yaml")
+    digests.append(conf_digest(tmp_path))
+    (tmp_path / "c.yaml").write_text("")
+    digests.append(conf_digest(tmp_path))
+    assert len(set(digests)) == 5
+    (tmp_path / "notes.txt").write_text("a note")
+    assert conf_digest(tmp_path) == digests[-1]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of conf/ and params.yaml, as the working directory."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return tmp_path
+
+
+def test_check_params_writes_the_same_text_for_any_values(project: Path) -> None:
+    """Values may be edited in params.yaml; the stage's output never changes, so nothing reruns because of it."""
+    check_params.main()
+    text = check_params.OUTPUT.read_text()
+    (project / "params.yaml").write_text(yaml.safe_dump(PARAMS | {"split": PARAMS["split"] | {"seed": 1}}))
+    check_params.main()
+    assert check_params.OUTPUT.read_text() == text
+
+
+def test_check_params_refuses_a_changed_conf(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an edit of conf/ the stage fails and names the cure, which in DVC's temporary folders is another one."""
+    with (project / "conf" / "tuner" / "grid.yaml").open("a") as handle:
+        handle.write("# edited\n")
+    with pytest.raises(ConfigError, match="paretune compose"):
+        check_params.main()
+    monkeypatch.setenv("DVC_ROOT", str(ROOT))
+    with pytest.raises(ConfigError, match="git add conf"):
+        check_params.main()
+    assert not check_params.OUTPUT.exists()
+
+
+def test_check_params_names_the_values_that_are_missing(project: Path) -> None:
+    """`???` is Hydra's mark of a value that must be given."""
+    params = PARAMS | {"lm": PARAMS["lm"] | {"model": "???", "models": {"a": {"api_base": "???"}}}}
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(ConfigError, match=r"^lm\.model, lm\.models\.a\.api_base must be given"):
+        check_params.main()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("tuner=nonesuch", "Available options in 'tuner': grid random"),
+        ("search.nonesuch=1", "'search.nonesuch' is no key and no group"),
+        ("search.seed=[", "search.seed=["),
+    ],
+)
+def test_compose_command_tells_a_wrong_override(
+    override: str, message: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong override exits 1 with `error: …`, without a traceback, and leaves params.yaml as it was."""
+    before = (project / "params.yaml").read_bytes()
+    with pytest.raises(SystemExit) as stop:
+        main(["compose", override])
+    error = capsys.readouterr().err
+    assert stop.value.code == 1
+    assert error.startswith("error: cannot compose conf/") and message in error
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_compose_command_works_below_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project is the nearest folder with conf/config.yaml; without one the error says so."""
+    monkeypatch.chdir(project / "conf" / "task")
+    main(["compose", "search.max_trials=7"])
+    assert yaml.safe_load((project / "params.yaml").read_text())["search"]["max_trials"] == 7
+    shutil.rmtree(project / "conf" / "task")
+    (project / "conf" / "config.yaml").unlink()
+    with pytest.raises(ConfigError, match=r"no conf/config\.yaml"):
+        find_root(project)
+
+
+def test_each_stage_has_a_module() -> None:
+    """The stages of dvc.yaml and the modules of paretune.stages have the same names."""
+    modules = {path.stem for path in (ROOT / "src/paretune/stages").glob("*.py")} - {"__init__"}
+    assert modules == set(STAGES)
+
+
+def test_each_tracked_parameter_exists_and_each_parameter_is_tracked() -> None:
+    """No stage names a parameter that is gone, and no parameter can change without a stage that notices."""
+    names = list(leaves(PARAMS))
+    everything = [name for stage in STAGES for name in tracked(stage)]
+    assert [name for name in everything if not any(within(leaf, [name]) for leaf in names)] == []
+    assert [leaf for leaf in names if not within(leaf, everything) and not within(leaf, UNTRACKED)] == []
+
+
+@pytest.mark.parametrize("stage", ["split", "search", "evaluate", "report"])
+def test_a_stage_tracks_the_section_of_its_name(stage: str) -> None:
+    """One name for the stage, its module and its section of params.yaml."""
+    assert stage in tracked(stage)
