@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -31,19 +30,15 @@ def open_atomic(path: str | Path) -> Iterator[TextIO]:
     """Open a text file for writing that replaces ``path`` only when the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
-    )
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with handle:
+        with open(part, "w", encoding="utf-8", newline="\n") as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-        os.chmod(handle.name, 0o666 & ~_umask())
-        os.replace(handle.name, path)
+        os.replace(part, path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(handle.name)
+        part.unlink(missing_ok=True)
         raise
 
 
@@ -76,11 +71,9 @@ def write_jsonl(path: str | Path, rows: Iterable[Any]) -> int:
 
 def read_jsonl(path: str | Path) -> Iterator[Any]:
     """Yield one JSON value a line; an error names the file and the line (counted from 1)."""
-    try:
-        handle = open(path, encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(f"file not found: {str(path)!r}") from None
-    with handle:
+    if not Path(path).exists():
+        raise DataError(f"file not found: {str(path)!r}")
+    with open(path, encoding="utf-8") as handle:
         for number, line in enumerate(handle, start=1):
             try:
                 yield json.loads(line)
@@ -115,9 +108,3 @@ def state_root() -> Path:
     """
     home = os.environ.get("PARETUNE_HOME")
     return Path(home) if home else Path(os.environ.get("DVC_ROOT") or ".") / ".paretune"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -60,9 +60,7 @@ def test_no_answer_is_an_error(text: str) -> None:
     decimals=st.booleans(),
     unit=st.sampled_from(["", " apples", "%", "."]),
 )
-def test_any_formatted_number_is_read(
-    cents: int, commas: bool, currency: str, decimals: bool, unit: str
-) -> None:
+def test_any_formatted_number_is_read(cents: int, commas: bool, currency: str, decimals: bool, unit: str) -> None:
     """However a number is written, its value comes back."""
     size = abs(cents) / 100 if decimals else abs(cents)
     body = f"{size:{',' if commas else ''}.{2 if decimals else 0}f}"

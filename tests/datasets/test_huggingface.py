@@ -89,9 +89,7 @@ def test_every_ending_gives_the_same_examples(tmp_path: Path, ending: str, strea
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "json", "csv", "tsv", "parquet"])
-@pytest.mark.parametrize(
-    "text", ["2020-01-01", "null", "NA", "", "\"<&>'\\", "line\nbreak", "\u2028 é 🎉", " a "]
-)
+@pytest.mark.parametrize("text", ["2020-01-01", "null", "NA", "", "\"<&>'\\", "line\nbreak", "\u2028 é 🎉", " a "])
 def test_text_stays_as_it_is(tmp_path: Path, ending: str, text: str) -> None:
     """No reader turns text into a date, into nothing, or into other text."""
     path = write(tmp_path / f"rows.{ending}", [{"text": text, "label": 0}] * 2)
@@ -103,9 +101,7 @@ def test_builder_names_with_data_files(tmp_path: Path, builder: str) -> None:
     """Hugging Face's own way of naming local files works, and attempts no network call."""
     path = write(tmp_path / f"rows.{'jsonl' if builder == 'json' else 'csv'}", ROWS)
     assert texts(HuggingFaceDataset(builder, split="train", data_files=path, **TEMPLATES))[9] == "row 9"
-    assert (
-        len(texts(HuggingFaceDataset(builder, split="a", data_files={"a": [path, path]}, **TEMPLATES))) == 20
-    )
+    assert len(texts(HuggingFaceDataset(builder, split="a", data_files={"a": [path, path]}, **TEMPLATES))) == 20
 
 
 def test_a_folder_is_read_by_split(tmp_path: Path) -> None:

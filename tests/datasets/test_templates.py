@@ -76,9 +76,7 @@ def test_an_undefined_name_is_named_with_what_there_is() -> None:
     assert "columns: text, label; variables: labels" in message
 
 
-@pytest.mark.parametrize(
-    "template", ["{{ [missing] | tojson }}", "{{ row.missing }}", "{{ missing | length }}"]
-)
+@pytest.mark.parametrize("template", ["{{ [missing] | tojson }}", "{{ row.missing }}", "{{ missing | length }}"])
 def test_an_undefined_name_never_renders(template: str) -> None:
     """Undefined is an error wherever it stands, also inside a list or a filter."""
     assert "missing" in error_of(template, {"text": "a"})
@@ -120,9 +118,7 @@ def test_both_bounds_are_said() -> None:
 def test_variables_hide_a_column_that_row_still_has() -> None:
     """A declared name wins over a column of the same name, whatever the dataset brings."""
     template = '{"text": {{ (labels[0] ~ row.labels) | tojson }}}'
-    assert render(template, {"labels": "column"}, labels=["declared "]).get_json() == {
-        "text": "declared column"
-    }
+    assert render(template, {"labels": "column"}, labels=["declared "]).get_json() == {"text": "declared column"}
 
 
 def test_a_column_whose_name_is_no_identifier() -> None:

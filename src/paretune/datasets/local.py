@@ -69,15 +69,11 @@ def find_files(path: str, split: str) -> LocalFiles:
     if names:
         files = [item for item in files if split in _splits_named(item)]
     if not files or (not names and split != "train"):
-        known = (
-            ", ".join(sorted(names)) or "train: a file, or a folder whose files name no split, is that one"
-        )
+        known = ", ".join(sorted(names)) or "train: a file, or a folder whose files name no split, is that one"
         raise DataError(f"{path!r} has no split {split!r} (it has {known})")
     kinds = {item.suffix for item in files}
     if len(kinds) > 1:
-        raise DataError(
-            f"the folder {path!r} mixes {', '.join(sorted(kinds))} files; keep one kind, or name one file"
-        )
+        raise DataError(f"the folder {path!r} mixes {', '.join(sorted(kinds))} files; keep one kind, or name one file")
     builder, options = _READERS[kinds.pop()]
     return LocalFiles(builder, files, options)
 

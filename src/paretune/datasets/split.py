@@ -60,9 +60,7 @@ def split_indices(
         members, sizes = [np.arange(n)], [size]
     else:
         if len(stratify) != n:
-            raise UsageError(
-                f"stratify must have one class an example (got {len(stratify)} for {n} examples)"
-            )
+            raise UsageError(f"stratify must have one class an example (got {len(stratify)} for {n} examples)")
         classes: dict[Hashable, list[int]] = {}
         for position, label in enumerate(stratify):
             classes.setdefault(label, []).append(position)

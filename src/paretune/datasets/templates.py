@@ -108,9 +108,7 @@ class RowTemplate:
         except UndefinedError as error:
             name = str(error.message).split("'")[1:2]
             hint = did_you_mean(name[0], row) if name else ""
-            columns = (
-                f"\n  columns: {', '.join(map(str, row))}; variables: {', '.join(self._variables) or 'none'}"
-            )
+            columns = f"\n  columns: {', '.join(map(str, row))}; variables: {', '.join(self._variables) or 'none'}"
             raise self._error(number, f"{error.message}{hint}", columns) from None
         except (
             TemplateError,

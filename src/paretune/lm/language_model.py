@@ -174,9 +174,7 @@ def _stated(request: Request) -> dict[str, Any]:
     """A request as it is keyed and stored: what is not set is left out, so that new options keep old keys."""
     empty = Request(messages=())
     return {
-        name: value
-        for name, value in asdict(request).items()
-        if name == "messages" or value != getattr(empty, name)
+        name: value for name, value in asdict(request).items() if name == "messages" or value != getattr(empty, name)
     }
 
 

@@ -28,6 +28,7 @@ class LitellmBackend:
         timeout_s: float = 120.0,
         fixed_price: Price | None = None,
         extra_body: dict[str, Any] | None = None,
+        api_key: str | None = None,
     ) -> None:
         self.model = model
         self.api_base = api_base
@@ -35,7 +36,7 @@ class LitellmBackend:
         self.timeout_s = timeout_s
         self.fixed_price = fixed_price
         self.extra_body = extra_body or {}
-        self._key: str | None = None
+        self._key = api_key
 
     def identity(self) -> dict[str, Any]:
         return {"model": self.model, "endpoint": self.api_base}
@@ -188,7 +189,7 @@ def _first_line(error: Exception, secret: str | None) -> str:
 def _retry_after(error: Exception) -> float | None:
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
     try:
-        return min(60.0, max(0.0, float(headers.get("retry-after"))))
+        return min(60.0, max(0.0, float(headers.get("retry-after") or "")))
     except (TypeError, ValueError):
         return None
 

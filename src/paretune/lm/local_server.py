@@ -12,9 +12,13 @@ import functools
 import gc
 import hashlib
 import importlib.util
+import json
 import os
+import re
+import secrets
 import threading
-from dataclasses import dataclass
+import urllib.request
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +66,8 @@ class LocalBackend:
         self.timeout_s = timeout_s
         self.slots = slots
         self._client: LitellmBackend | None = None
+        self._running: _Running | None = None
+        self._grammars: dict[str, str] = {}
         self._starting = threading.Lock()
 
     def identity(self) -> dict[str, Any]:
@@ -82,6 +88,8 @@ class LocalBackend:
 
     async def send(self, request: Request) -> Answer:
         assert self._client is not None, "send() before prepare()"
+        if request.grammar is not None:
+            request = replace(request, grammar=await asyncio.to_thread(self._with_tokens, request.grammar))
         return await self._client.send(request)
 
     def close(self) -> None:
@@ -89,12 +97,33 @@ class LocalBackend:
         _stop(self.path)
         self._client = None
 
+    def _with_tokens(self, grammar: str) -> str:
+        """A grammar with each ``<"text">`` replaced by the tokens that this model cuts the text into."""
+        if grammar not in self._grammars:
+            self._grammars[grammar] = re.sub(
+                r'<("(?:[^"\\]|\\.)*")>', lambda match: self._tokens(json.loads(match[1])), grammar
+            )
+        return self._grammars[grammar]
+
+    def _tokens(self, text: str) -> str:
+        assert self._running is not None
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._running.key}"}
+        body = json.dumps({"content": text}).encode()
+        request = urllib.request.Request(f"{self._running.address}/tokenize", body, headers)
+        with urllib.request.urlopen(request, timeout=self.timeout_s) as response:
+            tokens = json.load(response)["tokens"]
+        return " ".join(f"<[{token}]>" for token in tokens)
+
     def _start(self) -> None:
         with self._starting:
             if self._client is None:
-                address = _serve(self.path, self.slots, self.model).address
+                self._running = _serve(self.path, self.slots, self.model)
                 self._client = LitellmBackend(
-                    "openai/local", api_base=f"{address}/v1", timeout_s=self.timeout_s, extra_body={"cache_prompt": True}
+                    "openai/local",
+                    api_base=f"{self._running.address}/v1",
+                    api_key=self._running.key,
+                    timeout_s=self.timeout_s,
+                    extra_body={"cache_prompt": True},
                 )
 
 
@@ -102,6 +131,7 @@ class LocalBackend:
 class _Running:
     server: Any
     address: str
+    key: str
 
 
 _servers: dict[Path, _Running] = {}
@@ -119,16 +149,21 @@ def _serve(path: Path, slots: int, model: str) -> _Running:
             parameters.model.path = str(path)
             parameters.hostnames = ["127.0.0.1"]
             parameters.port = 0
+            key = secrets.token_hex(16)  # so that no web page on this machine can use the server
+            parameters.api_keys = [key]
             parameters.n_parallel = slots
             parameters.n_ctx = _CONTEXT * slots
-            parameters.cpuparams.n_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+            for threads in (parameters.cpuparams, parameters.cpuparams_batch):
+                threads.n_threads = _cores()
+                threads.poll = 0  # wait without spinning: other processes want the cores as well
+            parameters.cache_ram_mib = 0  # no second cache of prompts: it grows to gigabytes
             parameters.use_jinja = True
             parameters.verbosity = -1
             try:
                 server = xllamacpp.Server(parameters)
             except Exception as error:
                 raise FatalError(f"{model}: llama.cpp cannot load {str(path)!r}: {error}") from error
-            running = _servers[path] = _Running(server, server.listening_address)
+            running = _servers[path] = _Running(server, server.listening_address, key)
     return running
 
 
@@ -144,6 +179,10 @@ def _stop(path: Path) -> None:
 def _stop_all() -> None:
     for path in list(_servers):
         _stop(path)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.cache

@@ -17,7 +17,9 @@ StructuredOutput = Literal["native", "tool", "prompt", "text", "completion"]
 class Request:
     """One question to a language model; everything here determines the reply.
 
-    ``messages`` are (role, content) pairs; for ``completion`` there is one, whose content is the text to continue. ``grammar`` (GBNF) is used by servers that can constrain decoding, and left out elsewhere.
+    ``messages`` are (role, content) pairs; for ``completion`` there is one, whose content is the text to continue.
+    ``grammar`` (GBNF, in which ``<"text">`` stands for the tokens of a text) is used by servers that can constrain
+    decoding, and left out elsewhere.
     ``replicate`` tells repeated samples of the same question apart.
     """
 
@@ -79,7 +81,7 @@ class Backend(Protocol):
         """What determines the replies beside the request: the model, and where or which file it is."""
 
     def capabilities(self) -> dict[str, Any]:
-        """What the model takes: ``structured_output`` (its best mode), ``reasoning_effort`` (bool), ``grammar`` (bool)."""
+        """What the model takes: ``structured_output`` (its best JSON), ``reasoning_effort``, ``grammar`` (bools)."""
 
     def price(self) -> Price | None:
         """The price by which replies are accounted; None when it is unknown."""

@@ -1,8 +1,8 @@
 """F1 scores for classification, defined as in scikit-learn with ``zero_division=0``.
 
-For each class F1 = 2 tp / (2 tp + fp + fn), and 0 where a class is neither present nor predicted. ``macro`` is the plain
-mean over classes, ``weighted`` the mean by support (tp + fn), ``micro`` the F1 of the counts summed over classes; None
-gives one value per class. Every invalid output is a miss (fn) for each of its gold positives.
+For each class F1 = 2 tp / (2 tp + fp + fn), and 0 where a class is neither present nor predicted. ``macro`` is the
+plain mean over classes, ``weighted`` the mean by support (tp + fn), ``micro`` the F1 of the counts summed over classes;
+None gives one value per class. Every invalid output is a miss (fn) for each of its gold positives.
 """
 
 from __future__ import annotations
@@ -135,4 +135,5 @@ class CategoricalF1Score(_F1):
 def _ratio(numerator: Any, denominator: Any) -> Array:
     """Division with 0 / 0 = 0."""
     numerator, denominator = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
-    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+    ratio: Array = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+    return ratio

@@ -216,9 +216,7 @@ class RandomFewShot(Optimizer):
             pool[index] = {"input": gold["input"], "output": {**example["output"], **gold["output"]}}
 
 
-def _spread(
-    ranked: Sequence[int], pool: Mapping[int, Example], k: int, rng: np.random.Generator
-) -> list[int]:
+def _spread(ranked: Sequence[int], pool: Mapping[int, Example], k: int, rng: np.random.Generator) -> list[int]:
     """The first k of ``ranked``, taken in turn from the groups of equal gold outputs, in a random order of groups."""
     groups: dict[str, list[int]] = {}
     for index in ranked:

@@ -59,7 +59,7 @@ class ProgramSetup:
         settings = self._settings(values, place)
         scoring = self.scoring
         options: dict[str, Any] = {
-            "instructions": settings.instructions or scoring.task.instructions,
+            "instructions": scoring.task.instructions if settings.instructions is None else settings.instructions,
             "temperature": settings.temperature,
             "reasoning_effort": settings.reasoning_effort,
             "max_tokens": settings.max_tokens,
@@ -154,7 +154,7 @@ def _load_builder(name: str) -> Callable[[Any], Any]:
         if error.name is None or not module_name.startswith(error.name):
             raise
         raise ConfigError(
-            f"program.builder: no module {error.name!r} (got {name!r}); it is looked for in the project's folder and src/"
+            f"program.builder: no module {error.name!r} (got {name!r}; looked for in the project's folder and src/)"
         ) from None
     builder = getattr(module, function_name, None)
     if not callable(builder):

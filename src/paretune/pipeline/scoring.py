@@ -85,10 +85,10 @@ def measures_of_rows(rows: Sequence[Mapping[str, Any]], gold: Records, metrics: 
 
 def _made(kinds: Mapping[str, type[Any]], declared: Mapping[str, Any], place: str) -> Any:
     """``{name: Class, as: name in reports, **arguments}`` as an object."""
-    name = declared.get("name")
+    name = str(declared.get("name"))
     if name not in kinds:
         known = ", ".join(kinds)
-        raise ConfigError(f"{place}.name: must be one of {known} (got {name!r}){did_you_mean(str(name), kinds)}")
+        raise ConfigError(f"{place}.name: must be one of {known} (got {name!r}){did_you_mean(name, kinds)}")
     arguments = {"name" if key == "as" else key: value for key, value in declared.items() if key != "name"}
     known_arguments = inspect.signature(kinds[name]).parameters
     for key in arguments:

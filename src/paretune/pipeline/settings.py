@@ -51,7 +51,7 @@ class LmParams(Params):
     timeout_s: PositiveFloat = 120.0
     max_attempts: PositiveInt = 5
     price: PriceParams | None = None
-    models: dict[str, ModelParams] = {}
+    models: dict[str, ModelParams] = Field(default_factory=dict)
 
 
 class ProgramParams(Params):
@@ -131,7 +131,7 @@ SpaceParams = Annotated[ChoiceParams | RangeParams | BooleanParams | FixedParams
 class SearchParams(Params):
     """Section ``search``: the space, the budget, and how a trial is trained."""
 
-    space: dict[str, SpaceParams] = {}
+    space: dict[str, SpaceParams] = Field(default_factory=dict)
     max_trials: PositiveInt | None = None
     seed: NonNegativeInt = 0
     epochs: PositiveInt = 1

@@ -140,8 +140,7 @@ class SplitParams(Params):
 def input_model(task: TaskParams) -> type[DataModel]:
     """The data model of the program's input. Raises ConfigError for a name that cannot be a field's."""
     fields = {
-        name: _field(field, task.labels, f"task.input.fields.{name}")
-        for name, field in task.input.fields.items()
+        name: _field(field, task.labels, f"task.input.fields.{name}") for name, field in task.input.fields.items()
     }
     return _model(task.input.name, fields, "task.input")
 

@@ -131,7 +131,10 @@ class Generator(Module):
 
     @functools.cached_property
     def _schema(self) -> dict[str, Any]:
-        return self.data_model.get_schema()
+        schema = self.data_model.get_schema()
+        if not self.language_model.capabilities["grammar"]:  # providers refuse schemas that limit a length
+            schema["properties"].get("thinking", {}).pop("maxLength", None)
+        return schema
 
     @functools.cached_property
     def _grammar(self) -> str | None:
@@ -191,7 +194,6 @@ def default_instructions(input_model: type[DataModel], output_model: type[DataMo
     """A plain sentence that says which fields to give for which, with their descriptions."""
     given = ", ".join(input_model.model_fields)
     wanted = ", ".join(
-        f"{name} ({info.description})" if info.description else name
-        for name, info in output_model.model_fields.items()
+        f"{name} ({info.description})" if info.description else name for name, info in output_model.model_fields.items()
     )
     return f"Given {given}, answer with: {wanted}."

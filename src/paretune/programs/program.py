@@ -26,11 +26,10 @@ class Program(Module):
     language models allow.
     """
 
-    def __init__(self, inputs: Symbol, outputs: Symbol, name: str | None = None, description: str | None = None) -> None:
+    def __init__(self, inputs: Symbol, outputs: Symbol, name: str | None = None) -> None:
         super().__init__(name)
         if not isinstance(inputs, Symbol) or not isinstance(outputs, Symbol):
             raise UsageError("Program needs inputs=Input(…) and outputs=await some_module(…)(inputs)")
-        self.description = description
         self.inputs = inputs
         self.outputs = outputs
         self._order = _topological(inputs, outputs)
@@ -180,5 +179,3 @@ def _topological(inputs: Symbol, outputs: Symbol) -> list[Symbol]:
     if inputs not in seen:
         raise UsageError("the outputs do not depend on the inputs")
     return order
-
-

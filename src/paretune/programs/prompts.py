@@ -36,7 +36,8 @@ class PromptWriter:
 
     def grammar(self) -> str | None:
         """The grammar of replies in text form (also a check that the output has one)."""
-        return grammar(self.output_model) if self.in_text else None
+        continued = self.structured_output == "completion"
+        return grammar(self.output_model, continued=continued) if self.in_text else None
 
     def stop(self) -> tuple[str, ...]:
         """Where a continued text ends: at the blank line before the next example."""

@@ -196,9 +196,7 @@ def _observation(program: Program, index: int, ran: _Ran) -> Observation:
     return Observation(index, ran.outcome.reward, replies)
 
 
-def _gold_examples(
-    program: Program, x: Sequence[DataModel], y: Sequence[DataModel]
-) -> dict[str, list[dict[str, Any]]]:
+def _gold_examples(program: Program, x: Sequence[DataModel], y: Sequence[DataModel]) -> dict[str, list[dict[str, Any]]]:
     """For the generator between the program's input and output: the training examples themselves."""
     node = program.outputs.node
     if node is None or node.inputs != (program.inputs,):
@@ -222,5 +220,5 @@ def _check_pairs(program: Program, x: Sequence[DataModel], y: Sequence[DataModel
         missing = set(model.model_fields) - set(type(records[0]).model_fields)
         if missing:
             raise UsageError(
-                f"{name} holds {type(records[0]).__name__!r} records, which lack {sorted(missing)} of {model.__name__!r}"
+                f"{name} holds {type(records[0]).__name__!r} records without {sorted(missing)} of {model.__name__!r}"
             )

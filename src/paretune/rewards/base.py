@@ -56,7 +56,7 @@ class RewardFunctionWrapper(Reward):
 
     def __init__(self, fn: Callable[[Any, Any], Any], name: str | None = None) -> None:
         self.fn = fn
-        self.name = name or getattr(fn, "__name__", "reward")
+        self.name = name or str(getattr(fn, "__name__", "reward"))
 
     async def __call__(self, y_true: Any, y_pred: Any) -> float:
         value = self.fn(y_true, y_pred)

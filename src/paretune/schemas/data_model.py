@@ -76,7 +76,7 @@ def _inlined(node: Any, definitions: Mapping[str, Any], path: tuple[str, ...]) -
         target = {key: value for key, value in definitions[name].items() if key != "description"}
         node = target | {key: value for key, value in node.items() if key != "$ref"}
         path = (*path, name)
-    short = {}
+    short: dict[str, Any] = {}
     for key, value in node.items():
         if key == "properties":
             short[key] = {name: _inlined(field, definitions, path) for name, field in value.items()}

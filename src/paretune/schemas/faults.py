@@ -68,9 +68,7 @@ def _fault(detail: Any, model: type[BaseModel], noun: str) -> Fault:
 def _rule(detail: Any, kind: str, field: FieldInfo | None) -> str:
     context = detail.get("ctx", {})
     if kind in _BOUND_ERRORS:
-        return "must be " + (
-            " and ".join(_bounds(field) or [f"{_BOUNDS[name]} {context[name]}" for name in context])
-        )
+        return "must be " + (" and ".join(_bounds(field) or [f"{_BOUNDS[name]} {context[name]}" for name in context]))
     if kind in ("literal_error", "enum"):
         return f"must be {context['expected']}"
     if kind in ("too_short", "string_too_short") and context.get("min_length") == 1:

@@ -11,7 +11,7 @@ literals.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -24,7 +24,7 @@ __all__ = ["cue", "grammar", "parse_text", "render_text", "value_rule"]
 Model = TypeVar("Model", bound=BaseModel)
 
 _WORDS = {True: "yes", False: "no"}
-_NUMBER = r'"-"? [0-9]{1,12} ("." [0-9]{1,6})?'
+_INTEGER = '"-"? [0-9]{1,12}'
 #: Characters that a free-text value may have when the field does not say it, so that decoding always ends.
 _FREE_TEXT_LIMIT = 400
 
@@ -52,32 +52,45 @@ def parse_text(text: str, model: type[Model]) -> Model | None:
         return None
 
 
-def grammar(model: type[BaseModel]) -> str:
-    """A GBNF grammar for the reply: values of the right kind behind their cues, ended by a line break."""
+def grammar(model: type[BaseModel], *, continued: bool) -> str:
+    """A GBNF grammar for the reply: values of the right kind behind their cues.
+
+    The first value follows a space when a text is ``continued``, and starts the reply of a chat.
+
+    Words to choose from are written ``<" word">``, which stands for the tokens of that text as the model's tokenizer
+    cuts it: by a grammar of characters, greedy decoding would pick the likeliest first piece and miss the likeliest
+    word (with SmolLM2-135M on emotions, accuracy .19 instead of .47).
+    """
     names = list(model.model_fields)
-    parts = [f'" " value-{0}']
-    parts += [f"{_quoted(chr(10) + cue(model, name) + chr(32))} value-{index}" for index, name in enumerate(names) if index]
-    rules = [f"root ::= {' '.join(parts)} " + r'"\n"']
-    rules += [f"value-{index} ::= {value_rule(model, name)}" for index, name in enumerate(names)]
+    cues = ["", *(_quoted(f"\n{cue(model, name)}") + " " for name in names[1:])]
+    rules = ["root ::= " + " ".join(f"{before}value-{index}" for index, before in enumerate(cues))]
+    rules += [
+        f"value-{index} ::= {value_rule(model, name, ' ' if continued or index else '')}"
+        for index, name in enumerate(names)
+    ]
     return "\n".join(rules)
 
 
-def value_rule(model: type[BaseModel], name: str) -> str:
-    """The right-hand side of one field's grammar rule; a UsageError when the field has no text form."""
+def value_rule(model: type[BaseModel], name: str, before: str = "") -> str:
+    """The right-hand side of one field's grammar rule, with what stands ``before`` the value.
+
+    Raises UsageError when the field has no text form.
+    """
+    space = f"{_quoted(before)} " if before else ""
     labels = field_labels(model, name)
     annotation = model.model_fields[name].annotation
     if labels is not None:
-        return " | ".join(_quoted(str(label)) for label in labels)
+        return _choice(before, map(str, labels))
     if annotation is bool:
-        return " | ".join(_quoted(word) for word in _WORDS.values())
+        return _choice(before, _WORDS.values())
     if is_score(model, name):
-        return " | ".join(_quoted(str(score)) for score in SCORES)
+        return _choice(before, map(str, SCORES))
     if annotation is int:
-        return '"-"? [0-9]{1,12}'
+        return f"{space}{_INTEGER}"
     if annotation is float:
-        return _NUMBER
+        return f'{space}{_INTEGER} ("." [0-9]{{1,6}})?'
     if annotation is str:
-        return f"[^\\n]{{1,{_max_length(model, name)}}}"
+        return f"{space}[^\\n]{{1,{_max_length(model, name)}}}"
     raise UsageError(
         f"field {name!r} of {model.__name__!r} has no text form: only str, int, float, bool, Score and Literal fields "
         "have one; use another structured_output"
@@ -89,6 +102,10 @@ def _max_length(model: type[BaseModel], name: str) -> int:
     limits = [getattr(item, "max_length", None) for item in model.model_fields[name].metadata]
     limits.append(extra.get("maxLength") if isinstance(extra, dict) else None)
     return min((limit for limit in limits if isinstance(limit, int)), default=_FREE_TEXT_LIMIT)
+
+
+def _choice(before: str, words: Iterable[str]) -> str:
+    return " | ".join(f"<{_quoted(before + word)}>" for word in words)
 
 
 def _quoted(text: str) -> str:

@@ -35,6 +35,7 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         if seed is not None:
             self.seed = self._seed_state = int(seed)  # Keras-Tuner takes 0 for "none"
         self.verbose = 0
+        self.ongoing_trials: dict[str, Trial] = {}
 
     def create_trial(self, tuner_id: str) -> Trial:
         """Propose the next trial; its status is RUNNING, or STOPPED when there is nothing left to try."""

@@ -71,7 +71,10 @@ class Progress:
     def _line(self) -> str:
         answered, paid, spent = self.counters()
         running = ", ".join(str(int(number)) for number in self.planned if number not in self.done)
-        parts = [f"trial {running or '-'} of {self.total_trials or '?'}", f"{answered} calls ({paid} paid, ${spent:.4f})"]
+        parts = [
+            f"trial {running or '-'} of {self.total_trials or '?'}",
+            f"{answered} calls ({paid} paid, ${spent:.4f})",
+        ]
         if self.best:
             parts.append(f"best {self.best}")
         left = self._left()

@@ -20,7 +20,7 @@ from paretune.lm.ledger import Session
 from paretune.programs.program import Program
 from paretune.tuners.kt import HyperParameters, Trial, TrialStatus
 from paretune.tuners.objective import MultiObjective, Scale, as_objective
-from paretune.tuners.oracles import GridOracle, ReplayableOracle, RandomOracle, plain, space_size
+from paretune.tuners.oracles import GridOracle, RandomOracle, ReplayableOracle, plain, space_size
 from paretune.tuners.progress import Progress
 from paretune.tuners.run_trial import build, check_objectives, planned_calls, run_trial
 from paretune.tuners.trials import TrialRecord, TrialStore
@@ -200,7 +200,7 @@ class Tuner:
             lock.acquire(timeout=0)
         except Timeout:
             raise SearchError(
-                f"another process is running this very search (it holds {str(lock.lock_file)!r}); wait for it or stop it"
+                f"another process runs this very search (it holds {str(lock.lock_file)!r}): wait for it or stop it"
             ) from None
         try:
             store = TrialStore(path)
