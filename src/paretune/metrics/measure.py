@@ -17,13 +17,15 @@ __all__ = ["OPERATIONAL", "Measure", "measures_of"]
 class Measure:
     """A named number over n examples: ``statistics`` (n, k) and the reduction of their sum.
 
-    A failed example has a row of zeros, so it takes no part.
+    A failed example has a row of zeros, so it takes no part. ``proportion``: the value is the mean of what each example
+    alone is worth, which may be yes or no.
     """
 
     name: str
     direction: Direction
     statistics: Array
     reduce: Callable[[Array], Array]
+    proportion: bool = False
 
     @property
     def value(self) -> float:
@@ -84,7 +86,8 @@ def _ratio_measure(
 ) -> Measure:
     keep_failed = name == "failure_rate"
     rows = [(0.0, 0.0) if outcome.status == "failed" and not keep_failed else value(outcome) for outcome in outcomes]
-    return Measure(name, direction, np.array(rows, np.float64).reshape(-1, 2), _mean)
+    proportion = name == "reward" or name.endswith("_rate")
+    return Measure(name, direction, np.array(rows, np.float64).reshape(-1, 2), _mean, proportion)
 
 
 def _stacked(rows: Sequence[Array | None]) -> Array:

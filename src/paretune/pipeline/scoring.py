@@ -64,7 +64,7 @@ class Scoring:
         return x, y
 
     def majority(self, train: Records, test: Records) -> dict[str, float]:
-        """Reward and metrics on ``test`` of always giving the most common output of ``train`` (first of equals)."""
+        """Reward and metrics on ``test`` of always giving the most common output of ``train`` (the first of equals)."""
         texts = [canonical_json(record.get_json()) for record in train]
         common = train[texts.index(Counter(texts).most_common(1)[0][0])]
 

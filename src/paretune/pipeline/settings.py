@@ -1,8 +1,8 @@
-"""The sections of params.yaml about the language models, the program, the search and the reports."""
+"""The sections of params.yaml about the language models, the program and the search."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -10,11 +10,9 @@ from paretune.lm.types import StructuredOutput
 from paretune.pipeline.params import Params
 
 __all__ = [
-    "EvaluateParams",
     "LmParams",
     "ObjectiveParams",
     "ProgramParams",
-    "ReportParams",
     "SearchParams",
     "SpaceParams",
     "TunerParams",
@@ -159,19 +157,3 @@ class ObjectiveParams(Params):
 
     objectives: tuple[ObjectivePart, ...] = Field(min_length=1)
     scale: Literal["none", "range"] = "none"
-
-
-class EvaluateParams(Params):
-    """Section ``evaluate``; ``baseline`` gives hyperparameters of the program that the winner is compared with."""
-
-    baseline: dict[str, Any] | None = None
-
-
-class ReportParams(Params):
-    """Section ``report``: the intervals, and the objectives on the axes of ``dvc plots``."""
-
-    x: str | None = None
-    y: str | None = None
-    confidence: float = Field(default=0.95, gt=0, lt=1)
-    resamples: int = Field(default=2000, ge=100)
-    seed: NonNegativeInt = 0

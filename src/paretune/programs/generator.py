@@ -90,7 +90,7 @@ class Generator(Module):
             structured_output=writer.structured_output,
             schema_name=self.data_model.__name__,
             schema=None if writer.in_text else self._schema,
-            grammar=self._grammar if writer.in_text else None,
+            grammar=writer.grammar,
             stop=writer.stop(),
             temperature=self.temperature,
             max_tokens=self.max_tokens,
@@ -135,10 +135,6 @@ class Generator(Module):
         if not self.language_model.capabilities["grammar"]:  # providers refuse schemas that limit a length
             schema["properties"].get("thinking", {}).pop("maxLength", None)
         return schema
-
-    @functools.cached_property
-    def _grammar(self) -> str | None:
-        return next(iter(self._writers.values())).grammar()
 
     @functools.cached_property
     def _effort(self) -> str | None:

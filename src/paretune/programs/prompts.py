@@ -6,6 +6,7 @@ reuse the prefix, and the input comes last.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class PromptWriter:
         """Whether records are written as ``Name: value`` lines instead of JSON."""
         return self.structured_output in ("text", "completion")
 
+    @functools.cached_property
     def grammar(self) -> str | None:
         """The grammar of replies in text form (also a check that the output has one)."""
         continued = self.structured_output == "completion"

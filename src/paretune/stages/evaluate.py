@@ -10,9 +10,9 @@ from paretune.files import read_json, read_jsonl, write_json, write_jsonl
 from paretune.pipeline.evaluation import baseline, evaluation_rows, rebuild
 from paretune.pipeline.params import read_params, section
 from paretune.pipeline.program import ProgramSetup
+from paretune.pipeline.report_settings import EvaluateParams, ReportParams
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.scoring import measures_of_rows
-from paretune.pipeline.settings import EvaluateParams, ReportParams
 from paretune.programs.trainer import Evaluation
 from paretune.reporting.results import objectives_from
 from paretune.reporting.summary import Evaluation as Summarised
@@ -51,7 +51,7 @@ async def _main() -> None:
         trials=trials,
         objectives=objectives_from(best["objectives"]),
         baseline=None if compared is None else _summarised(compared),
-        majority=scoring.majority(train[1], test[1]),
+        majority=scoring.majority([*train[1], *val[1]], test[1]),
         confidence=report.confidence,
         resamples=report.resamples,
         seed=report.seed,

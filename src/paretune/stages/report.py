@@ -10,9 +10,9 @@ from typing import Any
 from paretune.files import read_json, read_jsonl
 from paretune.metrics.measure import Measure
 from paretune.pipeline.params import read_params, section
+from paretune.pipeline.report_settings import ReportParams
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.scoring import Scoring, measures_of_rows
-from paretune.pipeline.settings import ReportParams
 from paretune.reporting.report import ReportSettings, report
 
 SPLITS = Path("data/splits")
@@ -24,8 +24,8 @@ def main() -> None:
     """Draw what the search found; no language model is called."""
     params = read_params()
     scoring, settings = Scoring(params), section(params, "report", ReportParams)
-    gold = scoring.read(SPLITS / "val.jsonl")[1]
-    majority = scoring.majority(scoring.read(SPLITS / "train.jsonl")[1], gold)
+    train, gold = (scoring.read(SPLITS / f"{part}.jsonl")[1] for part in ("train", "val"))
+    majority = scoring.majority([*train, *gold], gold)
     best = read_json(SEARCH / "best.json")
 
     def measures_of(trial: Mapping[str, Any]) -> list[Measure]:

@@ -33,7 +33,6 @@ Array: TypeAlias = NDArray[np.float64]
 
 _BLOCK_CELLS = 2_000_000  # counts drawn at a time: 16 MB as 64-bit indices
 _CACHE_BYTES = 128_000_000  # beyond this the counts are drawn again for each use instead of kept
-_TOLERANCE = 1e-9
 
 
 class Interval(NamedTuple):
@@ -48,6 +47,7 @@ class Measured(Protocol):
 
     ``statistics`` has shape (n, k): one row an example, all zeros for an example that could not be scored.
     ``reduce`` maps totals of shape (..., k) to values of shape (...); NaN where the value is undefined.
+    ``proportion`` says that the value is the mean of what each example alone is worth, which may be yes or no.
     """
 
     @property
@@ -61,6 +61,9 @@ class Measured(Protocol):
 
     @property
     def reduce(self) -> Callable[[NDArray[Any]], NDArray[Any]]: ...
+
+    @property
+    def proportion(self) -> bool: ...
 
 
 class Bootstrap:
@@ -155,25 +158,19 @@ def value(measured: Measured) -> float:
 
 
 def interval(measured: Measured, bootstrap: Bootstrap, confidence: float = 0.95) -> Interval:
-    """The interval of one number: Wilson when it is a proportion, the bootstrap's percentiles otherwise.
+    """The interval of one number: Wilson for a proportion of yes and no, the bootstrap's percentiles otherwise.
 
-    A number is a proportion when each scored example alone has the value 0 or 1 and every resample's value is the
-    mean of these, as for an exact-match reward, but not for an F1 score. Its n is the number of scored examples.
+    That is a `Measured` with ``proportion`` whose scored examples are each worth 0 or 1 (an exact-match reward); its
+    n is the number of scored examples.
     """
-    alone = _reduce(measured, np.asarray(measured.statistics, dtype=np.float64))
-    scored = ~np.isnan(alone)
-    hits = np.where(scored, alone, 0.0)
-    binary = bool(np.isin(hits, (0.0, 1.0)).all())
-    if bootstrap.n <= 1 and not (binary and scored.any()):
+    if measured.proportion:
+        alone = _reduce(measured, np.asarray(measured.statistics, dtype=np.float64))
+        hits = alone[~np.isnan(alone)]
+        if hits.size and np.isin(hits, (0.0, 1.0)).all():
+            return wilson(float(hits.sum()), hits.size, confidence)
+    if bootstrap.n <= 1:
         return Interval(math.nan, math.nan)
-    values = bootstrap.values(measured)
-    if binary and scored.any():
-        totals = bootstrap.totals(np.stack([hits, scored], axis=1))
-        with np.errstate(invalid="ignore"):
-            means = totals[:, 0] / totals[:, 1]
-        if np.allclose(values, means, rtol=0.0, atol=_TOLERANCE, equal_nan=True):
-            return wilson(float(hits.sum()), int(scored.sum()), confidence)
-    return percentile_interval(values, confidence)
+    return percentile_interval(bootstrap.values(measured), confidence)
 
 
 def difference_interval(first: Measured, second: Measured, bootstrap: Bootstrap, confidence: float = 0.95) -> Interval:
