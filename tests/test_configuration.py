@@ -120,6 +120,7 @@ def test_digest_depends_on_names_and_bytes(tmp_path: Path) -> None:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of conf/ and params.yaml, as the working directory."""
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    shutil.copytree(ROOT / "data" / "sample", tmp_path / "data" / "sample")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
@@ -145,6 +146,23 @@ def test_check_params_refuses_a_changed_conf(project: Path, monkeypatch: pytest.
     with pytest.raises(ConfigError, match="git add conf"):
         check_params.main()
     assert not check_params.OUTPUT.exists()
+
+
+def test_check_params_tells_every_fault_of_every_section_at_once(project: Path) -> None:
+    """Wrong values, unknown keys and a missing data file are refused before anything is computed."""
+    params = PARAMS | {"split": {"validation_split": 1.5}, "search": PARAMS["search"] | {"epoch": 2}}
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(ConfigError) as error:
+        check_params.main()
+    assert "split.validation_split: must be > 0 and < 1 (got 1.5)" in str(error.value)
+    assert "search.epoch: unknown key" in str(error.value)
+    (project / "params.yaml").write_text(yaml.safe_dump(PARAMS | {"sort": 1}))
+    with pytest.raises(ConfigError, match="unknown section 'sort'"):
+        check_params.main()
+    (project / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+    (project / "data" / "sample" / "test.jsonl").unlink()
+    with pytest.raises(ConfigError, match=r"data\.splits\.test\.source: no such file"):
+        check_params.main()
 
 
 def test_check_params_names_the_values_that_are_missing(project: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paretune.lazy import lazy_names
+from paretune.lazy import lazy_dir, lazy_names
 
 if TYPE_CHECKING:
     from paretune import datasets, metrics, optimizers, rewards, tuners
@@ -73,3 +73,4 @@ __getattr__ = lazy_names(
         "tuners": "paretune.tuners",
     },
 )
+__dir__ = lazy_dir(__name__)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-__all__ = ["map_ordered", "run_maybe_nested"]
+__all__ = ["map_ordered", "run_maybe_nested", "run_together"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+#: How long Ctrl-C waits for a coroutine's clean-up, in seconds.
+_CLEAN_UP_S = 10.0
+
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+#: Whether the shared loop waits for the code that runs here, so that it cannot be asked to run anything.
+_nested: contextvars.ContextVar[bool] = contextvars.ContextVar("paretune_nested", default=False)
 
 
 def run_maybe_nested(coroutine: Coroutine[Any, Any, Result]) -> Result:
@@ -23,14 +29,13 @@ def run_maybe_nested(coroutine: Coroutine[Any, Any, Result]) -> Result:
     process. Ctrl-C cancels the coroutine and waits for its clean-up before KeyboardInterrupt goes on.
     """
     loop = _shared_loop()
-    if _running_loop() is loop:  # called from code that this very loop runs: waiting for it would never end
+    if _nested.get() or _running_loop() is loop:  # waiting for the loop that waits for this would never end
         return _run_in_new_thread(coroutine)
-    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    job = _Job(coroutine)
     try:
-        return future.result()
+        return asyncio.run_coroutine_threadsafe(job.run(), loop).result()
     except KeyboardInterrupt:
-        future.cancel()
-        asyncio.run_coroutine_threadsafe(_settle(), loop).result(timeout=5)
+        asyncio.run_coroutine_threadsafe(job.cancel(), loop).result()
         raise
 
 
@@ -48,13 +53,21 @@ async def map_ordered(
         for position in pending:
             results[position] = await function(items[position])
 
+    await run_together([worker() for _ in range(min(limit, len(items)))])
+    return results
+
+
+async def run_together(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run coroutines side by side to their ends; the first error cancels the others and is raised as itself."""
+    first: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(limit, len(items))):
-                group.create_task(worker())
+            for coroutine in coroutines:
+                group.create_task(coroutine)
     except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return results
+        first = errors.exceptions[0]
+    if first is not None:  # raised out here, so that it keeps the cause and the context that it came with
+        raise first
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -73,10 +86,24 @@ def _shared_loop() -> asyncio.AbstractEventLoop:
         return _loop
 
 
-async def _settle() -> None:
-    """Give cancelled tasks a few turns to run their finally blocks."""
-    for _ in range(10):
-        await asyncio.sleep(0)
+class _Job(Generic[Result]):
+    """A coroutine that can be cancelled from the moment on at which it is handed to the loop."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Result]) -> None:
+        self._coroutine = coroutine
+        self._task: asyncio.Task[Any] | None = None
+
+    async def run(self) -> Result:
+        self._task = asyncio.current_task()
+        return await self._coroutine
+
+    async def cancel(self) -> None:
+        """Cancel, and wait for the finally blocks (for some seconds at most)."""
+        if self._task is None:
+            self._coroutine.close()
+        else:
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=_CLEAN_UP_S)
 
 
 def _run_in_new_thread(coroutine: Coroutine[Any, Any, Result]) -> Result:
@@ -84,12 +111,13 @@ def _run_in_new_thread(coroutine: Coroutine[Any, Any, Result]) -> Result:
     errors: list[BaseException] = []
 
     def target() -> None:
+        _nested.set(True)
         try:
             results.append(asyncio.run(coroutine))
         except BaseException as error:
             errors.append(error)
 
-    thread = threading.Thread(target=target, name="paretune-nested")
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(target,), name="paretune-nested")
     thread.start()
     thread.join()
     if errors:

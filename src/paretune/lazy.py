@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["lazy_names"]
+__all__ = ["lazy_dir", "lazy_names"]
 
 
 def lazy_names(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
@@ -22,3 +22,13 @@ def lazy_names(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
         return value
 
     return get
+
+
+def lazy_dir(package: str) -> Callable[[], list[str]]:
+    """A package's ``__dir__``: its public names, also those that are not imported yet."""
+
+    def listed() -> list[str]:
+        module = sys.modules[package]
+        return sorted({*vars(module), *module.__all__})
+
+    return listed

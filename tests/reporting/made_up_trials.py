@@ -25,11 +25,14 @@ class Number:
     direction: str
     statistics: Any
     reduce: Callable[[Any], Any] = lambda totals: totals[..., 0] / totals[..., 1]
+    proportion: bool = False
 
 
 def ratio(name: str, values: Any, direction: str = "max") -> Number:
+    """A mean over examples; as in the metrics, only a reward is a proportion."""
     column = np.asarray(values, dtype=float)
-    return Number(name, direction, np.stack([column, np.ones_like(column)], axis=1))
+    statistics = np.stack([column, np.ones_like(column)], axis=1)
+    return Number(name, direction, statistics, proportion=name == "reward")
 
 
 def numbers(right: int, tokens: float, n: int = N) -> list[Number]:

@@ -81,6 +81,14 @@ def test_unknown_values_and_the_latency_are_left_out() -> None:
     assert set(evaluation_summary(Evaluation(measures, 2, 0))) == {"reward", "reward_lo", "reward_hi", "n", "failures"}
 
 
+def test_a_free_model_costs_nothing_for_sure() -> None:
+    """All costs are 0, so the interval is [0, 0]; the reward beside it, also all 0, keeps its Wilson interval."""
+    measures = [ratio("cost", [0.0] * 40, "min"), ratio("reward", [0] * 40)]
+    found = evaluation_summary(Evaluation(measures, 40, 0))
+    assert (found["cost"], found["cost_lo"], found["cost_hi"]) == (0, 0, 0)
+    assert (found["reward_lo"], found["reward_hi"]) == pytest.approx(wilson(0, 40), abs=1e-9)
+
+
 def test_a_gain_needs_the_same_examples() -> None:
     """A baseline on fewer examples is not comparable in pairs."""
     with pytest.raises(DataError, match="80 and 40"):

@@ -33,13 +33,14 @@ class Number:
     reduce: Callable[[Any], Any] = lambda totals: totals[..., 0] / totals[..., 1]
     name: str = "reward"
     direction: str = "max"
+    proportion: bool = False
 
 
-def mean_of(values: list[float] | np.ndarray) -> Number:
-    """The mean of some values; a NaN is a failed example, which has a row of zeros."""
+def mean_of(values: list[float] | np.ndarray, *, proportion: bool = True) -> Number:
+    """The mean of some rewards; a NaN is a failed example, which has a row of zeros."""
     column = np.asarray(values, dtype=float)
     scored = ~np.isnan(column)
-    return Number(np.stack([np.where(scored, column, 0.0), scored], axis=1))
+    return Number(np.stack([np.where(scored, column, 0.0), scored], axis=1), proportion=proportion)
 
 
 def f1_of(tp: list[int], fp: list[int], fn: list[int]) -> Number:
@@ -159,6 +160,22 @@ def test_f1_is_no_proportion_even_when_each_example_scores_0_or_1() -> None:
     assert value(number) == pytest.approx(2 / 3)
     bootstrap = Bootstrap(20)
     assert interval(number, bootstrap) == percentile_interval(bootstrap.values(number))
+
+
+def test_a_cost_of_nothing_is_no_proportion() -> None:
+    """Forty calls that cost 0 dollars cost 0 for sure: [0, 0], where 0 right of 40 leaves room up to 0.09."""
+    free = mean_of([0] * 40, proportion=False)
+    assert interval(free, Bootstrap(40)) == (0.0, 0.0)
+    # Wilson's upper end for 0 of 40 is z^2 / (40 + z^2) = 3.841459 / 43.841459
+    assert interval(mean_of([0] * 40), Bootstrap(40)) == pytest.approx((0.0, 0.0876216), abs=1e-6)
+
+
+@pytest.mark.parametrize("values", [[1.0] * 30, [0.0] * 20 + [1.0] * 10])
+def test_a_cost_of_0_or_1_gets_the_bootstrap(values: list[float]) -> None:
+    """Dollars that happen to be 0 or 1 are still dollars."""
+    bootstrap, number = Bootstrap(30), mean_of(values, proportion=False)
+    assert interval(number, bootstrap) == percentile_interval(bootstrap.values(number))
+    assert is_nan(interval(mean_of([1], proportion=False), Bootstrap(1)))
 
 
 @pytest.mark.parametrize("number", [mean_of([]), mean_of([0.3]), mean_of([math.nan]), mean_of([math.nan] * 5)])

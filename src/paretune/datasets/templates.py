@@ -39,8 +39,8 @@ class _List(list[T]):
     """A list without negative indices: a label of -1 ("unknown") must not become the last label."""
 
     def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, int) and index < 0:
-            raise IndexError(index)
+        if isinstance(index, int) and not 0 <= index < len(self):
+            raise UndefinedError(f"index {index} is outside the list of {len(self)} (they count from 0): {list(self)}")
         return super().__getitem__(index)
 
 

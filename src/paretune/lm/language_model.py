@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 import weakref
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from paretune.errors import TransientError, UsageError
+from paretune.errors import RefusedInputError, TransientError, UsageError
 from paretune.files import digest
 from paretune.lm.ledger import Ledger, default_ledger
 from paretune.lm.types import Answer, Backend, Price, Reply, Request
@@ -18,6 +19,21 @@ from paretune.lm.types import Answer, Backend, Price, Reply, Request
 __all__ = ["LanguageModel"]
 
 LOCAL_PREFIX = "local/"
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+#: Its own source of chance, so that the programs' seeds are left alone.
+_jitter = random.Random()
+
+
+@dataclass
+class _Traffic:
+    """What happens on one event loop: whoever may call at once, and what is being asked, by key.
+
+    A future gets the reply or the error; None when the caller that was sending it went away.
+    """
+
+    limit: asyncio.Semaphore
+    in_flight: dict[str, asyncio.Future[Reply | None]] = field(default_factory=dict)
 
 
 class LanguageModel:
@@ -67,10 +83,9 @@ class LanguageModel:
         self.backend = backend or _backend(model, api_base, api_key_env, timeout_s, concurrency, fixed)
         self._identity: dict[str, Any] | None = None
         self._capabilities: dict[str, Any] | None = None
-        self._in_flight: dict[str, asyncio.Future[Reply]] = {}
-        self._limits: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._traffic: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Traffic] = weakref.WeakKeyDictionary()
+        #: Waits between attempts, given the seconds.
+        self.pause: Callable[[float], Awaitable[object]] = asyncio.sleep
 
     def __repr__(self) -> str:
         return f"LanguageModel({self.model!r})"
@@ -82,8 +97,7 @@ class LanguageModel:
             key = digest({"capabilities": self.identity})
             known = self.ledger.fact(key)
             if known is None:
-                known = self.backend.capabilities()
-                self.ledger.remember(key, known)
+                known = self.ledger.remember(key, self.backend.capabilities())
             self._capabilities = known
         return self._capabilities
 
@@ -107,25 +121,33 @@ class LanguageModel:
         if request.grammar is not None and not self.capabilities["grammar"]:
             request = replace(request, grammar=None)
         stated = {**self.identity, **_stated(request)}
-        key = digest(stated)
-        reply = self.ledger.get(key)
-        if reply is not None:
-            return reply
-        waiting = self._in_flight.get(key)
-        if waiting is not None and waiting.get_loop() is asyncio.get_running_loop():
-            return replace(await asyncio.shield(waiting), served=True)
-        return await self._pay(key, stated, request)
-
-    async def _pay(self, key: str, stated: dict[str, Any], request: Request) -> Reply:
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._in_flight[key] = future
         try:
-            async with self._limit():
+            key = digest(stated)
+        except UnicodeEncodeError as error:  # half of a pair of surrogates: no server can be sent that
+            raise RefusedInputError(f"{self.model}: the prompt is no valid Unicode text: {error}") from None
+        traffic = self._traffic_here()
+        while True:
+            reply = self.ledger.get(key)
+            if reply is not None:
+                return reply
+            waiting = traffic.in_flight.get(key)
+            if waiting is None:
+                return await self._pay(key, stated, request, traffic)
+            reply = await asyncio.shield(waiting)
+            if reply is not None:
+                self.ledger.session.served += 1
+                return replace(reply, served=True)
+
+    async def _pay(self, key: str, stated: dict[str, Any], request: Request, traffic: _Traffic) -> Reply:
+        future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+        traffic.in_flight[key] = future
+        try:
+            async with traffic.limit:
                 await self.backend.prepare()
                 answer, latency, attempts = await self._send(request)
             price = self.backend.price()
             reply = Reply(
-                text=answer.text,
+                text=_SURROGATES.sub("\ufffd", answer.text),
                 prompt_tokens=answer.prompt_tokens,
                 completion_tokens=answer.completion_tokens,
                 cost_usd=None if price is None else price.cost(answer),
@@ -133,20 +155,20 @@ class LanguageModel:
                 attempts=attempts,
                 finish_reason=answer.finish_reason,
             )
-            self.ledger.put(
+            reply = self.ledger.put(
                 key, self.model, stated, reply, usage=answer.usage, price=None if price is None else asdict(price)
             )
             future.set_result(reply)
             return reply
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
-                future.cancel()
+                future.set_result(None)
             else:
                 future.set_exception(error)
                 future.exception()  # retrieved here: nobody else need be waiting
             raise
         finally:
-            del self._in_flight[key]
+            del traffic.in_flight[key]
 
     async def _send(self, request: Request) -> tuple[Answer, float, int]:
         """Call until it succeeds, with capped exponential backoff and full jitter between attempts."""
@@ -158,21 +180,23 @@ class LanguageModel:
                 if attempt == self.max_attempts:
                     raise TransientError(f"{self.model}: gave up after {attempt} attempts: {error}") from error
                 ceiling = min(30.0, 0.5 * 2.0 ** (attempt - 1))
-                await asyncio.sleep(max(random.uniform(0, ceiling), error.retry_after or 0.0))
+                await self.pause(max(_jitter.uniform(0, ceiling), error.retry_after or 0.0))
             else:
                 return answer, round(time.perf_counter() - started, 4), attempt
         raise AssertionError("unreachable")
 
-    def _limit(self) -> asyncio.Semaphore:
+    def _traffic_here(self) -> _Traffic:
         loop = asyncio.get_running_loop()
-        if loop not in self._limits:
-            self._limits[loop] = asyncio.Semaphore(self.concurrency)
-        return self._limits[loop]
+        if loop not in self._traffic:
+            self._traffic[loop] = _Traffic(asyncio.Semaphore(self.concurrency))
+        return self._traffic[loop]
 
 
 def _stated(request: Request) -> dict[str, Any]:
     """A request as it is keyed and stored: what is not set is left out, so that new options keep old keys."""
     empty = Request(messages=())
+    if request.temperature is not None:  # 0 and 0.0 are one temperature, and one key
+        request = replace(request, temperature=float(request.temperature))
     return {
         name: value for name, value in asdict(request).items() if name == "messages" or value != getattr(empty, name)
     }
@@ -191,7 +215,7 @@ def _backend(
 
         if api_base is not None:
             raise UsageError(f"{model!r} is served by paretune itself: leave api_base empty (got {api_base!r})")
-        return LocalBackend(model, timeout_s=timeout_s, slots=concurrency)
+        return LocalBackend(model, timeout_s=timeout_s, slots=concurrency, fixed_price=price)
     from paretune.lm.litellm_client import LitellmBackend
 
     return LitellmBackend(model, api_base=api_base, api_key_env=api_key_env, timeout_s=timeout_s, fixed_price=price)

@@ -7,10 +7,11 @@ everything that determines it, so a rerun, a resume after a kill, or a larger se
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,19 +61,15 @@ class Ledger:
         self.session = Session()
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._opened_by = 0
 
     def get(self, key: str) -> Reply | None:
         """The stored reply of a key, marked as served; None when there is none."""
-        row = self._execute(
-            "SELECT reply, prompt_tokens, completion_tokens, cost_usd, latency_s, attempts, finish_reason"
-            " FROM calls WHERE key = ?",
-            (key,),
-        )
-        if row is None:
+        reply = self._read(key)
+        if reply is None:
             return None
-        text, prompt_tokens, completion_tokens, cost, latency, attempts, finish = row
         self.session.served += 1
-        return Reply(text, prompt_tokens, completion_tokens, cost, latency, attempts, finish, served=True)
+        return replace(reply, served=True)
 
     def put(
         self,
@@ -83,8 +80,12 @@ class Ledger:
         *,
         usage: dict[str, Any] | None = None,
         price: dict[str, Any] | None = None,
-    ) -> None:
-        """Store a reply that was just paid for; it is on disk when this returns."""
+    ) -> Reply:
+        """Store a reply that was just paid for, and return the one that the file holds from now on.
+
+        It outlives a kill of this process once this returns. The first reply of a key stays: where another process was
+        faster, its reply is the one to go on with, or a rerun would see another.
+        """
         self._execute(
             "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -105,15 +106,17 @@ class Ledger:
         )
         self.session.paid += 1
         self.session.spent_usd += reply.cost_usd or 0.0
+        return self._read(key) or reply
 
     def fact(self, key: str) -> Any:
         """A remembered fact, or None."""
         row = self._execute("SELECT value FROM facts WHERE key = ?", (key,))
         return None if row is None else json.loads(row[0])
 
-    def remember(self, key: str, value: Any) -> None:
-        """Remember a fact; the first value stays, so that keys made from it never change."""
+    def remember(self, key: str, value: Any) -> Any:
+        """Remember a fact and return it; the first value stays, so that keys made from it never change."""
         self._execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (key, canonical_json(value)))
+        return self.fact(key)
 
     def close(self) -> None:
         """Close the database file."""
@@ -122,24 +125,32 @@ class Ledger:
                 self._connection.close()
                 self._connection = None
 
+    def _read(self, key: str) -> Reply | None:
+        row = self._execute(
+            "SELECT reply, prompt_tokens, completion_tokens, cost_usd, latency_s, attempts, finish_reason"
+            " FROM calls WHERE key = ?",
+            (key,),
+        )
+        return None if row is None else Reply(*row)
+
     def _execute(self, statement: str, values: tuple[Any, ...]) -> Any:
         with self._lock:
             try:
                 return self._open().execute(statement, values).fetchone()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 raise ConfigError(
-                    f"the ledger {str(self.path)!r} cannot be used: {error}; nothing was lost that it holds. "
-                    "Free disk space or move the file away, then run again"
+                    f"the ledger {str(self.path)!r} cannot be used: {error}; it was left as it is. "
+                    "Free disk space, or move the file away, then run again"
                 ) from error
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
+        if self._connection is None or self._opened_by != os.getpid():  # a fork must not share a connection
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(_SCHEMA)
-            self._connection = connection
+            self._connection, self._opened_by = connection, os.getpid()
         return self._connection
 
 

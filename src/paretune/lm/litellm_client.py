@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import re
+import time
+import weakref
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from paretune.errors import FatalError, RefusedInputError, TransientError
@@ -14,6 +19,9 @@ __all__ = ["LitellmBackend"]
 
 #: Sent where a server of the user's own wants no key; litellm refuses to call without any.
 _NO_KEY = "none"
+
+#: For completions: clients by event loop and by what they were made with, kept as long as litellm keeps its own.
+_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
 class LitellmBackend:
@@ -29,8 +37,10 @@ class LitellmBackend:
         fixed_price: Price | None = None,
         extra_body: dict[str, Any] | None = None,
         api_key: str | None = None,
+        label: str | None = None,
     ) -> None:
         self.model = model
+        self.label = label or (model if api_base is None else f"{model} at {_without_login(api_base)}")
         self.api_base = api_base
         self.api_key_env = api_key_env
         self.timeout_s = timeout_s
@@ -39,7 +49,7 @@ class LitellmBackend:
         self._key = api_key
 
     def identity(self) -> dict[str, Any]:
-        return {"model": self.model, "endpoint": self.api_base}
+        return {"model": self.model, "endpoint": _without_login(self.api_base or _endpoint_of_environment(self.model))}
 
     def capabilities(self) -> dict[str, Any]:
         litellm = load_litellm()
@@ -62,16 +72,19 @@ class LitellmBackend:
         try:
             arguments = self._arguments(request)
             if request.structured_output == "completion":
-                response = await litellm.atext_completion(prompt=request.messages[0][1], **arguments)
+                client = self._completion_client()
+                response = await litellm.atext_completion(prompt=request.messages[0][1], client=client, **arguments)
             else:
                 messages = [{"role": role, "content": content} for role, content in request.messages]
                 response = await litellm.acompletion(messages=messages, **arguments)
         except Exception as error:
-            named = named_error(error, self.model, secret=self._key)
+            named = named_error(error, self.label, secret=self._key)
             if named is None:
                 raise
             raise named from None
-        return _answer(response, request)
+        if not response.choices or getattr(response.choices[0], "text", "") is None:
+            raise TransientError(f"{self.label}: the server's reply holds no choices")
+        return self._answer(response, request)
 
     async def prepare(self) -> None:
         load_litellm()
@@ -79,6 +92,31 @@ class LitellmBackend:
 
     def close(self) -> None:
         """Nothing to release: litellm keeps its own connections."""
+
+    def _answer(self, response: Any, request: Request) -> Answer:
+        choice = response.choices[0]
+        if request.structured_output == "completion":
+            text = choice.text
+        else:
+            calls = getattr(choice.message, "tool_calls", None)
+            text = (calls[0].function.arguments if calls else choice.message.content) or ""
+        usage = {} if response.usage is None else response.usage.model_dump(exclude_none=True)
+        if not usage.get("prompt_tokens"):  # no prompt is empty: the server reports no usage
+            usage = self._estimate(request, text)
+        return Answer(
+            text=text,
+            prompt_tokens=int(usage["prompt_tokens"]),
+            completion_tokens=int(usage.get("completion_tokens", 0)),
+            finish_reason=getattr(choice, "finish_reason", None),
+            usage=usage,
+        )
+
+    def _estimate(self, request: Request, text: str) -> dict[str, Any]:
+        """Tokens counted here, and marked as such: as zeros they would make this model the cheapest of all."""
+        count = load_litellm().token_counter
+        prompt = "\n".join(content for _, content in request.messages)
+        counted = {"prompt_tokens": count(model=self.model, text=prompt)}
+        return {**counted, "completion_tokens": count(model=self.model, text=text), "estimated": True}
 
     def _arguments(self, request: Request) -> dict[str, Any]:
         arguments: dict[str, Any] = {
@@ -99,6 +137,7 @@ class LitellmBackend:
             function = {"name": request.schema_name, "parameters": request.schema}
             arguments["tools"] = [{"type": "function", "function": function}]
             arguments["tool_choice"] = {"type": "function", "function": {"name": request.schema_name}}
+            arguments["_skip_mcp_handler"] = True  # else litellm wants a package that it does not depend on
         extra = dict(self.extra_body)
         if request.grammar is not None:
             extra["grammar"] = request.grammar
@@ -113,6 +152,19 @@ class LitellmBackend:
             return f"text-completion-openai/{name}"
         return self.model
 
+    def _completion_client(self) -> Any:
+        """One client a server and loop: litellm would make one for every completion, and close none."""
+        if not self.model.startswith("openai/"):
+            return None
+        clients = _clients.setdefault(asyncio.get_running_loop(), {})
+        options: dict[str, Any] = {"base_url": self.api_base, "api_key": self._api_key(), "timeout": self.timeout_s}
+        key = tuple(options.values())
+        if key not in clients:
+            from openai import AsyncOpenAI  # comes with litellm
+
+            clients[key] = AsyncOpenAI(**options, max_retries=0)
+        return clients[key]
+
     def _api_key(self) -> str | None:
         if self._key is None:
             self._key = self._find_key()
@@ -120,16 +172,17 @@ class LitellmBackend:
 
     def _find_key(self) -> str:
         if self.api_key_env is not None:
-            key = os.environ.get(self.api_key_env, "")
+            key = os.environ.get(self.api_key_env, "").strip()
             if not key:
                 raise FatalError(
-                    f"{self.model}: the environment variable {self.api_key_env!r} (api_key_env) is not set; "
+                    f"{self.label}: the environment variable {self.api_key_env!r} (api_key_env) is not set; "
                     f"set it, for example: export {self.api_key_env}=…"
                 )
             return key
         if self.api_base is not None:  # a provider's key never goes to a server that the user names
             return _NO_KEY
         missing = load_litellm().validate_environment(self.model)["missing_keys"]
+        missing = [name for name in missing if name.endswith("_API_KEY")]  # the others have other sources
         if missing:
             raise FatalError(
                 f"{self.model}: no API key: set {' and '.join(missing)} in the environment, "
@@ -155,60 +208,89 @@ def load_litellm() -> Any:
     return litellm
 
 
-def named_error(error: Exception, model: str, *, secret: str | None = None) -> Exception | None:
+#: Statuses below 500 that may pass: request time-out, conflict, too early, too many requests.
+_PASSING = (408, 409, 425, 429)
+_QUOTA = ("insufficient_quota", "exceeded your current quota")
+_FILTERED = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
+
+
+def named_error(error: Exception, label: str, *, secret: str | None = None) -> Exception | None:
     """Our error for an exception of litellm's; None for anything that is a bug of ours."""
     kinds = load_litellm().exceptions
-    message = f"{model}: {_first_line(error, secret)}"
+    if not type(error).__module__.startswith(("litellm", "openai", "httpx")):
+        return None
+    message = f"{label}: {_first_line(error, secret)}"
+    said = f"{error} {getattr(error, 'body', '')}"
+    status = getattr(error, "status_code", None)
     if isinstance(error, kinds.ContextWindowExceededError | kinds.ContentPolicyViolationError):
         return RefusedInputError(message)
-    if isinstance(
-        error,
-        kinds.AuthenticationError
-        | kinds.PermissionDeniedError
-        | kinds.NotFoundError
-        | kinds.BadRequestError
-        | kinds.UnprocessableEntityError,
-    ):
+    if status == 400 and any(word in said for word in _FILTERED):
+        return RefusedInputError(message)
+    if any(isinstance(cause, ImportError) for cause in _causes(error)):  # a package that this provider needs
         return FatalError(message)
-    status = getattr(error, "status_code", None)
-    if isinstance(error, kinds.APIError | kinds.APIConnectionError | kinds.Timeout | kinds.RateLimitError) or (
-        type(error).__module__.startswith(("litellm", "openai", "httpx")) and isinstance(status, int)
-    ):
-        if isinstance(status, int) and 400 <= status < 500 and status not in (408, 409, 425, 429):
-            return FatalError(message)
+    if status == 429 and any(word in said for word in _QUOTA):
+        return FatalError(message)
+    # The status decides, not litellm's class: it makes a BadRequestError of any answer that says invalid_request_error.
+    if isinstance(status, int) and (status >= 500 or status in _PASSING):
         return TransientError(message, _retry_after(error))
+    if isinstance(status, int) and status >= 400:
+        return FatalError(message)
+    if isinstance(error, kinds.APIError | kinds.APIConnectionError | kinds.Timeout):
+        return TransientError(message)
     return None
 
 
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
 def _first_line(error: Exception, secret: str | None) -> str:
-    text = re.sub(r"^(litellm\.)?\w+(Error|Timeout)?: ", "", str(error)).strip().splitlines()
-    line = text[0][:300] if text else type(error).__name__
-    return line.replace(secret, "***") if secret and secret != _NO_KEY else line
+    kinds = r"(?:(?:litellm\.)?\w*(?:Error|Timeout)(?: Error)?(?:: | - ))*(?:\w+Exception - )?"
+    lines = re.sub(f"^{kinds}", "", str(error)).strip().splitlines()
+    line = lines[0] if lines else type(error).__name__
+    for value in _secrets(secret):
+        line = line.replace(value, "***")
+    return line[:300]
+
+
+def _secrets(secret: str | None) -> list[str]:
+    """Everything that no message may show: the key in use and all that the environment calls a key, longest first."""
+    marked = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
+    values = {value.strip() for name, value in os.environ.items() if marked.search(name.upper())}
+    values = {value for value in values if len(value) >= 8}
+    if secret and secret != _NO_KEY:
+        values.add(secret)
+    return sorted(values, key=len, reverse=True)
 
 
 def _retry_after(error: Exception) -> float | None:
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    """The server's wish in seconds, at most a minute; it may be a number or a date (RFC 9110, 10.2.3)."""
+    answered = getattr(getattr(error, "response", None), "headers", None)
+    headers = getattr(error, "litellm_response_headers", None) or answered or {}
+    wish = str(headers.get("retry-after") or "")
     try:
-        return min(60.0, max(0.0, float(headers.get("retry-after") or "")))
-    except (TypeError, ValueError):
-        return None
+        seconds = float(wish)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(wish).timestamp() - time.time()
+        except ValueError:
+            return None
+    return min(60.0, max(0.0, seconds))
 
 
-def _answer(response: Any, request: Request) -> Answer:
-    choice = response.choices[0]
-    if request.structured_output == "completion":
-        text = choice.text or ""
-    else:
-        calls = getattr(choice.message, "tool_calls", None)
-        text = (calls[0].function.arguments if calls else choice.message.content) or ""
-    usage = response.usage.model_dump(exclude_none=True) if response.usage is not None else {}
-    return Answer(
-        text=text,
-        prompt_tokens=int(usage.get("prompt_tokens", 0)),
-        completion_tokens=int(usage.get("completion_tokens", 0)),
-        finish_reason=getattr(choice, "finish_reason", None),
-        usage=usage,
-    )
+def _endpoint_of_environment(model: str) -> str | None:
+    """Where litellm sends calls when the environment names an address for the model's provider."""
+    provider = model.partition("/")[0].upper() if "/" in model else "OPENAI"
+    found = (os.environ.get(f"{provider}_{kind}") for kind in ("BASE_URL", "API_BASE"))
+    return next((address for address in found if address), None)
+
+
+def _without_login(address: str | None) -> str | None:
+    """An address as it may be stored: user names and passwords are no part of the place."""
+    return None if address is None else re.sub(r"//[^/@]*@", "//", address)
 
 
 def _knows(question: Any, model: str) -> bool:

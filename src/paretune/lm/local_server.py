@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from paretune.errors import ConfigError, FatalError
+from paretune.errors import ConfigError, FatalError, TransientError
 from paretune.lm.litellm_client import LitellmBackend
 from paretune.lm.types import Answer, Price, Request
 
@@ -44,13 +44,13 @@ def find_gguf(model: str) -> Path:
         if spec is None or spec.origin is None:
             raise ConfigError(f"{model}: the package {package!r} is not installed; run: make")
         return Path(spec.origin).parent / file
-    path = Path(name).expanduser()
+    path = Path(name).expanduser().absolute()
     if path.suffix != ".gguf":
         raise ConfigError(
             f"unknown local model {model!r}: write local/<path of a .gguf file>, or {_PREFIX}{', '.join(BUILT_IN)}"
         )
     if not path.is_file():
-        raise ConfigError(f"{model}: no such file: {str(path.absolute())!r}")
+        raise ConfigError(f"{model}: no such file: {str(path)!r}")
     with open(path, "rb") as handle:
         if handle.read(4) != b"GGUF":
             raise ConfigError(f"{model}: {str(path)!r} is no GGUF file")
@@ -60,11 +60,14 @@ def find_gguf(model: str) -> Path:
 class LocalBackend:
     """One GGUF file, served while this process lives."""
 
-    def __init__(self, model: str, *, timeout_s: float = 120.0, slots: int = 4) -> None:
+    def __init__(
+        self, model: str, *, timeout_s: float = 120.0, slots: int = 4, fixed_price: Price | None = None
+    ) -> None:
         self.model = model
         self.path = find_gguf(model)
         self.timeout_s = timeout_s
         self.slots = slots
+        self._price = fixed_price or Price(0.0, 0.0)
         self._client: LitellmBackend | None = None
         self._running: _Running | None = None
         self._grammars: dict[str, str] = {}
@@ -78,7 +81,7 @@ class LocalBackend:
         return {"structured_output": "native", "reasoning_effort": False, "grammar": True}
 
     def price(self) -> Price | None:
-        return Price(0.0, 0.0)
+        return self._price
 
     async def prepare(self) -> None:
         if self._client is None:
@@ -93,9 +96,11 @@ class LocalBackend:
         return await self._client.send(request)
 
     def close(self) -> None:
-        """Stop the server."""
-        _stop(self.path)
-        self._client = None
+        """Stop the server, unless another backend uses it; a later call starts it again."""
+        with self._starting:
+            if self._client is not None:
+                self._client = None
+                _release(self.path)
 
     def _with_tokens(self, grammar: str) -> str:
         """A grammar with each ``<"text">`` replaced by the tokens that this model cuts the text into."""
@@ -110,8 +115,11 @@ class LocalBackend:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._running.key}"}
         body = json.dumps({"content": text}).encode()
         request = urllib.request.Request(f"{self._running.address}/tokenize", body, headers)
-        with urllib.request.urlopen(request, timeout=self.timeout_s) as response:
-            tokens = json.load(response)["tokens"]
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout_s) as response:
+                tokens = json.load(response)["tokens"]
+        except OSError as error:
+            raise TransientError(f"{self.model}: the local server does not answer: {error}") from None
         return " ".join(f"<[{token}]>" for token in tokens)
 
     def _start(self) -> None:
@@ -123,6 +131,7 @@ class LocalBackend:
                     api_base=f"{self._running.address}/v1",
                     api_key=self._running.key,
                     timeout_s=self.timeout_s,
+                    label=self.model,
                     extra_body={"cache_prompt": True},
                 )
 
@@ -132,6 +141,7 @@ class _Running:
     server: Any
     address: str
     key: str
+    users: int = 0
 
 
 _servers: dict[Path, _Running] = {}
@@ -154,7 +164,7 @@ def _serve(path: Path, slots: int, model: str) -> _Running:
             parameters.n_parallel = slots
             parameters.n_ctx = _CONTEXT * slots
             for threads in (parameters.cpuparams, parameters.cpuparams_batch):
-                threads.n_threads = _cores()
+                threads.n_threads = max(1, _cores() - 1)  # threads that lack a core hold up all others, tenfold
                 threads.poll = 0  # wait without spinning: other processes want the cores as well
             parameters.cache_ram_mib = 0  # no second cache of prompts: it grows to gigabytes
             parameters.use_jinja = True
@@ -163,16 +173,30 @@ def _serve(path: Path, slots: int, model: str) -> _Running:
                 server = xllamacpp.Server(parameters)
             except Exception as error:
                 raise FatalError(f"{model}: llama.cpp cannot load {str(path)!r}: {error}") from error
+            _bypass_proxy("127.0.0.1")
             running = _servers[path] = _Running(server, server.listening_address, key)
+        running.users += 1
     return running
 
 
-def _stop(path: Path) -> None:
+def _bypass_proxy(host: str) -> None:
+    """Reach a host directly, whatever HTTP_PROXY says: a proxy elsewhere cannot reach this machine's loopback."""
+    if urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
+        named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{named},{host}" if named else host
+
+
+def _release(path: Path) -> None:
     with _lock:
-        running = _servers.pop(path, None)
-    if running is not None:
-        running.server = None
-        gc.collect()  # the server stops when its last reference goes
+        running = _servers[path]
+        running.users -= 1
+        if running.users == 0:
+            _stop(path)
+
+
+def _stop(path: Path) -> None:
+    _servers.pop(path).server = None
+    gc.collect()  # the server stops when its last reference goes
 
 
 @atexit.register

@@ -28,12 +28,13 @@ class Metric(ABC):
     """Base class of metrics.
 
     ``name`` is how the metric is called in histories and objectives (there with ``val_`` in front), ``direction`` says
-    what is better. ``scalar`` is False for a metric that reports one value per class.
+    what is better. ``scalar`` is False for a metric that reports one value per class, of ``classes`` once bound.
     """
 
     name: str
     direction: Direction = "max"
     scalar: bool = True
+    classes: tuple[Any, ...] = ()
 
     @abstractmethod
     def bind(self, data_model: type[BaseModel]) -> Self:

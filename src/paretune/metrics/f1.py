@@ -2,7 +2,8 @@
 
 For each class F1 = 2 tp / (2 tp + fp + fn), and 0 where a class is neither present nor predicted. ``macro`` is the
 plain mean over classes, ``weighted`` the mean by support (tp + fn), ``micro`` the F1 of the counts summed over classes;
-None gives one value per class. Every invalid output is a miss (fn) for each of its gold positives.
+None gives one value per class. Every invalid output is a miss (fn) for each of its gold positives. The score of no
+examples is NaN.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel
 
 from paretune.errors import UsageError
@@ -25,7 +27,7 @@ Average = Literal["micro", "macro", "weighted"] | None
 
 
 class _F1(Metric):
-    """Counts of true positives, false positives and false negatives a class: statistics of shape (3 * classes,)."""
+    """Counts of true positives, false positives and false negatives a class, and of examples: (3 * classes + 1,)."""
 
     def __init__(
         self,
@@ -40,16 +42,17 @@ class _F1(Metric):
         self.name = name
         self.scalar = average is not None
         self.mask = Mask.of(in_mask, out_mask)
-        self.classes: tuple[Any, ...] = ()
 
     def reduce(self, totals: Array) -> Array:
-        tp, fp, fn = np.moveaxis(np.reshape(totals, (*np.shape(totals)[:-1], 3, -1)), -2, 0)
+        counts, examples = totals[..., :-1], totals[..., -1:]
+        tp, fp, fn = np.moveaxis(np.reshape(counts, (*np.shape(counts)[:-1], 3, -1)), -2, 0)
         if self.average == "micro":
             tp, fp, fn = (count.sum(axis=-1, keepdims=True) for count in (tp, fp, fn))
         scores: Array = _ratio(2 * tp, 2 * tp + fp + fn)
         if self.average == "weighted":
             support = tp + fn
-            return _ratio((scores * support).sum(axis=-1), support.sum(axis=-1))
+            scores = _ratio((scores * support).sum(axis=-1, keepdims=True), support.sum(axis=-1, keepdims=True))
+        scores = np.where(examples > 0, scores, np.nan)
         return scores if self.average is None else np.asarray(scores.mean(axis=-1))
 
     def reward(self, y_true: Record, y_pred: Record | None) -> float:
@@ -58,7 +61,7 @@ class _F1(Metric):
         A class average would punish an example for the classes that it has nothing to do with. An example without
         gold positives earns 1.0 when nothing is predicted either.
         """
-        tp, fp, fn = self.statistics(y_true, y_pred).reshape(3, -1).sum(axis=-1)
+        tp, fp, fn = self.statistics(y_true, y_pred)[:-1].reshape(3, -1).sum(axis=-1)
         if y_pred is not None and tp + fp + fn == 0:
             return 1.0
         return float(_ratio(2 * tp, 2 * tp + fp + fn))
@@ -95,7 +98,7 @@ class BinaryF1Score(_F1):
     def statistics(self, y_true: Record, y_pred: Record | None) -> Array:
         true = np.array([y_true[field] > self.threshold for field in self.classes])
         pred = np.array([y_pred is not None and y_pred[field] > self.threshold for field in self.classes])
-        return np.concatenate([true & pred, ~true & pred, true & ~pred]).astype(np.float64)
+        return _counts(true, pred)
 
 
 class CategoricalF1Score(_F1):
@@ -129,7 +132,12 @@ class CategoricalF1Score(_F1):
     def statistics(self, y_true: Record, y_pred: Record | None) -> Array:
         true = np.array([y_true[self.field] == label for label in self.classes])
         pred = np.array([y_pred is not None and y_pred[self.field] == label for label in self.classes])
-        return np.concatenate([true & pred, ~true & pred, true & ~pred]).astype(np.float64)
+        return _counts(true, pred)
+
+
+def _counts(true: npt.NDArray[np.bool_], pred: npt.NDArray[np.bool_]) -> Array:
+    """One example's statistics from the classes that are right and those that were predicted."""
+    return np.concatenate([true & pred, ~true & pred, true & ~pred, [True]]).astype(np.float64)
 
 
 def _ratio(numerator: Any, denominator: Any) -> Array:

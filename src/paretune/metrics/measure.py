@@ -66,14 +66,18 @@ OPERATIONAL: dict[str, Callable[[Outcome], tuple[float, float]]] = {
 
 
 def measures_of(outcomes: Sequence[Outcome], y_true: Sequence[Record], metrics: Sequence[Metric]) -> list[Measure]:
-    """The reward, the scalar metrics (bound to the gold data model) and the operational measures of some outcomes."""
+    """The reward, the metrics (bound to the gold data model) and the operational measures of some outcomes.
+
+    A metric that is not scalar gives one measure a class, ``<metric>_<class>``.
+    """
     measures = [_ratio_measure("reward", "max", outcomes, _per_example(lambda outcome: outcome.reward))]
     for metric in metrics:
-        rows = [
-            None if outcome.status == "failed" else metric.statistics(true, outcome.output)
-            for outcome, true in zip(outcomes, y_true, strict=True)
+        rows = [metric.statistics(true, outcome.output) for outcome, true in zip(outcomes, y_true, strict=True)]
+        scored = [
+            np.zeros_like(row) if outcome.status == "failed" else row
+            for row, outcome in zip(rows, outcomes, strict=True)
         ]
-        measures.append(Measure(metric.name, metric.direction, _stacked(rows), metric.reduce))
+        measures += _metric_measures(metric, scored)
     measures += [_ratio_measure(name, "min", outcomes, value) for name, value in OPERATIONAL.items()]
     return measures
 
@@ -90,6 +94,14 @@ def _ratio_measure(
     return Measure(name, direction, np.array(rows, np.float64).reshape(-1, 2), _mean, proportion)
 
 
-def _stacked(rows: Sequence[Array | None]) -> Array:
-    width = next((len(row) for row in rows if row is not None), 1)
-    return np.array([np.zeros(width) if row is None else row for row in rows], np.float64).reshape(-1, width)
+def _metric_measures(metric: Metric, rows: Sequence[Array]) -> list[Measure]:
+    names = [metric.name] if metric.scalar else [f"{metric.name}_{label}" for label in metric.classes]
+    if not rows:  # then nothing tells the number of statistics, and every value is NaN
+        return [Measure(name, metric.direction, np.zeros((0, 2)), _mean) for name in names]
+    statistics = np.array(rows, np.float64)
+    reduces = [metric.reduce] if metric.scalar else [_class_value(metric, index) for index in range(len(names))]
+    return [Measure(name, metric.direction, statistics, reduce) for name, reduce in zip(names, reduces, strict=True)]
+
+
+def _class_value(metric: Metric, index: int) -> Callable[[Array], Array]:
+    return lambda totals: np.asarray(metric.reduce(totals)[..., index])

@@ -86,6 +86,8 @@ class RandomFewShot(Optimizer):
         self.seed = seed
         self.stratify = stratify
         self._rng = np.random.default_rng(seed)
+        #: By module and index: the examples known at the start, and those that may be shown (the same, or learned).
+        self._gold: dict[str, dict[int, Example]] = {}
         self._pool: dict[str, dict[int, Example]] = {}
         self._population: list[_Candidate] = []
         self._current: _Candidate | None = None
@@ -100,10 +102,9 @@ class RandomFewShot(Optimizer):
             self._population, self._current, self._shown, self._rewards = [], None, {}, [0.0, 0]
             self._pool = {}
         self._resumed = False
-        for name, examples in gold.items():
-            known = self._pool.setdefault(name, {})
-            for index, example in enumerate(examples):
-                known.setdefault(index, example)
+        self._gold = {name: dict(enumerate(examples)) for name, examples in gold.items()}
+        for name, examples in self._gold.items():
+            self._pool[name] = {**examples, **self._pool.get(name, {})}
 
     def propose(self, modules: Sequence[Trainable], batch: Sequence[int]) -> None:
         candidate = self._draw(modules, set(batch))
@@ -147,7 +148,7 @@ class RandomFewShot(Optimizer):
     def get_state(self) -> dict[str, Any]:
         return {
             "rng": self._rng.bit_generator.state,
-            "pool": {name: {str(i): dict(example) for i, example in pool.items()} for name, pool in self._pool.items()},
+            "learned": {name: self._learned(name) for name in self._pool},
             "population": [
                 {"choice": {name: list(c) for name, c in known.choice.items()}, "total": known.total, "n": known.n}
                 for known in self._population
@@ -158,7 +159,7 @@ class RandomFewShot(Optimizer):
 
     def load_state(self, state: dict[str, Any]) -> None:
         self._rng.bit_generator.state = state["rng"]
-        self._pool = {name: {int(i): example for i, example in pool.items()} for name, pool in state["pool"].items()}
+        self._pool = {name: {int(i): example for i, example in pool.items()} for name, pool in state["learned"].items()}
         self._population = [
             _Candidate({name: tuple(c) for name, c in row["choice"].items()}, row["total"], row["n"])
             for row in state["population"]
@@ -172,7 +173,7 @@ class RandomFewShot(Optimizer):
         choice = {}
         for module in modules:
             pool = self._pool.get(module.name, {})
-            free = [index for index in pool if index not in batch] or list(pool)
+            free = sorted(set(pool) - batch or pool)
             choice[module.name] = self._pick(module.name, free, min(k, len(free)))
         return _Candidate(choice)
 
@@ -205,6 +206,11 @@ class RandomFewShot(Optimizer):
         for module in modules:
             pool = self._pool.get(module.name, {})
             module.examples = tuple(pool[index] for index in candidate.choice.get(module.name, ()))
+
+    def _learned(self, name: str) -> dict[str, Example]:
+        """What a module's pool has beside the gold examples, which come with the training data and are not kept."""
+        gold = self._gold.get(name, {})
+        return {str(i): dict(example) for i, example in self._pool[name].items() if example is not gold.get(i)}
 
     def _learn(self, name: str, index: int, example: Example) -> None:
         """Add what a right reply had beside the gold output (its thinking), or an example for an inner module."""

@@ -55,7 +55,7 @@ def Input(data_model: type[DataModel]) -> Symbol:
 
 
 class Module:
-    """Base class of modules: define ``call`` (async, records in, record out) and ``output_model``.
+    """Base class of modules: define ``call`` (async, records in, record out) and ``output_models``.
 
     A record that is None is an invalid output of an earlier module; the default ``__call__`` passes it on.
     """

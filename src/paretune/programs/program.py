@@ -33,6 +33,7 @@ class Program(Module):
         self.inputs = inputs
         self.outputs = outputs
         self._order = _topological(inputs, outputs)
+        _check_names(self.modules)
         self.reward: Reward = ExactMatch()
         self.metrics: tuple[Metric, ...] = ()
         self.optimizer: Optimizer | None = None
@@ -50,8 +51,12 @@ class Program(Module):
 
     @property
     def generators(self) -> list[Generator]:
-        """The modules that training may change."""
-        return [module for module in self.modules if isinstance(module, Generator)]
+        """The modules that training may change, those inside other programs included."""
+        found: list[Generator] = []
+        for module in self.modules:
+            found += [module] if isinstance(module, Generator) else []
+            found += module.generators if isinstance(module, Program) else []
+        return list(dict.fromkeys(found))
 
     async def call(self, *inputs: Any) -> Any:
         values: dict[Symbol, Any] = {self.inputs: inputs[0]}
@@ -158,6 +163,15 @@ class Program(Module):
     def _require_compiled(self, what: str) -> None:
         if not self.compiled:
             raise UsageError(f"{self.name}: call compile(reward=…, metrics=[…]) before {what}()")
+
+
+def _check_names(modules: Sequence[Module]) -> None:
+    """States, examples and traces are kept by module name, so two modules of a program cannot share one."""
+    inner = [part for module in modules if isinstance(module, Program) for part in module.generators]
+    names = [module.name for module in dict.fromkeys([*modules, *inner])]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two modules of the program are called {name!r}: give one of them another name=…")
 
 
 def _topological(inputs: Symbol, outputs: Symbol) -> list[Symbol]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,7 @@ class PromptWriter:
         if examples and self.in_text:
             parts += [self._text_example(example) for example in examples]
         elif examples:
-            lines = (json.dumps(dict(example), ensure_ascii=False) for example in examples)
+            lines = (json.dumps(self._in_field_order(example), ensure_ascii=False) for example in examples)
             parts.append("Examples:\n" + "\n".join(lines))
         return "\n\n".join(part for part in parts if part)
 
@@ -80,6 +80,19 @@ class PromptWriter:
             lines.append(f"{cue(self.output_model, name)} <{' | '.join(map(str, labels)) if labels else kind}>")
         return "\n".join(lines)
 
+    def _in_field_order(self, example: Example) -> dict[str, Any]:
+        """An example whose keys stand as in the data models, whichever way it was stored."""
+        order = {"input": list(self.input_model.model_fields), "output": list(self.output_model.model_fields)}
+        return {
+            part: {name: example[part][name] for name in sorted(example[part], key=_rank(names))}
+            for part, names in order.items()
+        }
+
     def _text_example(self, example: Example) -> str:
         question = render_text(example["input"], self.input_model)
         return question + "\n" + render_text(example["output"], self.output_model)
+
+
+def _rank(names: Sequence[str]) -> Callable[[str], tuple[int, str]]:
+    """A sort key by the place in ``names``; what is not in it comes last."""
+    return lambda name: (names.index(name) if name in names else len(names), name)

@@ -85,6 +85,6 @@ def as_reward(reward: Any) -> Reward:
         return reward
     if isinstance(reward, Metric):
         return MetricReward(reward)
-    if callable(reward):
+    if callable(reward) and not isinstance(reward, type):
         return RewardFunctionWrapper(reward)
     raise UsageError(f"reward must be a Reward, a Metric or a function of (y_true, y_pred) (got {reward!r})")

@@ -36,9 +36,9 @@ Score = Annotated[
 
 
 class DataModel(BaseModel):
-    """A pydantic model that refuses unknown fields, with the JSON schema that is sent to language models."""
+    """A pydantic model that refuses unknown fields, NaN and infinity, with the JSON schema for language models."""
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
     @classmethod
     def get_schema(cls) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _inlined(node: Any, definitions: Mapping[str, Any], path: tuple[str, ...]) -
     for key, value in node.items():
         if key == "properties":
             short[key] = {name: _inlined(field, definitions, path) for name, field in value.items()}
-        elif key not in ("title", "default"):
+        elif key not in ("title", "default", "discriminator"):
             short[key] = value if key in ("enum", "const") else _inlined(value, definitions, path)
     if short.get("type") == "object" and "properties" in short:
         short["required"] = list(short["properties"])

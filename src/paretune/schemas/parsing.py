@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,7 +18,8 @@ def parse_json(text: str, model: type[Model]) -> Model | None:
     """The record in a reply that should be JSON; None when there is none that validates.
 
     Code fences and prose around the object are tolerated. When several objects validate, the last one counts: models
-    that think aloud put their final answer last. NaN and infinity are not JSON and do not validate.
+    that think aloud put their final answer last. NaN and infinity are not JSON and do not validate. Half a character
+    (one surrogate of a pair) becomes a question mark: no file could hold it.
     """
     found = None
     for value in _objects(text):
@@ -30,11 +32,12 @@ def parse_json(text: str, model: type[Model]) -> Model | None:
 
 def _objects(text: str) -> Iterator[Any]:
     """Every outermost JSON object in a text, in order."""
-    decoder = json.JSONDecoder(parse_constant=_refuse)
+    decoder = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
     start = text.find("{")
     while start >= 0:
         try:
             value, end = decoder.raw_decode(text, start)
+            value = _writable(value)
         except (ValueError, RecursionError):
             end = start + 1
         else:
@@ -42,5 +45,21 @@ def _objects(text: str) -> Iterator[Any]:
         start = text.find("{", end)
 
 
-def _refuse(constant: str) -> Any:
+def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _refuse(digits)
+
+
+def _writable(value: Any) -> Any:
+    """The value without lone surrogates, which JSON can spell and UTF-8 cannot."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [_writable(item) for item in value]
+    if isinstance(value, dict):
+        return {_writable(key): _writable(item) for key, item in value.items()}
+    return value

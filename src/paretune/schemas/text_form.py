@@ -10,8 +10,9 @@ literals.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -24,6 +25,7 @@ __all__ = ["cue", "grammar", "parse_text", "render_text", "value_rule"]
 Model = TypeVar("Model", bound=BaseModel)
 
 _WORDS = {True: "yes", False: "no"}
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _INTEGER = '"-"? [0-9]{1,12}'
 #: Characters that a free-text value may have when the field does not say it, so that decoding always ends.
 _FREE_TEXT_LIMIT = 400
@@ -43,26 +45,35 @@ def parse_text(text: str, model: type[Model]) -> Model | None:
     """Read a reply in text form; None when it does not validate.
 
     The prompt ends with the cue of the first field, so the reply may start with its value; a reply that repeats the cue
-    is understood as well. Case, surrounding quotes and a final full stop do not matter for literals and booleans.
+    is understood as well, also behind prose (unless the field is a str, which prose would fit) or inside a code fence.
+    Case, surrounding quotes and a final full stop do not matter for literals and booleans; cues may be bold.
     """
-    found = _lines_by_field(text, model)
-    try:
-        return model.model_validate({name: _value(raw, model, name) for name, raw in found.items()})
-    except ValidationError:
-        return None
+    text = text.encode("utf-8", "replace").decode("utf-8")  # half a character becomes a question mark
+    before, found = _cut(_unfenced(text), model)
+    readings = [{next(iter(model.model_fields)): before}] if before else []
+    for lead in (*readings, {}):
+        try:
+            return model.model_validate({name: _value(raw, model, name) for name, raw in (found | lead).items()})
+        except ValidationError:
+            continue
+    return None
 
 
 def grammar(model: type[BaseModel], *, continued: bool) -> str:
     """A GBNF grammar for the reply: values of the right kind behind their cues.
 
-    The first value follows a space when a text is ``continued``, and starts the reply of a chat.
+    The first value follows a space when a text is ``continued``, and starts the reply of a chat. Raises UsageError when
+    a field has no text form, or two fields have the same cue.
 
     Words to choose from are written ``<" word">``, which stands for the tokens of that text as the model's tokenizer
     cuts it: by a grammar of characters, greedy decoding would pick the likeliest first piece and miss the likeliest
     word (with SmolLM2-135M on emotions, accuracy .19 instead of .47).
     """
     names = list(model.model_fields)
-    cues = ["", *(_quoted(f"\n{cue(model, name)}") + " " for name in names[1:])]
+    known = [cue(model, name) for name in names]
+    if len({each.casefold() for each in known}) < len(names):
+        raise UsageError(f"fields of {model.__name__!r} are called alike in text ({' '.join(known)}): give them titles")
+    cues = ["", *(_quoted(f"\n{each}") + " " for each in known[1:])]
     rules = ["root ::= " + " ".join(f"{before}value-{index}" for index, before in enumerate(cues))]
     rules += [
         f"value-{index} ::= {value_rule(model, name, ' ' if continued or index else '')}"
@@ -80,7 +91,7 @@ def value_rule(model: type[BaseModel], name: str, before: str = "") -> str:
     labels = field_labels(model, name)
     annotation = model.model_fields[name].annotation
     if labels is not None:
-        return _choice(before, map(str, labels))
+        return _choice(before, map(_word, labels))
     if annotation is bool:
         return _choice(before, _WORDS.values())
     if is_score(model, name):
@@ -109,36 +120,59 @@ def _choice(before: str, words: Iterable[str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    return f'"{text.translate(_ESCAPES)}"'
 
 
 def _word(value: Any) -> str:
-    return _WORDS[value] if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return _WORDS[value]
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _lines_by_field(text: str, model: type[BaseModel]) -> dict[str, str]:
-    """Cut a reply at the cues; what stands before any cue belongs to the first field."""
-    names = list(model.model_fields)
-    cues = "|".join(re.escape(cue(model, name)) for name in names)
-    pieces = re.split(rf"(?im)^\s*({cues})", text)
-    found = {names[0]: pieces[0].strip()} if pieces[0].strip() else {}
-    by_cue = {cue(model, name).lower(): name for name in names}
-    for label, value in zip(pieces[1::2], pieces[2::2], strict=True):
-        found.setdefault(by_cue[label.lower()], value.strip())
-    return found
+def _unfenced(text: str) -> str:
+    """A reply without the code fence around it."""
+    lines = text.strip().split("\n")
+    fenced = len(lines) > 1 and lines[0].startswith("```") and lines[-1].strip() == "```"
+    return "\n".join(lines[1:-1]) if fenced else text
+
+
+def _cut(text: str, model: type[BaseModel]) -> tuple[str, dict[str, str]]:
+    """Cut a reply at the cues: what stands before any cue, and the first value behind each."""
+    names = sorted(model.model_fields, key=lambda name: -len(cue(model, name)))  # no cue hides a longer one
+    cues = "|".join(f"({re.escape(cue(model, name))})" for name in names)
+    hits = list(re.finditer(rf"(?im)^[^\S\n]*(?:\*\*)?(?:{cues})(?:\*\*)?", text))
+    ends = [hit.start() for hit in hits] + [len(text)]
+    found: dict[str, str] = {}
+    for hit, end in zip(hits, ends[1:], strict=True):
+        found.setdefault(names[(hit.lastindex or 0) - 1], text[hit.end() : end].strip())
+    return text[: ends[0]].strip(), found
 
 
 def _value(raw: str, model: type[BaseModel], name: str) -> Any:
     labels = field_labels(model, name)
     annotation = model.model_fields[name].annotation
-    if annotation is str and labels is None:
-        return raw
-    first_line = raw.splitlines()[0] if raw else ""
-    plain = first_line.strip().strip("\"'`*").rstrip(".").strip("\"'`*").strip()
     if labels is not None:
-        matches = [label for label in labels if str(label).lower() == plain.lower()]
-        return matches[0] if matches else plain
+        return _label(raw, labels)
+    if annotation is str:
+        return raw
+    plain = _plain(raw)
     if annotation in (int, float):
         return plain.replace(",", "").lstrip("$")
     return plain
+
+
+def _label(raw: str, labels: Iterable[Any]) -> Any:
+    """The label that a value spells: exactly, else but for quotes and a full stop, else also but for case."""
+    spellings: tuple[Callable[[str], str], ...] = (str.strip, _plain, lambda text: _plain(text).lower())
+    for spelling in spellings:
+        for label in labels:
+            word = _word(label)
+            if spelling(word) == spelling(raw) and (spelling(word) or not word):
+                return label
+    return raw
+
+
+def _plain(text: str) -> str:
+    """The first line without surrounding quotes, emphasis and full stop."""
+    first_line = next(iter(text.strip().splitlines()), "")
+    return first_line.strip().strip("\"'`*").rstrip(".").strip("\"'`*").strip()

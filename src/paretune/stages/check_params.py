@@ -10,21 +10,43 @@ from typing import Any
 from paretune.errors import ConfigError
 from paretune.files import open_atomic
 from paretune.pipeline.conf_digest import conf_digest
-from paretune.pipeline.params import read_params
+from paretune.pipeline.params import check_sections, read_params, section
+from paretune.pipeline.report_settings import EvaluateParams, ReportParams
 from paretune.pipeline.run_stage import run_stage
+from paretune.pipeline.settings import LmParams, ObjectiveParams, ProgramParams, SearchParams, TunerParams
+from paretune.pipeline.task import DataParams, LayoutParams, SplitParams, TaskParams
 
 CONF = Path("conf")
 OUTPUT = Path("data/check_params.txt")
+SECTIONS = {
+    "task": TaskParams,
+    "layout": LayoutParams,
+    "data": DataParams,
+    "split": SplitParams,
+    "lm": LmParams,
+    "program": ProgramParams,
+    "search": SearchParams,
+    "tuner": TunerParams,
+    "objective": ObjectiveParams,
+    "evaluate": EvaluateParams,
+    "report": ReportParams,
+}
 
 
 def main() -> None:
-    """Check params.yaml and write a text that never changes."""
+    """Check params.yaml, every section of it, and write a text that never changes."""
     params = read_params()
     if params.get("conf_digest") != conf_digest(CONF):
         raise ConfigError(_stale())
     if missing := list(_missing(params)):
         options = " ".join(f"-S {name}=…" for name in missing)
         raise ConfigError(f"{', '.join(missing)} must be given: dvc exp run … {options}")
+    if unknown := sorted(set(params) - {"conf_digest", *SECTIONS}):
+        raise ConfigError(f"unknown section {unknown[0]!r} (known: {', '.join(SECTIONS)})")
+    check_sections(params, SECTIONS)
+    for name, split in section(params, "data", DataParams).splits.items():
+        if not Path(split.source).exists():
+            raise ConfigError(f"data.splits.{name}.source: no such file or folder (got {split.source!r})")
     with open_atomic(OUTPUT) as handle:
         handle.write("params.yaml is what conf/ says\n")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paretune.lazy import lazy_names
+from paretune.lazy import lazy_dir, lazy_names
 
 if TYPE_CHECKING:
     from paretune.tuners.objective import Objective
@@ -21,3 +21,4 @@ __getattr__ = lazy_names(
         "RandomSearch": "paretune.tuners.tuner",
     },
 )
+__dir__ = lazy_dir(__name__)

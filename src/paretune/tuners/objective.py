@@ -29,7 +29,7 @@ class Objective(KerasObjective):  # type: ignore[misc]
             direction = "min" if plain in OPERATIONAL else "max" if plain == "reward" else None
         if direction not in ("min", "max"):
             raise UsageError(f"objective {name!r} needs a direction, 'max' or 'min' (got {direction!r})")
-        if not (weight > 0 and math.isfinite(weight)):
+        if not (isinstance(weight, int | float) and weight > 0 and math.isfinite(weight)):
             raise UsageError(f"objective {name!r}: the weight must be a number above 0 (got {weight!r})")
         super().__init__(name, direction)
         self.weight = float(weight)
@@ -73,7 +73,9 @@ class MultiObjective(KerasMultiObjective):  # type: ignore[misc]
 def as_objective(objective: Any, scale: Scale = "none") -> Objective | MultiObjective:
     """What a tuner takes as ``objective``: a name, an Objective, or a list of these."""
     if isinstance(objective, list | tuple):
-        parts = [as_objective(part) for part in objective]
+        parts = [as_objective(part) for part in objective if not isinstance(part, list | tuple | MultiObjective)]
+        if len(parts) < len(objective):
+            raise UsageError(f"a list of objectives holds names and Objectives, no further lists (got {objective!r})")
         return MultiObjective([part for part in parts if isinstance(part, Objective)], scale)
     if isinstance(objective, Objective | MultiObjective):
         return objective

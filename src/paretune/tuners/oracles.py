@@ -7,7 +7,8 @@ search can be rebuilt from a record of its trials.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,11 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
             self.start_order.append(trial.trial_id)
             self.ongoing_trials[tuner_id] = trial
         return trial
+
+    def restart(self) -> None:
+        """Forget all trials but not the space: the next proposal is that of trial 0 again."""
+        for kept in (self.trials, self.start_order, self.end_order, self.ongoing_trials, self._tried_so_far):
+            kept.clear()
 
     def propose(self, number: int) -> Values | None:
         """The values of trial ``number`` (from 0); None when the space is exhausted."""
@@ -105,6 +111,10 @@ class GridOracle(ReplayableOracle):
 
     _combinations: Iterator[Values] | None = None
 
+    def restart(self) -> None:
+        super().restart()
+        self._combinations = None
+
     def propose(self, number: int) -> Values | None:
         if self._combinations is None:
             self._combinations = combinations(self.hyperparameters)
@@ -131,7 +141,7 @@ class RandomOracle(ReplayableOracle):
         point.values = {}
         for kind in point.space:
             if point.is_active(kind):
-                point.values[kind.name] = plain(kind.prob_to_value(float(rng.random())))
+                point.values[kind.name] = _value_at(kind, float(rng.random()))
         return dict(point.values)
 
 
@@ -157,7 +167,19 @@ def combinations(space: HyperParameters) -> Iterator[Values]:
     return walk(0)
 
 
-def grid_values(kind: Any) -> list[Any]:
+def _value_at(kind: Any, probability: float) -> Any:
+    """The value at a point of [0, 1). Where a grid has values, it is one of them: Keras-Tuner's own sums of steps
+    (0.30000000000000004) would be further points, and miss the end of a range."""
+    try:
+        values = grid_values(kind)
+    except UsageError:
+        return plain(kind.prob_to_value(probability))
+    if isinstance(kind, hyperparameter_kinds.Int) and kind.sampling not in (None, "linear"):
+        return plain(kind.prob_to_value(probability))
+    return values[int(probability * len(values))]
+
+
+def grid_values(kind: Any) -> Sequence[Any]:
     """The values of one hyperparameter in a grid, end points included. Raises UsageError when there is no end."""
     if isinstance(kind, hyperparameter_kinds.Fixed):
         return [kind.value]
@@ -166,14 +188,17 @@ def grid_values(kind: Any) -> list[Any]:
     if isinstance(kind, hyperparameter_kinds.Choice):
         return [plain(value) for value in kind.values]
     if isinstance(kind, hyperparameter_kinds.Int) and kind.step is None:
-        return list(range(kind.min_value, kind.max_value + 1))
+        return range(kind.min_value, kind.max_value + 1)
     if kind.step is None or kind.sampling not in (None, "linear"):
         raise UsageError(
             f"a grid cannot list the values of {kind.name!r}: give it a step (linear), or a choice of values"
         )
-    count = int(np.floor((kind.max_value - kind.min_value) / kind.step + 1e-9)) + 1
-    values = [kind.min_value + index * kind.step for index in range(count)]
-    return [int(v) if isinstance(kind, hyperparameter_kinds.Int) else round(float(v), 10) for v in values]
+    # In decimals, as the numbers are written: sums of binary floats would miss the end of 0.1, 0.2, 0.3.
+    low, high, step = (Decimal(repr(plain(number))) for number in (kind.min_value, kind.max_value, kind.step))
+    count = int((high - low) // step) + 1
+    if isinstance(kind, hyperparameter_kinds.Int):
+        return range(int(kind.min_value), int(kind.min_value + count * kind.step), int(kind.step))
+    return [float(low + index * step) for index in range(count)]
 
 
 def space_size(space: HyperParameters) -> int | None:

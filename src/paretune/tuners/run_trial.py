@@ -16,7 +16,7 @@ from paretune.tuners.kt import HyperParameters
 from paretune.tuners.objective import MultiObjective, Objective
 from paretune.tuners.trials import TrialRecord, finite
 
-__all__ = ["build", "check_objectives", "planned_calls", "run_trial"]
+__all__ = ["build", "check_declared", "check_objectives", "explore", "planned_calls", "run_trial"]
 
 
 async def build(build_program: Callable[[Any], Any], hyperparameters: HyperParameters) -> Program:
@@ -28,6 +28,38 @@ async def build(build_program: Callable[[Any], Any], hyperparameters: HyperParam
     if not isinstance(program, Program) or not program.compiled:
         raise UsageError(f"build_program(hp) must return a compiled Program (got {program!r})")
     return program
+
+
+async def explore(build_program: Callable[[Any], Any], space: HyperParameters) -> Program:
+    """Build once under the defaults, and again for each conditional scope that stayed closed, until ``space`` knows
+    every hyperparameter; the program under the defaults is returned."""
+    first = await build(build_program, space)
+    opened, seen = list(space.active_scopes), list(space.inactive_scopes)
+    while (scope := next((conditions for conditions in seen if conditions not in opened), None)) is not None:
+        opened.append(scope)
+        point = space.copy()
+        point.values.update({condition.name: condition.values[0] for condition in scope})
+        for kind in point.space:
+            if not point.is_active(kind):
+                point.values.pop(kind.name, None)
+            else:
+                point.values.setdefault(kind.name, kind.default)
+        await build(build_program, point)
+        space.merge(point, overwrite=False)
+        opened += point.active_scopes
+        seen += point.inactive_scopes
+    return first
+
+
+def check_declared(space: HyperParameters, trial: HyperParameters) -> None:
+    """Refuse a hyperparameter that shows up only in some trials: no oracle could have proposed a value for it."""
+    known = {kind.name for kind in space.space}
+    for kind in trial.space:
+        if kind.name not in known:
+            raise UsageError(
+                f"hyperparameter {kind.name!r} is declared only for some values of others, so it is never varied: "
+                "declare it always, or inside `with hp.conditional_scope(name, values):`"
+            )
 
 
 def check_objectives(objective: Objective | MultiObjective, program: Program, has_validation: bool) -> None:
@@ -73,7 +105,8 @@ async def run_trial(
     calls = sum(outcome.calls for outcome in outcomes)
     best = _best_epoch(history, objective)
     scored = history.validation[best] or history.training[best]
-    assert scored is not None
+    if scored is None:
+        raise UsageError("a trial without validation data and without an optimizer runs no example: give fit() some")
     totals = {
         "calls": calls,
         "prompt_tokens": sum(outcome.prompt_tokens for outcome in outcomes),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +12,16 @@ from typing import Any, ClassVar
 from filelock import FileLock, Timeout
 
 from paretune.errors import SearchError, UsageError
-from paretune.eventloop import run_maybe_nested
-from paretune.files import digest
+from paretune.eventloop import run_maybe_nested, run_together
 from paretune.lm.ledger import Session
 from paretune.programs.program import Program
+from paretune.tuners.accounts import Accounts
+from paretune.tuners.identity import fingerprint
 from paretune.tuners.kt import HyperParameters, Trial, TrialStatus
 from paretune.tuners.objective import MultiObjective, Scale, as_objective
 from paretune.tuners.oracles import GridOracle, RandomOracle, ReplayableOracle, plain, space_size
 from paretune.tuners.progress import Progress
-from paretune.tuners.run_trial import build, check_objectives, planned_calls, run_trial
+from paretune.tuners.run_trial import build, check_declared, check_objectives, explore, planned_calls, run_trial
 from paretune.tuners.trials import TrialRecord, TrialStore
 
 __all__ = ["GridSearch", "RandomSearch", "Tuner"]
@@ -40,7 +39,7 @@ class Tuner:
     max_trials
         How many trials at most; raising it later continues a finished search.
     seed
-        The same seed gives the same trials; 0 is a seed. A random one when None.
+        The same seed gives the same trials; 0 when None, so that every search can be resumed.
     directory, project_name
         Where the record of the search is kept; ``overwrite=True`` discards it.
     parallel_trials
@@ -80,7 +79,7 @@ class Tuner:
         if max_trials is not None and max_trials < 1:
             raise UsageError(f"max_trials must be at least 1 (got {max_trials})")
         self.build_program = build_program
-        self.seed = secrets.randbelow(2**31) if seed is None else seed
+        self.seed = 0 if seed is None else seed
         self.parallel_trials = parallel_trials
         self.max_failure_rate = max_failure_rate
         self.max_failed_trials = max_failed_trials
@@ -105,21 +104,28 @@ class Tuner:
     async def search_async(self, x: Sequence[Any], y: Sequence[Any], **fit: Any) -> None:
         """As ``search``, awaited."""
         fit = {"x": x, "y": y, **fit}
-        first = await build(self.build_program, self.oracle.hyperparameters)
-        check_objectives(self.oracle.objective, first, bool(fit.get("validation_data") or fit.get("validation_split")))
-        with self._locked_store(fit) as store:
+        first = await explore(self.build_program, self.oracle.hyperparameters)
+        check_objectives(self.oracle.objective, first, _validates(fit))
+        if self._total_trials() is None:
+            raise UsageError("the space has no end: give max_trials=…")
+        with self._locked_store(first, fit) as store:
             known = store.load()
-            self.resumed = 0
-            progress = Progress(lambda: self._counters(first), verbose=self.verbose)
-            self._baseline = self._sessions(first)
+            self.oracle.restart()  # a second search on this tuner is rebuilt from the record, like that of a new one
+            self.records, self.resumed = {}, 0
+            self._building = asyncio.Lock()
+            accounts = Accounts(first)
+            progress = Progress(accounts.counters, verbose=self.verbose)
             progress.start(self._total_trials(), len(known))
+            slots = [
+                self._run_slot(f"slot-{slot}", store, known, fit, progress) for slot in range(self.parallel_trials)
+            ]
             try:
-                await self._run_slots(store, known, fit, progress)
+                await run_together(slots)
             finally:
                 progress.stop()
-                self.session = self._since(first)
-        for record in list(self.records.values()):
-            self.records[record.trial] = replace(record, score=self.oracle.trials[record.trial].score)
+                self.session = accounts.since()
+                for record in list(self.records.values()):
+                    self.records[record.trial] = replace(record, score=self.oracle.trials[record.trial].score)
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
         """The hyperparameters of the best trials, best first."""
@@ -145,30 +151,22 @@ class Tuner:
 
     def trial_records(self) -> list[TrialRecord]:
         """The finished trials in the order of their numbers."""
-        return [self.records[number] for number in sorted(self.records)]
-
-    async def _run_slots(
-        self, store: TrialStore, known: dict[str, TrialRecord], fit: dict[str, Any], progress: Progress
-    ) -> None:
-        """Each slot takes the next proposal as soon as its trial is done. The first error stops all of them."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for slot in range(self.parallel_trials):
-                    group.create_task(self._run_slot(f"slot-{slot}", store, known, fit, progress))
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from errors.exceptions[0].__cause__
+        return [self.records[number] for number in sorted(self.records, key=int)]
 
     async def _run_slot(
         self, slot: str, store: TrialStore, known: dict[str, TrialRecord], fit: dict[str, Any], progress: Progress
     ) -> None:
+        """Take the next proposal as soon as the last trial is done."""
         while (trial := self.oracle.create_trial(slot)).status == TrialStatus.RUNNING:
             values = {name: plain(value) for name, value in trial.hyperparameters.values.items()}
             record = known.get(trial.trial_id)
             if record is not None and record.values == values:
                 self.resumed += 1
             else:
-                program = await build(self.build_program, trial.hyperparameters)
-                values = {name: plain(value) for name, value in trial.hyperparameters.values.items()}
+                async with self._building:  # one at a time: the modules' automatic names start anew with each program
+                    program = await build(self.build_program, trial.hyperparameters)
+                check_declared(self.oracle.hyperparameters, trial.hyperparameters)
+                check_objectives(self.oracle.objective, program, _validates(fit))
                 progress.trial_started(trial.trial_id, self._planned(program, fit))
                 record = await run_trial(
                     program, trial.trial_id, values, self.oracle.objective, self.max_failure_rate, fit
@@ -192,8 +190,10 @@ class Tuner:
             )
 
     @contextlib.contextmanager
-    def _locked_store(self, fit: Mapping[str, Any]) -> Iterator[TrialStore]:
-        path = self.project_dir / f"{self.fingerprint(fit)[:16]}.jsonl"
+    def _locked_store(self, first: Program, fit: Mapping[str, Any]) -> Iterator[TrialStore]:
+        more = {"seed": self.seed, "max_failure_rate": self.max_failure_rate, "identity": self.identity}
+        name = fingerprint(self.oracle, self.build_program, first, fit, **more)
+        path = self.project_dir / f"{name[:16]}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_suffix(".lock"))
         try:
@@ -206,48 +206,21 @@ class Tuner:
             store = TrialStore(path)
             if self.overwrite:
                 store.discard()
+                self.overwrite = False  # what this tuner itself has found stays
             yield store
         finally:
             lock.release()
 
-    def fingerprint(self, fit: Mapping[str, Any]) -> str:
-        """What a search is: everything that its trials depend on, except how many of them there are."""
-        return digest(
-            {
-                "oracle": type(self.oracle).__name__,
-                "seed": self.seed,
-                "space": self.oracle.get_space().get_config(),
-                "objective": str(self.oracle.objective),
-                "builder": _source(self.build_program),
-                "max_failure_rate": self.max_failure_rate,
-                "identity": self.identity,
-                "fit": {name: _plain_argument(value) for name, value in fit.items() if name not in ("verbose",)},
-            }
-        )
-
     def _planned(self, program: Program, fit: Mapping[str, Any]) -> int:
         n_train, validation = len(fit["x"]), fit.get("validation_data")
-        n_val = len(validation[0]) if validation else round(n_train * fit.get("validation_split", 0.0))
+        split = fit.get("validation_split", 0.0)
+        n_val = len(validation[0]) if validation else max(1, round(n_train * split)) if split else 0
         n_train -= 0 if validation else n_val
         return planned_calls(program, n_train, n_val, fit.get("epochs", 1) - fit.get("initial_epoch", 0))
 
     def _total_trials(self) -> int | None:
         sizes = [size for size in (space_size(self.oracle.hyperparameters), self.oracle.max_trials) if size is not None]
         return min(sizes, default=None)
-
-    def _sessions(self, program: Program) -> Session:
-        ledgers = {id(g.language_model.ledger): g.language_model.ledger.session for g in program.generators}.values()
-        return Session(
-            sum(one.paid for one in ledgers), sum(one.spent_usd for one in ledgers), sum(one.served for one in ledgers)
-        )
-
-    def _since(self, program: Program) -> Session:
-        now, before = self._sessions(program), self._baseline
-        return Session(now.paid - before.paid, now.spent_usd - before.spent_usd, now.served - before.served)
-
-    def _counters(self, program: Program) -> tuple[int, int, float]:
-        since = self._since(program)
-        return since.paid + since.served, since.paid, since.spent_usd
 
     def _summary(self, record: TrialRecord) -> str:
         if record.status == "FAILED":
@@ -272,27 +245,11 @@ class RandomSearch(Tuner):
     oracle_class = RandomOracle
 
 
+def _validates(fit: Mapping[str, Any]) -> bool:
+    return bool(fit.get("validation_data") or fit.get("validation_split"))
+
+
 def _objective_text(objective: Any) -> str:
     if isinstance(objective, MultiObjective):
         return " and ".join(_objective_text(part) for part in objective.objectives)
     return f"{objective.name} ({objective.direction})"
-
-
-def _source(function: Callable[[Any], Any]) -> str:
-    """A builder's source, so that a changed builder starts a search of its own."""
-    try:
-        return inspect.getsource(function)
-    except (OSError, TypeError):
-        return repr(type(function))
-
-
-def _plain_argument(value: Any) -> Any:
-    if hasattr(value, "get_json"):
-        return value.get_json()
-    if isinstance(value, str | int | float | bool | None):
-        return value
-    if isinstance(value, Mapping):
-        return {str(name): _plain_argument(part) for name, part in value.items()}
-    if isinstance(value, Sequence) or hasattr(value, "__iter__"):
-        return [_plain_argument(part) for part in value]
-    return type(value).__name__

@@ -1,0 +1,35 @@
+"""What a search has paid, read from the ledgers of its language models."""
+
+from __future__ import annotations
+
+from paretune.lm.ledger import Session
+from paretune.programs.program import Program
+
+__all__ = ["Accounts"]
+
+
+class Accounts:
+    """The calls made, and their cost, since this object was created; a ledger that models share counts once."""
+
+    def __init__(self, program: Program) -> None:
+        models = (generator.language_model for generator in program.generators)
+        self._ledgers = list({id(model.ledger): model.ledger for model in models}.values())
+        self._before = self._total()
+
+    def since(self) -> Session:
+        """What happened so far."""
+        now, before = self._total(), self._before
+        return Session(now.paid - before.paid, now.spent_usd - before.spent_usd, now.served - before.served)
+
+    def counters(self) -> tuple[int, int, float]:
+        """Calls answered, calls paid for, US dollars spent."""
+        since = self.since()
+        return since.paid + since.served, since.paid, since.spent_usd
+
+    def _total(self) -> Session:
+        sessions = [ledger.session for ledger in self._ledgers]
+        return Session(
+            sum(one.paid for one in sessions),
+            sum(one.spent_usd for one in sessions),
+            sum(one.served for one in sessions),
+        )

@@ -1,0 +1,128 @@
+"""An OpenAI-compatible server on loopback that answers as a test tells it, and keeps what it was asked."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+
+
+@dataclass
+class Asked:
+    """One HTTP request that arrived."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+@dataclass
+class Answer:
+    """What the server does: a status with a JSON body, after ``delay_s``; with ``reset`` it drops the connection."""
+
+    body: Any = None
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    delay_s: float = 0.0
+    reset: bool = False
+
+
+def chat(content: str | None, *, usage: Any = USAGE, **message: Any) -> Answer:
+    """A chat completion."""
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content, **message}}
+    return Answer(_completion("chat.completion", [choice], usage))
+
+
+def text(content: str) -> Answer:
+    """A text completion."""
+    return Answer(_completion("text_completion", [{"index": 0, "finish_reason": "stop", "text": content}], USAGE))
+
+
+def failure(status: int, message: str, *, code: str | None = None, **headers: str) -> Answer:
+    """An error as OpenAI words it."""
+    error = {"message": message, "type": "invalid_request_error", "code": code}
+    return Answer({"error": error}, status, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def _completion(kind: str, choices: list[dict[str, Any]], usage: Any) -> dict[str, Any]:
+    body = {"id": "1", "object": kind, "created": 1, "model": "m", "choices": choices}
+    return body if usage is None else {**body, "usage": usage}
+
+
+class OpenAIServer:
+    """``answer`` may be replaced at any time; ``asked`` holds the requests in the order of arrival."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.answer: Answer | Callable[[Asked], Answer] = chat("hello")
+        self.address = ""
+        self.connections = 0
+
+    @property
+    def last(self) -> Asked:
+        return self.asked[-1]
+
+    @property
+    def api_base(self) -> str:
+        return f"{self.address}/v1"
+
+
+@contextmanager
+def openai_server() -> Iterator[OpenAIServer]:
+    """A server that runs while the block does."""
+    state = OpenAIServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked = Asked(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+            state.asked.append(asked)
+            answer = state.answer(asked) if callable(state.answer) else state.answer
+            time.sleep(answer.delay_s)
+            if answer.reset:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.close_connection = True
+                self.connection.close()
+                return
+            content = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
+            self.send_response(answer.status)
+            for name, value in {**answer.headers, "Content-Length": str(len(content))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing on the terminal."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def get_request(self) -> Any:
+            state.connections += 1
+            return super().get_request()
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """A client that went away is what some tests are about."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    state.address = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,282 @@
+"""The ledger: nothing that was paid for is lost, or paid for again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from paretune.errors import ConfigError
+from paretune.eventloop import run_maybe_nested
+from paretune.lm.ledger import Ledger, default_ledger
+from paretune.lm.scripted import ScriptedBackend, ScriptedLanguageModel
+from paretune.lm.types import Reply, Request
+
+REPLY = Reply("joy", 12, 3, 0.25, 1.5, 2, "stop")
+ASK = Request(messages=(("user", "how?"),))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Any:
+    opened = Ledger(tmp_path / "ledger.sqlite")
+    yield opened
+    opened.close()
+
+
+def rows(path: Path, table: str = "calls") -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(f"SELECT * FROM {table} ORDER BY key").fetchall()
+    finally:
+        connection.close()
+
+
+def writer(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """A process that runs ``code`` with the names of this page's subject at hand."""
+    start = "import sys\nfrom paretune.lm.ledger import Ledger\nfrom paretune.lm.types import Reply\n"
+    path = os.pathsep.join(name for name in sys.path if name)
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", start + code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def test_a_reply_comes_back_as_it_was(ledger: Ledger) -> None:
+    """A stored reply is served whole, with the latency and the cost of the call that was paid for, and marked."""
+    assert ledger.get("k") is None
+    assert ledger.put("k", "m", {"a": 1}, REPLY) == REPLY
+    assert ledger.get("k") == replace(REPLY, served=True)
+    assert (ledger.session.paid, ledger.session.served, ledger.session.spent_usd) == (1, 1, 0.25)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(
+    text=st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
+    tokens=st.integers(0, 10**9),
+    cost=st.none() | st.floats(0, 1e6),
+)
+def test_any_reply_survives_the_file(ledger: Ledger, text: str, tokens: int, cost: float | None) -> None:
+    """Any text, count and cost is read back as the same value, also by another connection."""
+    key = repr((text, tokens, cost))
+    reply = replace(REPLY, text=text, prompt_tokens=tokens, cost_usd=cost)
+    ledger.put(key, "m", {}, reply)
+    other = Ledger(ledger.path)
+    assert other.get(key) == replace(reply, served=True)
+    other.close()
+
+
+def test_the_first_reply_of_a_key_stays(ledger: Ledger) -> None:
+    """Who comes second goes on with the reply that the file holds, or a rerun would see another one."""
+    ledger.put("k", "m", {}, REPLY)
+    assert ledger.put("k", "m", {}, replace(REPLY, text="anger")) == REPLY
+    assert ledger.session.paid == 2
+
+
+def test_a_reply_is_stored_before_it_is_used(ledger: Ledger) -> None:
+    """When the caller sees a reply, another connection can read it from the file."""
+
+    async def ask() -> list[tuple[Any, ...]]:
+        await ScriptedLanguageModel(lambda request: "joy", ledger=ledger).complete(ASK)
+        return rows(ledger.path)
+
+    assert [row[3] for row in run_maybe_nested(ask())] == ["joy"]
+
+
+def test_the_raw_usage_and_the_price_are_kept(ledger: Ledger) -> None:
+    """Costs can be computed again: the file holds the provider's usage and the price beside the cost."""
+    ledger.put("k", "m", {"b": 1, "a": 2}, REPLY, usage={"cached": 3}, price={"prompt": 1.0, "completion": 2.0})
+    (row,) = rows(ledger.path)
+    assert json.loads(row[2]) == {"a": 2, "b": 1}
+    assert json.loads(row[7]) == {"cached": 3}
+    assert json.loads(row[8]) == {"prompt": 1.0, "completion": 2.0}
+
+
+class Elsewhere(ScriptedBackend):
+    """The scripted backend as another model, or at another address."""
+
+    def __init__(self, identity: dict[str, Any]) -> None:
+        super().__init__(lambda request: "reply")
+        self.stated = identity
+
+    def identity(self) -> dict[str, Any]:
+        return self.stated
+
+
+def calls_of(ledger: Ledger, *asked: tuple[dict[str, Any], Request]) -> int:
+    """How many calls several requests of several models lead to, one after the other."""
+    backends = []
+    for identity, request in asked:
+        backend = Elsewhere(identity)
+        backends.append(backend)
+        model = ScriptedLanguageModel(lambda _: "", ledger=ledger)
+        model.backend = backend
+        run_maybe_nested(model.complete(request))
+    return sum(len(backend.calls) for backend in backends)
+
+
+HERE = {"model": "m", "endpoint": None}
+
+
+def test_the_same_request_is_one_key(ledger: Ledger) -> None:
+    """However a request is written down, the same request is paid for once."""
+    schema = {"type": "object", "properties": {"a": {}, "b": {}}}
+    turned = {"properties": {"b": {}, "a": {}}, "type": "object"}
+    full = replace(ASK, schema=schema, temperature=0.0, max_tokens=5, stop=("\n",))
+    again = replace(ASK, schema=turned, temperature=0, max_tokens=5, stop=("\n",))
+    assert calls_of(ledger, (HERE, full), (HERE, again), ({"endpoint": None, "model": "m"}, full)) == 1
+
+
+@pytest.mark.parametrize(
+    ("identity", "change"),
+    [
+        ({"model": "other"}, {}),
+        ({"endpoint": "http://127.0.0.1:1/v1"}, {}),
+        ({}, {"messages": (("user", "how? "),)}),
+        ({}, {"messages": (("system", "how?"),)}),
+        ({}, {"messages": (("user", "how?"), ("user", ""))}),
+        ({}, {"schema": {"type": "object"}}),
+        ({}, {"schema_name": "other"}),
+        ({}, {"grammar": "root ::= x"}),
+        ({}, {"stop": ("\n",)}),
+        ({}, {"temperature": 0.0}),
+        ({}, {"temperature": 0.5}),
+        ({}, {"max_tokens": 10}),
+        ({}, {"reasoning_effort": "low"}),
+        ({}, {"structured_output": "tool"}),
+        ({}, {"replicate": 1}),
+    ],
+)
+def test_whatever_determines_a_reply_is_in_the_key(
+    ledger: Ledger, identity: dict[str, Any], change: dict[str, Any]
+) -> None:
+    """A request that may get another reply is a call of its own."""
+    assert calls_of(ledger, (HERE, ASK), (HERE | identity, replace(ASK, **change)), (HERE, ASK)) == 2
+
+
+def test_the_first_fact_stays(ledger: Ledger) -> None:
+    """What a model supports is remembered as first learned, so that keys made from it never change."""
+    assert ledger.fact("f") is None
+    assert ledger.remember("f", {"mode": "native"}) == {"mode": "native"}
+    assert ledger.remember("f", {"mode": "tool"}) == {"mode": "native"}
+    assert ledger.fact("f") == {"mode": "native"}
+
+
+def test_capabilities_are_asked_once_a_ledger(ledger: Ledger) -> None:
+    """A later run goes by what was learned first, without asking the backend."""
+    first = ScriptedLanguageModel(lambda _: "", ledger=ledger, reasoning_effort=True)
+    assert first.capabilities["reasoning_effort"] is True
+    later = ScriptedLanguageModel(lambda _: "", ledger=ledger, reasoning_effort=False)
+    assert later.capabilities["reasoning_effort"] is True
+
+
+def test_processes_share_one_file(tmp_path: Path) -> None:
+    """Processes that create the file and write to it at the same time lose nothing."""
+    code = (
+        "path, name = sys.argv[1:]\nledger = Ledger(path)\nsys.stdin.read()\n"
+        "for n in range(300):\n"
+        "    ledger.put(f'{name}{n}', 'm', {}, Reply(name, 1, 1, None, 0.0, 1))\n"
+        "    held = ledger.put(f'shared{n}', 'm', {}, Reply(name, 1, 1, None, 0.0, 1))\n"
+        "    assert held.text == ledger.get(f'shared{n}').text\n"
+        "ledger.close()\n"
+    )
+    path = tmp_path / "state" / "ledger.sqlite"
+    processes = [writer(code, path, name) for name in "abc"]
+    outcomes = [(process.communicate(timeout=60), process.returncode) for process in processes]
+    assert outcomes == [(("", ""), 0)] * 3
+    assert len(rows(path)) == 4 * 300
+
+
+def test_a_kill_loses_nothing_that_was_stored(tmp_path: Path) -> None:
+    """After kill -9 in the midst of writing, everything reported as stored is there, and the file is sound."""
+    code = (
+        "ledger = Ledger(sys.argv[1])\n"
+        "for n in range(10**9):\n"
+        "    ledger.put(f'{n:09}', 'm', {}, Reply('x' * 500, 1, 1, None, 0.0, 1))\n"
+        "    print(n, flush=True)\n"
+    )
+    path = tmp_path / "ledger.sqlite"
+    process = writer(code, path)
+    assert process.stdout is not None
+    reported = [int(process.stdout.readline()) for _ in range(500)]
+    os.kill(process.pid, signal.SIGKILL)
+    rest, _ = process.communicate()
+    reported += [int(line) for line in rest.split("\n")[:-1]]
+    ledger = Ledger(path)
+    for n in reported:
+        reply = ledger.get(f"{n:09}")
+        assert reply is not None and reply.text == "x" * 500
+    ledger.put("after", "m", {}, REPLY)
+    ledger.close()
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+def test_a_fork_opens_the_file_for_itself(ledger: Ledger) -> None:
+    """A process forked from one that has used the ledger can write to it."""
+    ledger.put("parent", "m", {}, REPLY)
+    child = os.fork()
+    if child == 0:  # nothing here may reach pytest
+        done = ledger.put("child", "m", {}, REPLY) == REPLY and ledger.get("parent") is not None
+        os._exit(0 if done else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    ledger.put("parent again", "m", {}, REPLY)
+    assert [row[0] for row in rows(ledger.path)] == ["child", "parent", "parent again"]
+
+
+@pytest.mark.parametrize("content", [b"no database, but a long enough text" * 20, b"SQLite format 3\0" * 99])
+def test_a_broken_file_is_an_error_of_two_lines_at_most(tmp_path: Path, content: bytes) -> None:
+    """What cannot be read is named with its path and a cure, and left as it is."""
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"ledger\.sqlite") as caught:
+        Ledger(path).get("k")
+    assert len(str(caught.value).splitlines()) <= 2
+    assert path.read_bytes() == content
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    """The state folder's name is taken by a file: one plain error, no traceback of the file system's."""
+    (tmp_path / "state").write_text("")
+    with pytest.raises(ConfigError, match=r"state/ledger\.sqlite"):
+        Ledger(tmp_path / "state" / "ledger.sqlite").put("k", "m", {}, REPLY)
+
+
+def test_a_full_file_is_an_error_before_the_reply_is_used(ledger: Ledger) -> None:
+    """A reply that cannot be stored is not used: the caller gets the error, and the next call pays again."""
+    model = ScriptedLanguageModel(lambda _: "joy", ledger=ledger)
+    run_maybe_nested(model.complete(replace(ASK, replicate=1)))
+    connection = sqlite3.connect(ledger.path)
+    connection.executescript("DROP TABLE calls; CREATE TABLE calls (key TEXT PRIMARY KEY)")
+    connection.close()
+    with pytest.raises(ConfigError, match="cannot be used"):
+        run_maybe_nested(model.complete(ASK))
+
+
+def test_a_reply_takes_little_space(ledger: Ledger) -> None:
+    """A thousand replies of the usual size stay below two megabytes."""
+    for n in range(1000):
+        ledger.put(f"{n:064}", "m", {"messages": [["user", "how? " * 100]]}, REPLY)
+    ledger.close()
+    assert ledger.path.stat().st_size < 2_000_000
+
+
+def test_the_default_ledger_follows_the_state_folder(own_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One object a file, in the state folder of the moment."""
+    assert default_ledger() is default_ledger()
+    assert default_ledger().path == own_state / "ledger.sqlite"
+    monkeypatch.setenv("PARETUNE_HOME", str(own_state / "other"))
+    assert default_ledger().path == own_state / "other" / "ledger.sqlite"

@@ -1,0 +1,467 @@
+"""Calls through litellm, against a server of the test's own on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import openai_server as fake
+import pytest
+from openai_server import OpenAIServer, chat, failure
+
+from paretune.errors import FatalError, LanguageModelError, RefusedInputError, TransientError
+from paretune.eventloop import run_maybe_nested
+from paretune.lm.language_model import LanguageModel
+from paretune.lm.litellm_client import LitellmBackend, load_litellm
+from paretune.lm.types import Answer, Price, Request
+
+SECRET = "sk-test-0123456789abcdef"
+SCHEMA = {"type": "object", "properties": {"label": {"type": "string"}}, "required": ["label"]}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def litellm() -> Any:
+    """litellm, imported once for the whole page: it takes seconds."""
+    return load_litellm()
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    with fake.openai_server() as running:
+        yield running
+
+
+def ask(**options: Any) -> Request:
+    messages = (("system", "Label it."), ("user", "so glad"))
+    return Request(**{"messages": messages, "structured_output": "text", **options})
+
+
+def send(server: OpenAIServer, request: Request | None = None, model: str = "openai/m", **options: Any) -> Answer:
+    """One call through the backend, which must be one HTTP request."""
+    before = len(server.asked)
+    backend = LitellmBackend(model, api_base=server.api_base, **{"timeout_s": 10.0, **options})
+    try:
+        return run_maybe_nested(backend.send(request or ask()))
+    finally:
+        assert len(server.asked) == before + 1
+
+
+MESSAGES = [{"role": "system", "content": "Label it."}, {"role": "user", "content": "so glad"}]
+
+
+@pytest.mark.parametrize(
+    ("mode", "extra"),
+    [
+        (
+            "native",
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "Mood", "schema": SCHEMA, "strict": True},
+                }
+            },
+        ),
+        (
+            "tool",
+            {
+                "tools": [{"type": "function", "function": {"name": "Mood", "parameters": SCHEMA}}],
+                "tool_choice": {"type": "function", "function": {"name": "Mood"}},
+            },
+        ),
+        ("prompt", {}),
+        ("text", {}),
+    ],
+)
+def test_the_body_of_a_chat(server: OpenAIServer, mode: Any, extra: dict[str, Any]) -> None:
+    """Each form of output sends exactly what it needs, and no parameter that was not set."""
+    answer = send(server, ask(structured_output=mode, schema=SCHEMA, schema_name="Mood"))
+    assert server.last.path == "/v1/chat/completions"
+    assert server.last.body == {"model": "m", "messages": MESSAGES, **extra}
+    assert answer == Answer("hello", 7, 3, "stop", fake.USAGE)
+
+
+def test_the_body_of_a_completion(server: OpenAIServer) -> None:
+    """A completion continues a text at the server's other endpoint."""
+    server.answer = fake.text(" joy")
+    request = ask(messages=(("user", "Tweet: so glad\nMood:"),), structured_output="completion", max_tokens=4)
+    answer = send(server, request)
+    assert server.last.path == "/v1/completions"
+    assert server.last.body == {"model": "m", "prompt": "Tweet: so glad\nMood:", "max_tokens": 4}
+    assert (answer.text, answer.prompt_tokens, answer.completion_tokens) == (" joy", 7, 3)
+
+
+def test_parameters_are_sent_when_they_are_set(server: OpenAIServer) -> None:
+    """Zero is a temperature; the grammar and the backend's own fields go beside the known parameters."""
+    request = ask(temperature=0.0, max_tokens=9, stop=("\n", "##"), grammar='root ::= "joy"')
+    send(server, request, extra_body={"cache_prompt": True})
+    options = {"temperature": 0.0, "max_tokens": 9, "stop": ["\n", "##"]}
+    own = {"grammar": 'root ::= "joy"', "cache_prompt": True}
+    assert server.last.body == {"model": "m", "messages": MESSAGES, **options, **own}
+
+
+def test_the_arguments_of_a_tool_call_are_the_reply(server: OpenAIServer) -> None:
+    """A reply that comes as a tool call is read from its arguments."""
+    call = {"id": "1", "type": "function", "function": {"name": "Mood", "arguments": '{"label": "joy"}'}}
+    server.answer = chat(None, tool_calls=[call])
+    assert json.loads(send(server, ask(structured_output="tool", schema=SCHEMA)).text) == {"label": "joy"}
+
+
+@pytest.mark.parametrize("mode", ["text", "completion"])
+def test_calls_share_a_connection(server: OpenAIServer, mode: Any) -> None:
+    """One call after the other goes over one connection, failed ones too."""
+    backend = LitellmBackend("openai/m", api_base=server.api_base)
+    for answer in (chat("x"), failure(500, "down"), chat("x")):
+        server.answer = fake.text("x") if mode == "completion" and answer.status == 200 else answer
+        with contextlib.suppress(TransientError):
+            run_maybe_nested(backend.send(ask(structured_output=mode)))
+    assert (len(server.asked), server.connections) == (3, 1)
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("kind", ["invalid_request_error", "server_error"])
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        *((status, FatalError) for status in (400, 401, 402, 403, 404, 413, 422)),
+        *((status, TransientError) for status in (408, 409, 429, 500, 502, 503, 504, 529)),
+    ],
+)
+def test_the_status_decides(server: OpenAIServer, status: int, expected: type[Exception], kind: str) -> None:
+    """A status says whether the call may succeed later, however the server words its error; one request each."""
+    server.answer = failure(status, "it did not work")
+    server.answer.body["error"]["type"] = kind
+    with pytest.raises(expected, match=r"openai/m at http://127\.0\.0\.1:\d+/v1: it did not work") as caught:
+        send(server)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_completion_fails_the_same_way(server: OpenAIServer) -> None:
+    """The completion endpoint's errors are named by the same rules."""
+    for status, expected in ((401, FatalError), (429, TransientError), (503, TransientError)):
+        server.answer = failure(status, "it did not work")
+        with pytest.raises(expected, match="it did not work"):
+            send(server, ask(structured_output="completion"))
+
+
+@pytest.mark.parametrize(
+    ("wish", "seconds"), [("7", 7.0), ("0.5", 0.5), ("3600", 60.0), ("-1", 0.0), ("soon", None), ("", None)]
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_in_seconds(server: OpenAIServer, status: int, wish: str, seconds: float | None) -> None:
+    """The server's wish is passed on, up to a minute; what is no number is none."""
+    server.answer = failure(status, "slow down", Retry_After=wish)
+    with pytest.raises(TransientError) as caught:
+        send(server)
+    assert caught.value.retry_after == seconds
+
+
+def test_retry_after_as_a_date(server: OpenAIServer) -> None:
+    """The other form that HTTP allows."""
+    server.answer = failure(429, "slow down", Retry_After=formatdate(time.time() + 30, usegmt=True))
+    with pytest.raises(TransientError) as caught:
+        send(server)
+    assert caught.value.retry_after is not None
+    assert 20 < caught.value.retry_after <= 30
+
+
+def test_a_used_up_quota_is_fatal(server: OpenAIServer) -> None:
+    """No waiting brings money back: the same status as a rate limit, but no call can succeed."""
+    server.answer = failure(429, "You exceeded your current quota", code="insufficient_quota")
+    with pytest.raises(FatalError, match="quota"):
+        send(server)
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("This model's maximum context length is 4096 tokens. However, you requested 5000", "context_length_exceeded"),
+        ("request (5031 tokens) exceeds the available context size (2048 tokens), try increasing it", None),
+        ("The response was filtered due to the content management policy", "content_filter"),
+        ("Your request was rejected as a result of our safety system", "content_policy_violation"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["text", "completion"])
+def test_a_refused_input_is_no_fault_of_the_search(
+    server: OpenAIServer, message: str, code: str | None, mode: Any
+) -> None:
+    """Too long or filtered: this one input cannot be answered; others can."""
+    server.answer = failure(400, message, code=code)
+    with pytest.raises(RefusedInputError):
+        send(server, ask(structured_output=mode))
+
+
+def test_no_answer_in_time(server: OpenAIServer) -> None:
+    """A call that takes longer than timeout_s may be tried again."""
+    server.answer = fake.Answer({}, delay_s=0.5)
+    with pytest.raises(TransientError, match="timed out"):
+        send(server, timeout_s=0.1)
+
+
+def test_a_dropped_connection(server: OpenAIServer) -> None:
+    """A reset in the middle of a call may be tried again."""
+    server.answer = fake.Answer(reset=True)
+    with pytest.raises(TransientError, match=r"[Cc]onnection"):
+        send(server)
+
+
+def test_nobody_listens() -> None:
+    """A refused connection names the address that was tried."""
+    with fake.openai_server() as server:
+        api_base = server.api_base
+    with pytest.raises(TransientError, match=api_base):
+        run_maybe_nested(LitellmBackend("openai/m", api_base=api_base).send(ask()))
+
+
+@pytest.mark.parametrize("mode", ["text", "completion"])
+@pytest.mark.parametrize("body", [b"", b"<html>\n<b>proxy</b></html>", b"[]", b'{"choices": []}', b"{}"])
+def test_an_answer_that_is_none(server: OpenAIServer, body: bytes, mode: Any) -> None:
+    """Status 200 with anything but a completion may be tried again, and is told in one line."""
+    server.answer = fake.Answer(body)
+    with pytest.raises(TransientError) as caught:
+        send(server, ask(structured_output=mode))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_reply_without_content_is_empty(server: OpenAIServer) -> None:
+    """A null content is an empty text, which is an invalid output: the model did answer."""
+    server.answer = chat(None)
+    assert send(server).text == ""
+
+
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}])
+def test_a_server_that_reports_no_usage(server: OpenAIServer, usage: Any) -> None:
+    """Tokens are counted here and marked as estimated: zeros would make the model the cheapest of all."""
+    server.answer = chat("one two three", usage=usage)
+    answer = send(server)
+    assert answer.prompt_tokens >= 4
+    assert answer.completion_tokens == 3
+    assert answer.usage is not None and answer.usage["estimated"] is True
+
+
+def test_a_missing_package_is_fatal(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, litellm: Any) -> None:
+    """A provider whose SDK is not installed cannot succeed by trying again."""
+
+    async def needs_package(**_: Any) -> Any:
+        try:
+            raise ImportError("Missing boto3 to call bedrock")
+        except ImportError:
+            raise litellm.APIConnectionError("Missing boto3 to call bedrock", "bedrock", "m") from None
+
+    monkeypatch.setattr(litellm, "acompletion", needs_package)
+    with pytest.raises(FatalError, match="Missing boto3"):
+        run_maybe_nested(LitellmBackend("openai/m", api_base=server.api_base).send(ask()))
+
+
+def test_a_bug_keeps_its_type(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, litellm: Any) -> None:
+    """What is no failure of a call is not turned into one."""
+
+    async def broken(**_: Any) -> Any:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(litellm, "acompletion", broken)
+    with pytest.raises(ZeroDivisionError):
+        run_maybe_nested(LitellmBackend("openai/m", api_base=server.api_base).send(ask()))
+
+
+# Keys
+
+
+def test_a_providers_key_stays_away_from_other_servers(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that the user names gets no key of the environment, in no header, by no endpoint."""
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    send(server)
+    server.answer = fake.text("x")
+    send(server, ask(structured_output="completion"))
+    assert all(SECRET not in str(asked) for asked in server.asked)
+
+
+@pytest.mark.parametrize("model", ["anthropic/claude-sonnet-4-5", "mistral/mistral-small-latest", "gemini/gemini-pro"])
+def test_nor_do_keys_of_other_providers_leave(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    """The same for providers with their own ways of sending a key."""
+    for name in ("ANTHROPIC_API_KEY", "MISTRAL_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.setenv(name, SECRET)
+    server.answer = failure(400, "no")
+    with pytest.raises(LanguageModelError):
+        send(server, model=model)
+    assert SECRET not in str(server.asked)
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_the_named_key_is_sent(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """The key that api_key_env names goes to the named server, without the line break that files end with."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-another-one")
+    monkeypatch.setenv("MY_KEY", SECRET + end)
+    send(server, api_key_env="MY_KEY")
+    assert server.last.headers["authorization"] == f"Bearer {SECRET}"
+
+
+def test_a_named_key_that_is_missing(server: OpenAIServer) -> None:
+    """Without the key nothing is sent, and the error names the variable."""
+    model = LanguageModel("openai/m", api_base=server.api_base, api_key_env="MY_KEY")
+    with pytest.raises(FatalError, match=r"'MY_KEY'.* is not set"):
+        run_maybe_nested(model.complete(ask()))
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"), [("openai/gpt-4o-mini", "OPENAI_API_KEY"), ("gemini/gemini-2.5-flash", "GEMINI_API_KEY")]
+)
+def test_a_providers_key_that_is_missing(model: str, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the provider's key nothing is sent, and the error names the variable."""
+    with pytest.raises(FatalError, match=f"no API key: set .*{variable}"):
+        run_maybe_nested(LanguageModel(model).complete(ask()))
+
+
+def test_an_unknown_provider_is_fatal() -> None:
+    """A name that litellm cannot place is told in one line, at the first call."""
+    with pytest.raises(FatalError, match="nonsense/m") as caught:
+        run_maybe_nested(LanguageModel("nonsense/m").complete(ask()))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("padding", [0, 150, 250, 280])
+def test_no_error_shows_a_key(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, padding: int) -> None:
+    """A server that repeats what it was sent, the key among it, does not get it into a message, not even in part."""
+    monkeypatch.setenv("MY_KEY", SECRET)
+    monkeypatch.setenv("OTHER_TOKEN", "another-secret-value")
+    server.answer = lambda asked: failure(401, f"{'.' * padding} {asked.headers['authorization']} another-secret-value")
+    with pytest.raises(FatalError) as caught:
+        send(server, api_key_env="MY_KEY")
+    for secret in (SECRET, "another-secret-value"):
+        assert secret[:6] not in str(caught.value)
+
+
+def test_no_error_shows_the_providers_key(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that litellm finds in the environment by itself is not shown either."""
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    monkeypatch.setenv("OPENAI_BASE_URL", server.api_base)
+    server.answer = lambda asked: failure(401, f"bad {asked.headers['authorization']}")
+    with pytest.raises(FatalError, match=r"bad Bearer \*\*\*"):
+        run_maybe_nested(LanguageModel("openai/gpt-4o-mini").complete(ask()))
+    assert server.last.headers["authorization"] == f"Bearer {SECRET}"
+
+
+def test_the_address_in_the_environment_is_in_the_key(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same model name behind another address is another model."""
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    monkeypatch.setenv("OPENAI_BASE_URL", server.api_base)
+    here = LanguageModel("openai/gpt-4o-mini")
+    assert run_maybe_nested(here.complete(ask())).text == "hello"
+    assert here.identity == {"model": "openai/gpt-4o-mini", "endpoint": server.api_base}
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    assert LanguageModel("openai/gpt-4o-mini").identity["endpoint"] is None
+
+
+def test_the_ledger_file_holds_no_key(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, own_state: Path) -> None:
+    """Keys and passwords of addresses are in no byte of the ledger."""
+    monkeypatch.setenv("MY_KEY", SECRET)
+    with_login = server.api_base.replace("//", "//user:pass-test-word@")
+    for api_base in (server.api_base, with_login):
+        run_maybe_nested(LanguageModel("openai/m", api_base=api_base, api_key_env="MY_KEY").complete(ask()))
+    files = list(own_state.iterdir())
+    assert any(b"so glad" in file.read_bytes() for file in files)
+    for file in files:
+        assert SECRET.encode() not in file.read_bytes()
+        assert b"pass-test-word" not in file.read_bytes()
+
+
+# What litellm knows
+
+
+def test_capabilities_of_listed_and_unlisted_models() -> None:
+    """litellm's list decides; a server of the user's own is taken to enforce schemas."""
+    listed = LitellmBackend("openai/gpt-4o-mini").capabilities()
+    assert listed == {"structured_output": "native", "reasoning_effort": False, "grammar": False}
+    assert LitellmBackend("openai/o3").capabilities()["reasoning_effort"] is True
+    assert LitellmBackend("openai/m", api_base="http://127.0.0.1:1/v1").capabilities()["structured_output"] == "native"
+    assert LitellmBackend("openai/not-listed-anywhere").capabilities()["structured_output"] == "prompt"
+
+
+def test_prices_come_from_the_list_unless_given(litellm: Any) -> None:
+    """Dollars per million tokens: litellm lists them per token; an unlisted model has no price."""
+    per_token = litellm.model_cost["gpt-4o-mini"]
+    listed = LitellmBackend("openai/gpt-4o-mini").price()
+    assert listed is not None
+    assert listed.prompt == pytest.approx(per_token["input_cost_per_token"] * 1e6)
+    assert listed.completion == pytest.approx(per_token["output_cost_per_token"] * 1e6)
+    assert LitellmBackend("openai/gpt-4o-mini", fixed_price=Price(1, 2)).price() == Price(1, 2)
+    assert LitellmBackend("openai/not-listed-anywhere").price() is None
+
+
+def test_every_retry_is_ours(server: OpenAIServer) -> None:
+    """Over a failing server, max_attempts is the number of HTTP requests."""
+    server.answer = failure(500, "down")
+    model = LanguageModel("openai/m", api_base=server.api_base, max_attempts=3)
+
+    async def no_pause(seconds: float) -> None:
+        """Wait zero seconds."""
+
+    model.pause = no_pause
+    with pytest.raises(TransientError, match="gave up after 3 attempts"):
+        run_maybe_nested(model.complete(ask()))
+    assert len(server.asked) == 3
+
+
+SCRIPT = """
+import sys
+from paretune import LanguageModel, run_maybe_nested
+from paretune.errors import LanguageModelError
+from paretune.lm.types import Request
+
+model = LanguageModel("openai/m", api_base=sys.argv[1], price={"prompt": 1.0, "completion": 2.0}, max_attempts=1)
+assert model.capabilities["structured_output"] == "native"
+requests = [Request((("user", str(n)),), schema={"type": "object"}) for n in range(5)]
+try:
+    for request in requests:
+        print(run_maybe_nested(model.complete(request)))
+except LanguageModelError as error:
+    print(error)
+print(model.ledger.session)
+print("litellm" in sys.modules)
+"""
+
+
+def run_script(server: OpenAIServer) -> list[str]:
+    path = os.pathsep.join(name for name in sys.path if name)
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT, server.api_base],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+@pytest.mark.slow
+def test_a_rerun_needs_no_litellm(server: OpenAIServer) -> None:
+    """The first run calls, quietly, to the end of the process; the second is served and never imports litellm."""
+    *replies, session, imported = run_script(server)
+    assert (session, imported) == ("Session(paid=5, spent_usd=6.5e-05, served=0)", "True")
+    *again, session, imported = run_script(server)
+    assert (session, imported) == ("Session(paid=0, spent_usd=0.0, served=5)", "False")
+    assert again == [line.replace("served=False", "served=True") for line in replies]
+    assert len(server.asked) == 5
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # httpx leaves its sockets to the end of the loop
+def test_loops_one_after_the_other(server: OpenAIServer) -> None:
+    """litellm's connections belong to a loop; the next loop gets its own."""
+    for n in range(3):
+        model = LanguageModel("openai/m", api_base=server.api_base)
+        assert asyncio.run(model.complete(ask(replicate=n))).text == "hello"

@@ -1,0 +1,282 @@
+"""F1 scores: by hand, at the edges, and against scikit-learn on random inputs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+
+from paretune.errors import UsageError
+from paretune.metrics import BinaryF1Score, CategoricalF1Score
+from paretune.metrics.f1 import Average
+from paretune.rewards.base import as_reward
+from paretune.schemas.data_model import SCORES, DataModel, Score
+
+LABELS = ("sadness", "joy", "love", "anger")
+AVERAGES: tuple[Average, ...] = ("micro", "macro", "weighted", None)
+IMPOSSIBLE = "no label at all"
+
+
+class Categorical(DataModel):
+    label: Literal["sadness", "joy", "love", "anger"]
+
+
+class Booleans(DataModel):
+    sadness: bool
+    joy: bool
+    love: bool
+    anger: bool
+
+
+class Scores(DataModel):
+    sadness: Score
+    joy: Score
+    love: Score
+    anger: Score
+
+
+class Confidences(DataModel):
+    sadness: float
+    joy: float
+
+
+class WithThinking(Categorical):
+    thinking: str
+
+
+def categorical(label: str | None) -> Categorical | None:
+    return None if label is None else Categorical(label=label)  # type: ignore[arg-type]
+
+
+def booleans(positive: list[bool] | None) -> Booleans | None:
+    return None if positive is None else Booleans(**dict(zip(LABELS, positive, strict=True)))
+
+
+def scores(values: list[float] | None) -> Scores | None:
+    return None if values is None else Scores(**dict(zip(LABELS, values, strict=True)))
+
+
+def one_hot(label: str | None) -> list[bool] | None:
+    return None if label is None else [label == each for each in LABELS]
+
+
+average = st.sampled_from(AVERAGES)
+label_pairs = st.lists(st.tuples(st.sampled_from(LABELS), st.none() | st.sampled_from(LABELS)), min_size=1, max_size=30)
+flags = st.lists(st.booleans(), min_size=4, max_size=4)
+flag_pairs = st.lists(st.tuples(flags, st.none() | flags), min_size=1, max_size=20)
+score_pairs = st.lists(
+    st.tuples(*[st.lists(st.sampled_from(SCORES), min_size=4, max_size=4)] * 2), min_size=1, max_size=20
+)
+
+
+@given(label_pairs, average)
+@settings(max_examples=80, deadline=None)
+def test_categorical_f1_agrees_with_scikit_learn(pairs: list[tuple[str, str | None]], average: Average) -> None:
+    """An invalid output is a label that is never right: a miss, and no false alarm of any class."""
+    true, pred = zip(*pairs, strict=True)
+    found = CategoricalF1Score(average)([categorical(each) for each in true], [categorical(each) for each in pred])
+    wanted = f1_score(true, [each or IMPOSSIBLE for each in pred], labels=LABELS, average=average, zero_division=0)
+    assert found == pytest.approx(wanted)
+
+
+@given(flag_pairs, average)
+@settings(max_examples=80, deadline=None)
+def test_binary_f1_agrees_with_scikit_learn(
+    pairs: list[tuple[list[bool], list[bool] | None]], average: Average
+) -> None:
+    """An invalid output predicts nothing: every gold positive is missed."""
+    true, pred = zip(*pairs, strict=True)
+    found = BinaryF1Score(average)([booleans(each) for each in true], [booleans(each) for each in pred])
+    wanted = f1_score(
+        np.array(true, int), np.array([each or [False] * 4 for each in pred], int), average=average, zero_division=0
+    )
+    assert found == pytest.approx(wanted)
+
+
+@given(score_pairs, average, st.sampled_from([0.0, 0.3, 0.5, 0.95]))
+@settings(max_examples=60, deadline=None)
+def test_binary_f1_of_scores_agrees_with_scikit_learn(
+    pairs: list[tuple[list[float], list[float]]], average: Average, threshold: float
+) -> None:
+    """Scores are cut at the threshold, strictly, in the gold and in the predicted record."""
+    true, pred = (np.array(each) for each in zip(*pairs, strict=True))
+    found = BinaryF1Score(average, threshold)(
+        [scores(list(each)) for each in true], [scores(list(each)) for each in pred]
+    )
+    wanted = f1_score((true > threshold) * 1, (pred > threshold) * 1, average=average, zero_division=0)
+    assert found == pytest.approx(wanted)
+
+
+@given(flags, st.none() | flags, average)
+@settings(max_examples=60, deadline=None)
+def test_the_reward_of_one_example(true: list[bool], pred: list[bool] | None, average: Average) -> None:
+    """Whatever the average, one example is scored by its own positives: scikit-learn's "samples"."""
+    metric = BinaryF1Score(average).bind(Booleans)
+    found = metric.reward(dict(zip(LABELS, true, strict=True)), pred and dict(zip(LABELS, pred, strict=True)))
+    if pred is None:
+        assert found == 0
+    else:  # zero_division is what an example is worth that has no positives and predicts none
+        assert found == pytest.approx(
+            f1_score([[*map(int, true)]], [[*map(int, pred)]], average="samples", zero_division=1)
+        )
+
+
+@given(label_pairs)
+@settings(max_examples=50, deadline=None)
+def test_the_reward_of_one_label(pairs: list[tuple[str, str | None]]) -> None:
+    """With one label the reward is 1 for a hit and 0 otherwise, and the mean reward is the accuracy."""
+    metric = CategoricalF1Score("macro").bind(Categorical)
+    for true, pred in pairs:
+        assert metric.reward({"label": true}, None if pred is None else {"label": pred}) == (true == pred)
+
+
+def test_by_hand() -> None:
+    """Three classes of four appear: sadness is found, joy half found, love never, anger is in no record."""
+    true = ["sadness", "joy", "joy", "love"]
+    pred = ["sadness", "joy", "sadness", None]
+    arguments = ([categorical(each) for each in true], [categorical(each) for each in pred])
+    # sadness: tp 1, fp 1, fn 0: 2/3; joy: tp 1, fp 0, fn 1: 2/3; love: fn 1: 0; anger: nothing: 0
+    assert CategoricalF1Score()(*arguments) == pytest.approx([2 / 3, 2 / 3, 0, 0])
+    assert CategoricalF1Score("macro")(*arguments) == pytest.approx(4 / 3 / 4)
+    # by support 1, 2, 1: (2/3 + 2 * 2/3 + 0)/4 = 1/2
+    assert CategoricalF1Score("weighted")(*arguments) == pytest.approx(0.5)
+    # tp 2, fp 1, fn 2: 4/(4 + 1 + 2)
+    assert CategoricalF1Score("micro")(*arguments) == pytest.approx(4 / 7)
+
+
+def test_the_majority_answer_has_a_low_macro_f1_in_every_layout() -> None:
+    """Always "joy" on 70 % joy: accuracy 0.7, but macro-F1 is a fifth, and the same number in all three layouts."""
+    true = ["joy"] * 70 + ["sadness"] * 10 + ["love"] * 10 + ["anger"] * 10
+    layouts: list[tuple[Any, list[Any], Any]] = [
+        (CategoricalF1Score("macro"), [categorical(each) for each in true], categorical("joy")),
+        (BinaryF1Score("macro"), [booleans(one_hot(each)) for each in true], booleans(one_hot("joy"))),
+        (
+            BinaryF1Score("macro"),
+            [scores([float(flag) for flag in one_hot(each) or ()]) for each in true],
+            scores([0.1, 0.7, 0.5, 0.0]),
+        ),
+    ]
+    for metric, gold, joy in layouts:
+        # joy: tp 70, fp 30: 140/170; the three others 0
+        assert metric(gold, [joy] * 100) == pytest.approx(140 / 170 / 4)
+    accuracy = CategoricalF1Score("micro")([categorical(each) for each in true], [categorical("joy")] * 100)
+    assert accuracy == pytest.approx(0.7)
+
+
+@given(label_pairs, average)
+@settings(max_examples=60, deadline=None)
+def test_categorical_and_booleans_layouts_agree(pairs: list[tuple[str, str | None]], average: Average) -> None:
+    """The same answers are worth the same, as one label or as one yes a label."""
+    true, pred = zip(*pairs, strict=True)
+    as_label = CategoricalF1Score(average)([categorical(each) for each in true], [categorical(each) for each in pred])
+    as_flags = BinaryF1Score(average)(
+        [booleans(one_hot(each)) for each in true], [booleans(one_hot(each)) for each in pred]
+    )
+    assert as_label == pytest.approx(as_flags)
+
+
+@pytest.mark.parametrize(("value", "positive"), [(0.5, False), (0.6, True), (0.4, False)])
+def test_the_threshold_is_strict(value: float, positive: bool) -> None:
+    """A score of exactly the threshold is negative."""
+    gold, pred = Confidences(sadness=1, joy=0), Confidences(sadness=value, joy=0.5)
+    assert BinaryF1Score(threshold=0.5)([gold], [pred]) == [float(positive), 0.0]
+
+
+def test_one_value_a_class_in_field_order() -> None:
+    """Without an average there is a value for each class, in the order of the fields or of the literal."""
+    gold, pred = booleans([True, True, False, False]), booleans([True, False, True, False])
+    assert BinaryF1Score()([gold], [pred]) == [1.0, 0.0, 0.0, 0.0]
+    assert not BinaryF1Score().scalar and BinaryF1Score("macro").scalar
+    assert BinaryF1Score().bind(Booleans).classes == CategoricalF1Score().bind(Categorical).classes == LABELS
+
+
+def test_masks_choose_the_classes() -> None:
+    """A dropped class counts nowhere; the field to score is chosen by name."""
+    gold, pred = booleans([True, False, False, True]), booleans([True, False, False, False])
+    assert BinaryF1Score("macro", out_mask=["love", "anger"])([gold], [pred]) == 0.5
+    assert BinaryF1Score(in_mask=["anger", "sadness"])([gold], [pred]) == [1.0, 0.0]
+    thoughtful = WithThinking(label="joy", thinking="?")
+    assert CategoricalF1Score("micro", in_mask=["label"])([thoughtful], [thoughtful]) == 1.0
+
+
+def test_labels_of_an_open_field_are_given() -> None:
+    """A str field has no labels of its own; others than those given belong to no class."""
+
+    class Open(DataModel):
+        word: str
+
+    gold, pred = [Open(word="a"), Open(word="b")], [Open(word="a"), Open(word="c")]
+    assert CategoricalF1Score(labels=["b", "a"])(gold, pred) == [0.0, 1.0]
+    with pytest.raises(UsageError, match="labels="):
+        CategoricalF1Score().bind(Open)
+
+
+def test_a_prediction_may_have_more_fields_than_the_gold_record() -> None:
+    """Thinking is no part of what is scored."""
+    gold, pred = Categorical(label="joy"), WithThinking(label="joy", thinking="hm")
+    assert CategoricalF1Score("micro")([gold], [pred]) == 1.0
+
+
+def test_no_example_has_no_score() -> None:
+    """Summed over nothing the score is NaN in every form, never a silent 0; also among other totals at once."""
+    for each in AVERAGES:
+        metric = CategoricalF1Score(each).bind(Categorical)
+        hit = metric.statistics({"label": "joy"}, {"label": "joy"})
+        found = metric.reduce(np.stack([np.zeros_like(hit), hit]))
+        assert np.isnan(found[0]).all() and np.isfinite(found[1]).all()
+    with pytest.raises(UsageError):
+        CategoricalF1Score()([], [])
+
+
+def test_as_many_predictions_as_examples() -> None:
+    """A missing prediction is an error, not a shorter list."""
+    with pytest.raises(UsageError, match="got 2 and 1"):
+        CategoricalF1Score()([Categorical(label="joy")] * 2, [None])
+
+
+@pytest.mark.parametrize(
+    ("metric", "model", "reason"),
+    [
+        (BinaryF1Score("macro"), Categorical, "CategoricalF1Score"),
+        (CategoricalF1Score("macro"), Booleans, "in_mask"),
+        (BinaryF1Score("macro", in_mask=["jooy"]), Booleans, "'jooy'"),
+        (CategoricalF1Score("macro", out_mask=["label"]), Categorical, "no field"),
+    ],
+)
+def test_a_metric_that_does_not_fit_is_refused_at_bind(metric: Any, model: type[DataModel], reason: str) -> None:
+    """Before any call is paid for, the error says what to use instead."""
+    with pytest.raises(UsageError, match=reason):
+        metric.bind(model)
+
+
+def test_an_unknown_average_is_refused() -> None:
+    """A slip in the average is told from the start."""
+    with pytest.raises(UsageError, match="'makro'"):
+        BinaryF1Score("makro")  # type: ignore[arg-type]
+
+
+def test_binding_leaves_the_metric_as_it_was() -> None:
+    """One metric object serves several programs."""
+    metrics = {CategoricalF1Score("macro"): Categorical, BinaryF1Score("macro"): Booleans}
+    for metric, model in metrics.items():
+        assert metric.bind(model).classes == LABELS
+        assert metric.classes == ()
+
+
+def test_a_metric_as_a_reward_has_no_state() -> None:
+    """Each example is scored alone: in any order, and again, the rewards are the same."""
+    reward = as_reward(BinaryF1Score("macro")).bind(Booleans)
+    rng = np.random.default_rng(0)
+    pairs = [(booleans(list(rng.random(4) < 0.5)), booleans(list(rng.random(4) < 0.5))) for _ in range(20)]
+
+    async def run(order: list[int]) -> dict[int, float]:
+        return {index: await reward(*pairs[index]) for index in order}
+
+    forwards, backwards = asyncio.run(run(list(range(20)))), asyncio.run(run(list(range(20))[::-1]))
+    assert forwards == backwards
+    assert len(set(forwards.values())) > 2
