@@ -225,18 +225,6 @@ def test_a_kill_loses_nothing_that_was_stored(tmp_path: Path) -> None:
     connection.close()
 
 
-def test_a_fork_opens_the_file_for_itself(ledger: Ledger) -> None:
-    """A process forked from one that has used the ledger can write to it."""
-    ledger.put("parent", "m", {}, REPLY)
-    child = os.fork()
-    if child == 0:  # nothing here may reach pytest
-        done = ledger.put("child", "m", {}, REPLY) == REPLY and ledger.get("parent") is not None
-        os._exit(0 if done else 1)
-    assert os.waitpid(child, 0)[1] == 0
-    ledger.put("parent again", "m", {}, REPLY)
-    assert [row[0] for row in rows(ledger.path)] == ["child", "parent", "parent again"]
-
-
 @pytest.mark.parametrize("content", [b"no database, but a long enough text" * 20, b"SQLite format 3\0" * 99])
 def test_a_broken_file_is_an_error_of_two_lines_at_most(tmp_path: Path, content: bytes) -> None:
     """What cannot be read is named with its path and a cure, and left as it is."""

@@ -165,7 +165,8 @@ def test_masks_and_metrics_are_checked_at_compile_time(make):
         make(metrics=[CategoricalF1Score(average="macro"), CategoricalF1Score(average="macro")])
 
 
-def test_best_candidate_is_installed_and_validated(make):
+@pytest.mark.parametrize("seed", range(4))
+def test_best_candidate_is_installed_and_validated(make, seed):
     """Only the prompt that shows tweet 3 is answered rightly: it is found, validated, and stays."""
 
     def script(request: Request) -> str:
@@ -173,10 +174,8 @@ def test_best_candidate_is_installed_and_validated(make):
         text = asked(request)["text"]
         return reply(truth(text) if good else {"joy": "fear", "fear": "joy"}[truth(text)])
 
-    program = make(script, optimizer=RandomFewShot(1, 1, seed=5))
-    history = run_maybe_nested(
-        program.fit(*tweets(6), validation_data=tweets(5, start=50), epochs=6, batch_size=1, shuffle=False)
-    )
+    program = make(script, optimizer=RandomFewShot(1, 1, sampling="random", seed=seed))
+    history = run_maybe_nested(program.fit(*tweets(6), validation_data=tweets(5, start=50), epochs=4, batch_size=1))
     assert history.history["val_reward"][-1] == 1.0
     assert [example["input"]["text"] for example in program.generators[0].examples] == ["tweet 3"]
     assert history.states[-1] == program.get_state()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib
 import os
 import re
 import time
@@ -87,7 +88,7 @@ class LitellmBackend:
         return self._answer(response, request)
 
     async def prepare(self) -> None:
-        load_litellm()
+        _warm_up()
         self._api_key()
 
     def close(self) -> None:
@@ -206,6 +207,14 @@ def load_litellm() -> Any:
     litellm.telemetry = False
     litellm.disable_aiohttp_transport = True  # its sessions are never closed
     return litellm
+
+
+@functools.cache
+def _warm_up() -> None:
+    """Let litellm and the SDK under it import what they put off to the first call, half a second that is no latency."""
+    importlib.import_module("openai.resources")
+    nowhere = {"api_base": "http://127.0.0.1:0/v1", "api_key": _NO_KEY, "max_retries": 0}
+    load_litellm().completion("openai/none", [{"role": "user", "content": "x"}], mock_response="x", **nowhere)
 
 
 #: Statuses below 500 that may pass: request time-out, conflict, too early, too many requests.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-__all__ = ["Outcome"]
+__all__ = ["Outcome", "too_many_failures"]
 
 Status = Literal["ok", "invalid", "failed"]
 
@@ -15,8 +16,8 @@ class Outcome:
     """The result of a program on one example.
 
     ``invalid``: a reply came that does not validate; it counts as a wrong answer (reward 0). ``failed``: no reply could
-    be had; the example is not scored (reward None). ``latency_s`` is the sum over the example's calls, as first
-    measured; ``cost_usd`` is None where a price is unknown.
+    be had, ``error`` says why; the example is not scored (reward None). ``latency_s`` is the sum over the example's
+    calls, as first measured; ``cost_usd`` is None where a price is unknown.
     """
 
     status: Status
@@ -27,6 +28,7 @@ class Outcome:
     completion_tokens: int
     cost_usd: float | None
     latency_s: float
+    error: str | None = None
 
     def row(self) -> dict[str, Any]:
         """This outcome as a JSON row."""
@@ -36,3 +38,12 @@ class Outcome:
     def from_row(cls, row: dict[str, Any]) -> Outcome:
         """An outcome from a row that may have more columns."""
         return cls(**{name: row[name] for name in cls.__slots__})
+
+
+def too_many_failures(outcomes: Sequence[Outcome], allowed: float) -> str | None:
+    """Why these outcomes cannot be scored: a larger share of them failed than ``allowed``; None when they can."""
+    errors = [outcome.error for outcome in outcomes if outcome.status == "failed"]
+    if not outcomes or len(errors) / len(outcomes) <= allowed:
+        return None
+    reason = f"; the last: {errors[-1]}" if errors[-1] else ""
+    return f"{len(errors) / len(outcomes):.0%} of the examples got no reply (at most {allowed:.0%} may){reason}"

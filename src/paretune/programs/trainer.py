@@ -166,6 +166,7 @@ async def _run_example(program: Program, x: DataModel, y: DataModel, replicate: 
     """Run and score one example. An infrastructure failure is a value; fatal errors and bugs are raised."""
     with tracing(replicate) as calls:
         reward: float | None = 0.0
+        failure: str | None = None
         try:
             output = await program(x)
             if output is not None:
@@ -173,8 +174,8 @@ async def _run_example(program: Program, x: DataModel, y: DataModel, replicate: 
             status = "invalid" if output is None else "ok"
         except RefusedInputError:
             output, status = None, "invalid"
-        except TransientError:
-            output, reward, status = None, None, "failed"
+        except TransientError as error:
+            output, reward, status, failure = None, None, "failed", str(error)
     costs = [call.reply.cost_usd for call in calls]
     outcome = Outcome(
         status=status,  # type: ignore[arg-type]
@@ -185,6 +186,7 @@ async def _run_example(program: Program, x: DataModel, y: DataModel, replicate: 
         completion_tokens=sum(call.reply.completion_tokens for call in calls),
         cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
         latency_s=round(sum(call.reply.latency_s for call in calls), 4),
+        error=failure,
     )
     return _Ran(outcome, tuple(calls))
 

@@ -10,7 +10,7 @@ from typing import Any
 from paretune.errors import ConfigError
 from paretune.files import open_atomic
 from paretune.pipeline.conf_digest import conf_digest
-from paretune.pipeline.params import check_sections, read_params, section
+from paretune.pipeline.params import Params, check_sections, read_params, section
 from paretune.pipeline.report_settings import EvaluateParams, ReportParams
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.settings import LmParams, ObjectiveParams, ProgramParams, SearchParams, TunerParams
@@ -18,7 +18,7 @@ from paretune.pipeline.task import DataParams, LayoutParams, SplitParams, TaskPa
 
 CONF = Path("conf")
 OUTPUT = Path("data/check_params.txt")
-SECTIONS = {
+SECTIONS: dict[str, type[Params]] = {
     "task": TaskParams,
     "layout": LayoutParams,
     "data": DataParams,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from paretune.errors import SearchError
 from paretune.eventloop import run_maybe_nested
 from paretune.files import read_json, read_jsonl, write_json, write_jsonl
+from paretune.metrics.outcome import too_many_failures
 from paretune.pipeline.evaluation import baseline, evaluation_rows, rebuild
 from paretune.pipeline.params import read_params, section
 from paretune.pipeline.program import ProgramSetup
@@ -39,6 +41,8 @@ async def _main() -> None:
     best, trials = read_json(SEARCH / "best.json"), list(read_jsonl(SEARCH / "trials.jsonl"))
     winner = await rebuild(setup, best)
     tested = await winner.evaluation(*test)
+    if error := too_many_failures(tested.outcomes, setup.search.max_failure_rate):
+        raise SearchError(f"the winner could not be evaluated: {error}")
     write_jsonl(OUTPUT / "predictions.jsonl", evaluation_rows(tested, *test))
     compared = None
     if compare.baseline is not None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from paretune.errors import UsageError
-from paretune.metrics.outcome import Outcome
+from paretune.metrics.outcome import too_many_failures
 from paretune.programs.module import clear_session
 from paretune.programs.program import Program
 from paretune.programs.trainer import Evaluation, History
@@ -116,12 +115,11 @@ async def run_trial(
         "n": len(scored.outcomes),
         "epoch": history.epoch[best],
     }
-    failures = _failure_rate(scored.outcomes)
     metrics = finite({name: series[best] for name, series in history.history.items()})
-    error = None
-    if failures > max_failure_rate:
-        error = f"{failures:.0%} of the examples got no reply (at most {max_failure_rate:.0%} may)"
-    elif missing := [part.name for part in getattr(objective, "objectives", [objective]) if part.name not in metrics]:
+    error = too_many_failures(scored.outcomes, max_failure_rate)
+    if error is None and (
+        missing := [part.name for part in getattr(objective, "objectives", [objective]) if part.name not in metrics]
+    ):
         error = f"objective {missing[0]!r} could not be measured"
     return TrialRecord(
         trial=number,
@@ -129,7 +127,7 @@ async def run_trial(
         values=values,
         metrics=metrics,
         error=error,
-        state=history.states[best] if error is None else {},
+        state={**history.states[best], "optimizer": None} if error is None else {},
         examples=[outcome.row() for outcome in scored.outcomes],
         **totals,  # type: ignore[arg-type]
     )
@@ -137,10 +135,6 @@ async def run_trial(
 
 def _evaluations(history: History) -> list[Evaluation]:
     return [part for part in (*history.training, *history.validation) if part is not None]
-
-
-def _failure_rate(outcomes: Sequence[Outcome]) -> float:
-    return statistics.fmean(outcome.status == "failed" for outcome in outcomes) if outcomes else 0.0
 
 
 def _best_epoch(history: History, objective: Objective | MultiObjective) -> int:
