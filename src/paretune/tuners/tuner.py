@@ -106,7 +106,8 @@ class Tuner:
         fit = {"x": x, "y": y, **fit}
         first = await explore(self.build_program, self.oracle.hyperparameters)
         check_objectives(self.oracle.objective, first, _validates(fit))
-        if self._total_trials() is None:
+        total = self._total_trials()
+        if total is None:
             raise UsageError("the space has no end: give max_trials=…")
         with self._locked_store(first, fit) as store:
             known = store.load()
@@ -115,7 +116,7 @@ class Tuner:
             self._building = asyncio.Lock()
             accounts = Accounts(first)
             progress = Progress(accounts.counters, verbose=self.verbose)
-            progress.start(self._total_trials(), len(known))
+            progress.start(total, min(total, len(known)))
             slots = [
                 self._run_slot(f"slot-{slot}", store, known, fit, progress) for slot in range(self.parallel_trials)
             ]
