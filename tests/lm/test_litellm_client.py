@@ -21,7 +21,8 @@ from openai_server import OpenAIServer, chat, failure
 from paretune.errors import FatalError, LanguageModelError, RefusedInputError, TransientError
 from paretune.eventloop import run_maybe_nested
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.litellm_client import LitellmBackend, load_litellm
+from paretune.lm.litellm_client import LitellmBackend
+from paretune.lm.litellm_errors import load_litellm
 from paretune.lm.types import Answer, Price, Request
 
 SECRET = "sk-test-0123456789abcdef"

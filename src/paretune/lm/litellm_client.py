@@ -1,4 +1,4 @@
-"""Calls through litellm: any provider by name. The only module that imports litellm, and only when a call is paid."""
+"""Calls through litellm: any provider by name. It is loaded when a call is paid, not before."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ import functools
 import importlib
 import os
 import re
-import time
 import weakref
-from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-from paretune.errors import FatalError, RefusedInputError, TransientError
+from paretune.errors import FatalError, TransientError
+from paretune.lm.litellm_errors import NO_KEY, load_litellm, named_error
 from paretune.lm.types import Answer, Price, Request
 
 __all__ = ["LitellmBackend"]
-
-#: Sent where a server of the user's own wants no key; litellm refuses to call without any.
-_NO_KEY = "none"
 
 #: For completions: clients by event loop and by what they were made with, kept as long as litellm keeps its own.
 _clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Any]] = weakref.WeakKeyDictionary()
@@ -181,7 +176,7 @@ class LitellmBackend:
                 )
             return key
         if self.api_base is not None:  # a provider's key never goes to a server that the user names
-            return _NO_KEY
+            return NO_KEY
         missing = load_litellm().validate_environment(self.model)["missing_keys"]
         missing = [name for name in missing if name.endswith("_API_KEY")]  # the others have other sources
         if missing:
@@ -193,101 +188,11 @@ class LitellmBackend:
 
 
 @functools.cache
-def load_litellm() -> Any:
-    """Import litellm (3 s) with everything off that would touch the network, the environment or the logs."""
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
-    import litellm
-
-    litellm.suppress_debug_info = True
-    litellm.turn_off_message_logging = True
-    litellm.redact_messages_in_exceptions = True
-    litellm.drop_params = False
-    litellm.num_retries = 0
-    litellm.telemetry = False
-    litellm.disable_aiohttp_transport = True  # its sessions are never closed
-    return litellm
-
-
-@functools.cache
 def _warm_up() -> None:
     """Let litellm and the SDK under it import what they put off to the first call, half a second that is no latency."""
     importlib.import_module("openai.resources")
-    nowhere = {"api_base": "http://127.0.0.1:0/v1", "api_key": _NO_KEY, "max_retries": 0}
+    nowhere = {"api_base": "http://127.0.0.1:0/v1", "api_key": NO_KEY, "max_retries": 0}
     load_litellm().completion("openai/none", [{"role": "user", "content": "x"}], mock_response="x", **nowhere)
-
-
-#: Statuses below 500 that may pass: request time-out, conflict, too early, too many requests.
-_PASSING = (408, 409, 425, 429)
-_QUOTA = ("insufficient_quota", "exceeded your current quota")
-_FILTERED = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
-
-
-def named_error(error: Exception, label: str, *, secret: str | None = None) -> Exception | None:
-    """Our error for an exception of litellm's; None for anything that is a bug of ours."""
-    kinds = load_litellm().exceptions
-    if not type(error).__module__.startswith(("litellm", "openai", "httpx")):
-        return None
-    message = f"{label}: {_first_line(error, secret)}"
-    said = f"{error} {getattr(error, 'body', '')}"
-    status = getattr(error, "status_code", None)
-    if isinstance(error, kinds.ContextWindowExceededError | kinds.ContentPolicyViolationError):
-        return RefusedInputError(message)
-    if status == 400 and any(word in said for word in _FILTERED):
-        return RefusedInputError(message)
-    if any(isinstance(cause, ImportError) for cause in _causes(error)):  # a package that this provider needs
-        return FatalError(message)
-    if status == 429 and any(word in said for word in _QUOTA):
-        return FatalError(message)
-    # The status decides, not litellm's class: it makes a BadRequestError of any answer that says invalid_request_error.
-    if isinstance(status, int) and (status >= 500 or status in _PASSING):
-        return TransientError(message, _retry_after(error))
-    if isinstance(status, int) and status >= 400:
-        return FatalError(message)
-    if isinstance(error, kinds.APIError | kinds.APIConnectionError | kinds.Timeout):
-        return TransientError(message)
-    return None
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
-def _first_line(error: Exception, secret: str | None) -> str:
-    kinds = r"(?:(?:litellm\.)?\w*(?:Error|Timeout)(?: Error)?(?:: | - ))*(?:\w+Exception - )?"
-    lines = re.sub(f"^{kinds}", "", str(error)).strip().splitlines()
-    line = lines[0] if lines else type(error).__name__
-    for value in _secrets(secret):
-        line = line.replace(value, "***")
-    return line[:300]
-
-
-def _secrets(secret: str | None) -> list[str]:
-    """Everything that no message may show: the key in use and all that the environment calls a key, longest first."""
-    marked = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
-    values = {value.strip() for name, value in os.environ.items() if marked.search(name.upper())}
-    values = {value for value in values if len(value) >= 8}
-    if secret and secret != _NO_KEY:
-        values.add(secret)
-    return sorted(values, key=len, reverse=True)
-
-
-def _retry_after(error: Exception) -> float | None:
-    """The server's wish in seconds, at most a minute; it may be a number or a date (RFC 9110, 10.2.3)."""
-    answered = getattr(getattr(error, "response", None), "headers", None)
-    headers = getattr(error, "litellm_response_headers", None) or answered or {}
-    wish = str(headers.get("retry-after") or "")
-    try:
-        seconds = float(wish)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(wish).timestamp() - time.time()
-        except ValueError:
-            return None
-    return min(60.0, max(0.0, seconds))
 
 
 def _endpoint_of_environment(model: str) -> str | None:
