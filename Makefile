@@ -1,5 +1,6 @@
 # make repro   run the pipeline; only what changed runs again
 # make test    the tests            make check   style, types, import rules
+# make docs    docs/api from the docstrings
 # make bench   the measurements     make .venv/.installed   only the environment
 STAMP := .venv/.installed
 SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -12,7 +13,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: repro test check bench
+.PHONY: repro test check docs bench
 
 repro: $(STAMP)
 	dvc repro
@@ -25,6 +26,9 @@ check: $(STAMP)
 	ruff format --check .
 	mypy
 	lint-imports --no-logo
+
+docs: $(STAMP)
+	python docs/generate_api.py
 
 bench: $(STAMP)
 	python benchmarks/run.py

@@ -111,7 +111,7 @@ def test_only_what_changed_runs_again(checkout: Checkout) -> None:
     before = checkout.files()
     for module, stages in (
         ("reporting/charts.py", ["report"]),
-        ("metrics/f1.py", ["search", "evaluate", "report"]),
+        ("metrics/classification.py", ["search", "evaluate", "report"]),
     ):
         path = checkout.root / "src/paretune" / module
         text = path.read_text()

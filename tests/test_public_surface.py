@@ -26,6 +26,7 @@ NAMES = {
         "Program",
         "Score",
         "ScriptedLanguageModel",
+        "callbacks",
         "clear_session",
         "datasets",
         "disable_keras_backend",
@@ -35,9 +36,22 @@ NAMES = {
         "run_maybe_nested",
         "tuners",
     ],
-    "paretune.metrics": ["BinaryF1Score", "CategoricalF1Score"],
-    "paretune.optimizers": ["Optimizer", "RandomFewShot"],
-    "paretune.rewards": ["ExactMatch", "RewardFunctionWrapper"],
+    "paretune.callbacks": ["CSVLogger", "Callback", "EarlyStopping", "ProgramCheckpoint"],
+    "paretune.metrics": [
+        "BinaryAccuracy",
+        "BinaryF1Score",
+        "BinaryPrecision",
+        "BinaryRecall",
+        "CategoricalAccuracy",
+        "CategoricalF1Score",
+        "CategoricalPrecision",
+        "CategoricalRecall",
+        "F1Score",
+        "MeanMetricWrapper",
+        "Metric",
+    ],
+    "paretune.optimizers": ["OPRO", "Optimizer", "RandomFewShot"],
+    "paretune.rewards": ["ExactMatch", "LMAsJudge", "Reward", "RewardFunctionWrapper"],
     "paretune.tuners": ["GridSearch", "Objective", "RandomSearch"],
 }
 
@@ -46,9 +60,8 @@ NAMES = {
 def test_public_names(package):
     """The names that scripts rely on are there, each resolves, and dir() lists them."""
     module = importlib.import_module(package)
-    if package in ("paretune", "paretune.optimizers", "paretune.tuners"):
-        assert list(module.__all__) == NAMES[package]
-    assert set(NAMES[package]) <= set(module.__all__) <= set(dir(module))
+    assert list(module.__all__) == NAMES[package]
+    assert set(module.__all__) <= set(dir(module))
     for name in module.__all__:
         assert getattr(module, name) is not None
 
@@ -60,7 +73,7 @@ def test_resolved_names_are_what_they_say():
         assert name in ("Field", "Score") or value.__name__ in (name, f"paretune.{name}")
 
 
-@pytest.mark.parametrize("package", ["paretune", "paretune.tuners"])
+@pytest.mark.parametrize("package", ["paretune", "paretune.rewards", "paretune.tuners"])
 def test_unknown_names(package):
     """A name that is not public raises AttributeError, so that hasattr and import errors work."""
     module = importlib.import_module(package)

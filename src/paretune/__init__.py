@@ -1,7 +1,7 @@
 """paretune: choose and tune a language-model program, and show why.
 
-The library from which the pipeline is built. Everything public is here or in the packages ``datasets``, ``metrics``,
-``optimizers``, ``rewards`` and ``tuners``; nothing is imported before it is used.
+The library from which the pipeline is built. Everything public is here or in the packages ``callbacks``, ``datasets``,
+``metrics``, ``optimizers``, ``rewards`` and ``tuners``; nothing is imported before it is used.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from paretune.lazy import lazy_dir, lazy_names
 
 if TYPE_CHECKING:
-    from paretune import datasets, metrics, optimizers, rewards, tuners
+    from paretune import callbacks, datasets, metrics, optimizers, rewards, tuners
     from paretune.datasets.dataset import Dataset
     from paretune.datasets.huggingface import HuggingFaceDataset
     from paretune.eventloop import run_maybe_nested
@@ -38,6 +38,7 @@ __all__ = [
     "Program",
     "Score",
     "ScriptedLanguageModel",
+    "callbacks",
     "clear_session",
     "datasets",
     "disable_keras_backend",
@@ -63,6 +64,7 @@ __getattr__ = lazy_names(
         "Program": "paretune.programs.program",
         "Score": "paretune.schemas.data_model",
         "ScriptedLanguageModel": "paretune.lm.scripted",
+        "callbacks": "paretune.callbacks",
         "clear_session": "paretune.programs.module",
         "datasets": "paretune.datasets",
         "disable_keras_backend": "paretune.tuners.keras_stub",

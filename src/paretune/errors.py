@@ -8,7 +8,8 @@
     └── LanguageModelError
         ├── FatalError          no call can succeed: bad key, unknown model, refused parameter
         ├── TransientError      this call failed for now: time-out, rate limit, server error, connection
-        └── RefusedInputError   this input can never be answered: too long, refused by a content filter
+        ├── RefusedInputError   this input can never be answered: too long, refused by a content filter
+        └── JudgementError      an answer came, but the language model that should judge it gave no score
 
 At the command line these print as ``error: <message>`` without a traceback. Anything else is a bug and keeps it.
 """
@@ -54,3 +55,7 @@ class TransientError(LanguageModelError):
 
 class RefusedInputError(LanguageModelError):
     """The model cannot answer this one input, however often it is asked."""
+
+
+class JudgementError(LanguageModelError):
+    """A judge gave no score for an answer, which then is a failed example: it is not scored, and not scored as 0."""

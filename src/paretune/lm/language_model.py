@@ -80,6 +80,18 @@ class LanguageModel:
         self.max_attempts = max_attempts
         self.ledger = ledger if ledger is not None else default_ledger()
         fixed = Price(**price) if isinstance(price, Mapping) else price
+        #: What makes this model again (no key is among it); None where the backend is the caller's own.
+        self.arguments: dict[str, Any] | None = None
+        if backend is None:
+            self.arguments = {
+                "model": model,
+                "api_base": api_base,
+                "api_key_env": api_key_env,
+                "concurrency": concurrency,
+                "timeout_s": timeout_s,
+                "max_attempts": max_attempts,
+                "price": None if fixed is None else asdict(fixed),
+            }
         self.backend = backend or _backend(model, api_base, api_key_env, timeout_s, concurrency, fixed)
         self._identity: dict[str, Any] | None = None
         self._capabilities: dict[str, Any] | None = None

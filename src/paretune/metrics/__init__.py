@@ -1,6 +1,29 @@
 """Metrics: pure functions of gold and predicted records."""
 
 from paretune.metrics.base import Metric
-from paretune.metrics.f1 import BinaryF1Score, CategoricalF1Score
+from paretune.metrics.classification import (
+    BinaryAccuracy,
+    BinaryF1Score,
+    BinaryPrecision,
+    BinaryRecall,
+    CategoricalAccuracy,
+    CategoricalF1Score,
+    CategoricalPrecision,
+    CategoricalRecall,
+)
+from paretune.metrics.text import F1Score
+from paretune.metrics.wrapper import MeanMetricWrapper
 
-__all__ = ["BinaryF1Score", "CategoricalF1Score", "Metric"]
+__all__ = [
+    "BinaryAccuracy",
+    "BinaryF1Score",
+    "BinaryPrecision",
+    "BinaryRecall",
+    "CategoricalAccuracy",
+    "CategoricalF1Score",
+    "CategoricalPrecision",
+    "CategoricalRecall",
+    "F1Score",
+    "MeanMetricWrapper",
+    "Metric",
+]

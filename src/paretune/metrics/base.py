@@ -16,12 +16,18 @@ from pydantic import BaseModel
 
 from paretune.errors import UsageError
 
-__all__ = ["Array", "Direction", "Metric", "Record"]
+__all__ = ["Array", "Direction", "Metric", "Record", "mean"]
 
 Array = npt.NDArray[np.float64]
 Direction = Literal["max", "min"]
 #: A record as plain JSON values.
 Record = Mapping[str, Any]
+
+
+def mean(totals: Array) -> Array:
+    """Sum over count, for statistics of (value, 1): (..., 2) -> (...); NaN without a count."""
+    total, count = totals[..., 0], totals[..., 1]
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
 class Metric(ABC):

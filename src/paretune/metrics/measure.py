@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from paretune.metrics.base import Array, Direction, Metric, Record
+from paretune.metrics.base import Array, Direction, Metric, Record, mean
 from paretune.metrics.outcome import Outcome
 
 __all__ = ["OPERATIONAL", "Measure", "measures_of"]
@@ -35,12 +35,6 @@ class Measure:
     def named(self, name: str) -> Measure:
         """The same measure under another name."""
         return replace(self, name=name)
-
-
-def _mean(totals: Array) -> Array:
-    """Sum over count: (..., 2) -> (...); NaN without a count."""
-    total, count = totals[..., 0], totals[..., 1]
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
 def _per_example(value: Callable[[Outcome], float | None]) -> Callable[[Outcome], tuple[float, float]]:
@@ -91,13 +85,13 @@ def _ratio_measure(
     keep_failed = name == "failure_rate"
     rows = [(0.0, 0.0) if outcome.status == "failed" and not keep_failed else value(outcome) for outcome in outcomes]
     proportion = name == "reward" or name.endswith("_rate")
-    return Measure(name, direction, np.array(rows, np.float64).reshape(-1, 2), _mean, proportion)
+    return Measure(name, direction, np.array(rows, np.float64).reshape(-1, 2), mean, proportion)
 
 
 def _metric_measures(metric: Metric, rows: Sequence[Array]) -> list[Measure]:
     names = [metric.name] if metric.scalar else [f"{metric.name}_{label}" for label in metric.classes]
     if not rows:  # then nothing tells the number of statistics, and every value is NaN
-        return [Measure(name, metric.direction, np.zeros((0, 2)), _mean) for name in names]
+        return [Measure(name, metric.direction, np.zeros((0, 2)), mean) for name in names]
     statistics = np.array(rows, np.float64)
     reduces = [metric.reduce] if metric.scalar else [_class_value(metric, index) for index in range(len(names))]
     return [Measure(name, metric.direction, statistics, reduce) for name, reduce in zip(names, reduces, strict=True)]

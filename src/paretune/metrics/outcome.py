@@ -16,8 +16,9 @@ class Outcome:
     """The result of a program on one example.
 
     ``invalid``: a reply came that does not validate; it counts as a wrong answer (reward 0). ``failed``: no reply could
-    be had, ``error`` says why; the example is not scored (reward None). ``latency_s`` is the sum over the example's
-    calls, as first measured; ``cost_usd`` is None where a price is unknown.
+    be had, or the judge gave no score; ``error`` says why, and the example is not scored (reward None). ``latency_s``
+    is the sum over the example's calls, as first measured; ``cost_usd`` is None where a price is unknown. The calls of
+    the reward (a judge's) are among them.
     """
 
     status: Status
@@ -46,4 +47,4 @@ def too_many_failures(outcomes: Sequence[Outcome], allowed: float) -> str | None
     if not outcomes or len(errors) / len(outcomes) <= allowed:
         return None
     reason = f"; the last: {errors[-1]}" if errors[-1] else ""
-    return f"{len(errors) / len(outcomes):.0%} of the examples got no reply (at most {allowed:.0%} may){reason}"
+    return f"{len(errors) / len(outcomes):.0%} of the examples could not be scored (at most {allowed:.0%} may){reason}"

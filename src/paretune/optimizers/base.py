@@ -7,10 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["Example", "Observation", "Optimizer", "Trainable"]
+from paretune.lm.language_model import LanguageModel
+
+__all__ = ["EARNED", "Example", "Observation", "Optimizer", "Trainable", "shrunk_mean"]
 
 #: ``{"input": {...}, "output": {...}}``
 Example = Mapping[str, Any]
+
+#: A reply that earned this reward is right.
+EARNED = 1.0
+#: A mean is shrunk towards another as if it were of this many examples more.
+PRIOR_EXAMPLES = 8.0
 
 
 class Trainable(Protocol):
@@ -19,6 +26,7 @@ class Trainable(Protocol):
     name: str
     instructions: str | None
     examples: tuple[Example, ...]
+    language_model: LanguageModel
 
 
 @dataclass(frozen=True)
@@ -35,14 +43,21 @@ class Optimizer(ABC):
 
     seed: int = 0
 
+    @property
+    def language_models(self) -> tuple[LanguageModel, ...]:
+        """The language models that it asks, beside those of the modules."""
+        return ()
+
     @abstractmethod
     def begin(self, gold: Mapping[str, Sequence[Example]], replicate: int = 0) -> None:
         """Start training (or go on, after ``load_state``). ``gold`` gives for each module the examples known so far,
         by training index; a module that they are not known for has none."""
 
     @abstractmethod
-    def propose(self, modules: Sequence[Trainable], batch: Sequence[int]) -> None:
-        """Install the candidate that the training examples of ``batch`` (indices) are run under."""
+    async def propose(self, modules: Sequence[Trainable], batch: Sequence[int]) -> None:
+        """Install the candidate that the training examples of ``batch`` (indices) are run under.
+
+        The calls that this takes are noted in the current trace (see ``calls.trace``)."""
 
     @abstractmethod
     def observe(self, observations: Sequence[Observation]) -> None:
@@ -52,6 +67,11 @@ class Optimizer(ABC):
     def end_epoch(self, modules: Sequence[Trainable]) -> None:
         """Install the best candidate so far, which is then validated."""
 
+    def planned_calls(self, modules: Sequence[Trainable], batches: int) -> int:
+        """How many calls the proposals of a training take that has so many batches, and goes on from the loaded state
+        if there is one."""
+        return 0
+
     @abstractmethod
     def get_state(self) -> dict[str, Any]:
         """Everything needed to go on, as JSON values."""
@@ -59,3 +79,8 @@ class Optimizer(ABC):
     @abstractmethod
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over a state that ``get_state`` gave."""
+
+
+def shrunk_mean(total: float, n: int, towards: float) -> float:
+    """The mean of n rewards with the sum ``total``, shrunk so that few lucky examples do not beat many good ones."""
+    return (total + PRIOR_EXAMPLES * towards) / (n + PRIOR_EXAMPLES)

@@ -10,17 +10,13 @@ import numpy as np
 
 from paretune.errors import UsageError
 from paretune.files import canonical_json
-from paretune.optimizers.base import Example, Observation, Optimizer, Trainable
+from paretune.optimizers.base import EARNED, Example, Observation, Optimizer, Trainable, shrunk_mean
 
 __all__ = ["RandomFewShot"]
 
 Sampling = Literal["softmax", "random"]
-#: A candidate is judged by its mean reward shrunk towards the mean of all, as if it had this many examples more.
-_PRIOR_EXAMPLES = 8.0
 #: How often a draw is repeated to find a candidate that is new.
 _DRAWS = 20
-#: A reply that earned this reward is right, and may be shown as an example.
-_EARNED = 1.0
 
 #: For each module, the indices of the examples that it shows.
 Choice = dict[str, tuple[int, ...]]
@@ -106,7 +102,7 @@ class RandomFewShot(Optimizer):
         for name, examples in self._gold.items():
             self._pool[name] = {**examples, **self._pool.get(name, {})}
 
-    def propose(self, modules: Sequence[Trainable], batch: Sequence[int]) -> None:
+    async def propose(self, modules: Sequence[Trainable], batch: Sequence[int]) -> None:
         candidate = self._draw(modules, set(batch))
         for _ in range(_DRAWS):
             if all(candidate.key != known.key for known in self._population):
@@ -134,7 +130,7 @@ class RandomFewShot(Optimizer):
                     entry[0] += mean
                     entry[1] += 1
         for seen in observations:
-            if seen.reward is not None and seen.reward >= _EARNED:
+            if seen.reward is not None and seen.reward >= EARNED:
                 for name, example in seen.replies.items():
                     self._learn(name, seen.index, example)
 
@@ -200,7 +196,7 @@ class RandomFewShot(Optimizer):
         return self._rewards[0] / self._rewards[1] if self._rewards[1] else 0.0
 
     def _value(self, candidate: _Candidate) -> float:
-        return (candidate.total + _PRIOR_EXAMPLES * self._overall()) / (candidate.n + _PRIOR_EXAMPLES)
+        return shrunk_mean(candidate.total, candidate.n, self._overall())
 
     def _install(self, candidate: _Candidate, modules: Sequence[Trainable]) -> None:
         for module in modules:

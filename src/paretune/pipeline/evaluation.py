@@ -31,7 +31,7 @@ async def baseline(setup: ProgramSetup, values: Mapping[str, Any], train: tuple[
         raise ConfigError("evaluate.baseline: program.builder declares no values to compare with; set it to null")
     program = await setup.declared_program(values, "evaluate.baseline")
     if program.optimizer is not None:
-        await program.fit(*train, epochs=setup.search.epochs, batch_size=setup.search.batch_size)
+        await program.fit(*train, epochs=setup.search.epochs, batch_size=setup.search.batch_size, verbose=0)
     return program
 
 

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from paretune.errors import ConfigError
 from paretune.lm.language_model import LanguageModel
+from paretune.optimizers.base import Optimizer
+from paretune.optimizers.opro import OPRO
 from paretune.optimizers.random_few_shot import RandomFewShot
 from paretune.pipeline.params import check_sections, section
 from paretune.pipeline.scoring import Scoring
@@ -73,7 +75,7 @@ class ProgramSetup:
             module = Generator(scoring.output_model, language_model, **options)
         inputs = Input(scoring.input_model)
         program = Program(inputs, await module(inputs), name=scoring.task.name)
-        optimizer = None
+        optimizer: Optimizer | None = None
         if settings.few_shot:
             optimizer = RandomFewShot(
                 settings.few_shot,
@@ -82,6 +84,8 @@ class ProgramSetup:
                 stratify=settings.stratify,
                 seed=self.search.seed,
             )
+        if settings.instruction_search:
+            optimizer = OPRO(few_shot=optimizer, seed=self.search.seed)
         program.compile(reward=scoring.reward, metrics=scoring.metrics, optimizer=optimizer)
         return program
 

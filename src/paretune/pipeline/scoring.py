@@ -14,9 +14,19 @@ from paretune.errors import ConfigError, DataError
 from paretune.eventloop import run_maybe_nested
 from paretune.files import canonical_json, read_jsonl
 from paretune.metrics.base import Metric
-from paretune.metrics.f1 import BinaryF1Score, CategoricalF1Score
+from paretune.metrics.classification import (
+    BinaryAccuracy,
+    BinaryF1Score,
+    BinaryPrecision,
+    BinaryRecall,
+    CategoricalAccuracy,
+    CategoricalF1Score,
+    CategoricalPrecision,
+    CategoricalRecall,
+)
 from paretune.metrics.measure import Measure, measures_of
 from paretune.metrics.outcome import Outcome
+from paretune.metrics.text import F1Score
 from paretune.pipeline.params import check_sections, section
 from paretune.pipeline.task import LayoutParams, TaskParams, input_model, output_model
 from paretune.rewards.base import ExactMatch, Reward, as_reward
@@ -27,7 +37,21 @@ __all__ = ["Records", "Scoring", "measures_of_rows"]
 
 Records = Sequence[DataModel]
 
-METRICS: dict[str, type[Metric]] = {"BinaryF1Score": BinaryF1Score, "CategoricalF1Score": CategoricalF1Score}
+#: The metrics that conf can name, each also as a reward.
+METRICS: dict[str, type[Metric]] = {
+    kind.__name__: kind
+    for kind in (
+        BinaryAccuracy,
+        BinaryF1Score,
+        BinaryPrecision,
+        BinaryRecall,
+        CategoricalAccuracy,
+        CategoricalF1Score,
+        CategoricalPrecision,
+        CategoricalRecall,
+        F1Score,
+    )
+}
 REWARDS: dict[str, type[Any]] = {"ExactMatch": ExactMatch, **METRICS}
 
 

@@ -25,7 +25,7 @@ TUNERS: dict[str, type[Tuner]] = {"grid": GridSearch, "random": RandomSearch}
 #: The sections whose values a search's results depend on.
 _IDENTITY = ("task", "layout", "lm", "program", "objective")
 #: The packages whose code a search's results depend on.
-_CODE = ("lm", "metrics", "optimizers", "pipeline", "programs", "rewards", "schemas", "tuners")
+_CODE = ("callbacks", "calls", "lm", "metrics", "optimizers", "pipeline", "programs", "rewards", "schemas", "tuners")
 
 
 def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:

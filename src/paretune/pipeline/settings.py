@@ -68,6 +68,7 @@ class ProgramParams(Params):
     few_shot: NonNegativeInt = 0
     stratify: bool = True
     sampling: Literal["softmax", "random"] = "softmax"
+    instruction_search: bool = False
     structured_output: StructuredOutput | Literal["auto"] = "auto"
     temperature: float | None = Field(default=None, ge=0, le=2)
     reasoning_effort: str | None = None

@@ -9,15 +9,13 @@ from typing import Any, Literal, cast
 
 from pydantic import create_model
 
+from paretune.calls.ask import ask, reply_schema, writer_for
+from paretune.calls.prompts import Example, PromptWriter
 from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.types import Reply, Request, StructuredOutput
+from paretune.lm.types import StructuredOutput
 from paretune.programs.module import Module
-from paretune.programs.prompts import Example, PromptWriter
-from paretune.programs.trace import Call, add_call, current_replicate
 from paretune.schemas.data_model import DataModel, Field
-from paretune.schemas.parsing import parse_json
-from paretune.schemas.text_form import parse_text
 
 __all__ = ["ChainOfThought", "Generator", "default_instructions"]
 
@@ -84,23 +82,30 @@ class Generator(Module):
     async def call(self, inputs: DataModel) -> DataModel | None:
         """Ask for the output of one input record; None when the reply does not validate."""
         writer = self._writer(type(inputs))
-        record = inputs.get_json()
-        request = Request(
-            messages=writer.messages(self._prefix_of(writer), record),
-            structured_output=writer.structured_output,
-            schema_name=self.data_model.__name__,
-            schema=None if writer.in_text else self._schema,
-            grammar=writer.grammar,
-            stop=writer.stop(),
+        return await ask(
+            self.name,
+            self.language_model,
+            writer,
+            self._prefix_of(writer),
+            inputs.get_json(),
+            self.data_model,
+            schema=self._schema,
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             reasoning_effort=self._effort,
-            replicate=current_replicate(),
         )
-        reply = await self.language_model.complete(request)
-        output = self._parsed(reply, writer)
-        add_call(Call(self.name, record, None if output is None else output.get_json(), reply))
-        return output
+
+    def get_config(self) -> dict[str, Any]:
+        if type(self).__init__ not in (Generator.__init__, ChainOfThought.__init__):
+            return super().get_config()
+        return {
+            "data_model": self.gold_model,
+            "language_model": self.language_model,
+            "temperature": self.temperature,
+            "reasoning_effort": self.reasoning_effort,
+            "max_tokens": self.max_tokens,
+            "structured_output": self.structured_output,
+        }
 
     def get_state(self) -> dict[str, Any]:
         return {"instructions": self.instructions, "examples": [dict(example) for example in self.examples]}
@@ -112,10 +117,7 @@ class Generator(Module):
     def _writer(self, input_model: type[DataModel]) -> PromptWriter:
         writer = self._writers.get(input_model)
         if writer is None:
-            mode = self.structured_output
-            if mode == "auto":
-                mode = self.language_model.capabilities["structured_output"]
-            writer = PromptWriter(input_model, self.data_model, cast(StructuredOutput, mode))
+            writer = writer_for(self.language_model, input_model, self.data_model, self.structured_output)
             self._writers[input_model] = writer
         return writer
 
@@ -131,10 +133,7 @@ class Generator(Module):
 
     @functools.cached_property
     def _schema(self) -> dict[str, Any]:
-        schema = self.data_model.get_schema()
-        if not self.language_model.capabilities["grammar"]:  # providers refuse schemas that limit a length
-            schema["properties"].get("thinking", {}).pop("maxLength", None)
-        return schema
+        return reply_schema(self.language_model, self.data_model)
 
     @functools.cached_property
     def _effort(self) -> str | None:
@@ -142,14 +141,9 @@ class Generator(Module):
             return self.reasoning_effort
         warnings.warn(
             f"{self.language_model.model} takes no reasoning_effort: {self.reasoning_effort!r} has no effect",
-            stacklevel=2,
+            stacklevel=3,
         )
         return None
-
-    def _parsed(self, reply: Reply, writer: PromptWriter) -> DataModel | None:
-        if writer.in_text:
-            return parse_text(reply.text, self.data_model)
-        return parse_json(reply.text, self.data_model)
 
 
 class ChainOfThought(Generator):
@@ -171,6 +165,9 @@ class ChainOfThought(Generator):
 
     def with_own_fields(self, data_model: type[DataModel]) -> type[DataModel]:
         return _with_thinking(data_model, self.max_thinking)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"max_thinking": self.max_thinking, **super().get_config()}
 
 
 @functools.cache

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from paretune.callbacks.base import Callback
+from paretune.callbacks.progress import measures_line, print_line
 from paretune.errors import DataError, UsageError
 from paretune.files import read_json, write_json
 from paretune.metrics.base import Metric
 from paretune.optimizers.base import Optimizer
+from paretune.programs.examples import Examples
 from paretune.programs.generator import Generator
-from paretune.programs.module import Module, Node, Symbol
-from paretune.programs.trainer import Evaluation, History, evaluate, predict, train
+from paretune.programs.graph import Graph
+from paretune.programs.module import Module, Node, Symbol, inner_modules
+from paretune.programs.running import Evaluation, evaluate, predict
+from paretune.programs.trainer import FitOptions, History, Verbose, train
 from paretune.rewards.base import ExactMatch, Reward, as_reward
 from paretune.schemas.data_model import DataModel
 
@@ -20,54 +25,64 @@ __all__ = ["Program"]
 
 
 class Program(Module):
-    """The modules between an input and an output.
+    """The modules between one or more inputs and one or more outputs.
 
-    ``await program(record)`` runs one record; ``fit``, ``evaluate`` and ``predict`` run many, as many at once as the
-    language models allow.
+    ``await program(record)`` runs one record (of several inputs: ``await program([a, b])``) and gives the output record
+    (of several outputs: the list of them). ``fit``, ``evaluate`` and ``predict`` run many, as many at once as the
+    language models allow; with several inputs, ``x`` is a list of one sequence of records for each input.
+
+    ``y`` holds the gold records of the *first* output: it alone is scored, the others are only predicted. To score
+    several, combine them into one record first: ``outputs=a + b``.
     """
 
-    def __init__(self, inputs: Symbol, outputs: Symbol, name: str | None = None) -> None:
+    def __init__(
+        self, inputs: Symbol | Sequence[Symbol], outputs: Symbol | Sequence[Symbol], name: str | None = None
+    ) -> None:
         super().__init__(name)
-        if not isinstance(inputs, Symbol) or not isinstance(outputs, Symbol):
-            raise UsageError("Program needs inputs=Input(…) and outputs=await some_module(…)(inputs)")
-        self.inputs = inputs
-        self.outputs = outputs
-        self._order = _topological(inputs, outputs)
-        _check_names(self.modules)
+        self.inputs, self.outputs = _symbols(inputs), _symbols(outputs)
+        self.graph = Graph(self.inputs, self.outputs)
+        _check_names(list(inner_modules(self)))
         self.reward: Reward = ExactMatch()
         self.metrics: tuple[Metric, ...] = ()
         self.optimizer: Optimizer | None = None
         self.compiled = False
+        #: A callback sets this to end the training after the running batch.
+        self.stop_training = False
 
     @property
     def gold_model(self) -> type[DataModel]:
-        """The data model of gold outputs."""
-        return self.outputs.gold_model
+        """The data model of gold outputs: those of the first output."""
+        return self.outputs[0].gold_model
 
     @property
     def modules(self) -> list[Module]:
-        """The modules in the order in which they run, each once."""
-        return list(dict.fromkeys(symbol.node.module for symbol in self._order if symbol.node is not None))
+        """The modules of the graph in the order in which they run, each once."""
+        return self.graph.modules
+
+    @property
+    def submodules(self) -> list[Module]:
+        return self.modules
 
     @property
     def generators(self) -> list[Generator]:
-        """The modules that training may change, those inside other programs included."""
-        found: list[Generator] = []
-        for module in self.modules:
-            found += [module] if isinstance(module, Generator) else []
-            found += module.generators if isinstance(module, Program) else []
-        return list(dict.fromkeys(found))
+        """The modules that training may change, those inside other modules included."""
+        return [module for module in inner_modules(self) if isinstance(module, Generator)]
 
     async def call(self, *inputs: Any) -> Any:
-        values: dict[Symbol, Any] = {self.inputs: inputs[0]}
-        for symbol in self._order:
-            node: Node | None = symbol.node
-            if node is not None:
-                values[symbol] = await node.module(*(values[source] for source in node.inputs))
-        return values[self.outputs]
+        listed = len(inputs) == 1 and isinstance(inputs[0], list | tuple)
+        outputs = await self.graph.run(inputs[0] if listed else inputs)
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def output_models(self, *inputs: type[DataModel]) -> tuple[type[DataModel], type[DataModel]]:
-        return self.outputs.data_model, self.outputs.gold_model
+        return self.outputs[0].data_model, self.gold_model
+
+    def add_node(self, symbols: Sequence[Symbol], listed: bool = False) -> Any:
+        if len(symbols) != len(self.inputs):
+            raise UsageError(f"{self.name} has {len(self.inputs)} inputs (got {len(symbols)})")
+        node = Node(self, tuple(symbols), listed)
+        if len(self.outputs) == 1:
+            return Symbol(self.outputs[0].data_model, self.gold_model, node)
+        return [Symbol(part.data_model, part.gold_model, node, place) for place, part in enumerate(self.outputs)]
 
     def compile(
         self,
@@ -87,62 +102,73 @@ class Program(Module):
 
     async def fit(
         self,
-        x: Sequence[DataModel],
+        x: Sequence[Any],
         y: Sequence[DataModel],
         *,
         epochs: int = 1,
-        batch_size: int = 32,
-        validation_data: tuple[Sequence[DataModel], Sequence[DataModel]] | None = None,
+        batch_size: int | None = 32,
+        verbose: Verbose = "auto",
+        callbacks: Sequence[Any] | None = None,
         validation_split: float = 0.0,
+        validation_data: tuple[Sequence[Any], Sequence[DataModel]] | None = None,
         shuffle: bool = True,
         initial_epoch: int = 0,
-        callbacks: Sequence[Any] = (),
-        verbose: Any = 0,
         replicate: int = 0,
     ) -> History:
-        """Train on (x, y), and validate after each epoch; see ``programs.trainer.train``."""
+        """Train on (x, y), and validate after each epoch; see ``programs.trainer.train``.
+
+        ``validation_split`` sets the last share of the examples aside where there is no ``validation_data``. Progress
+        goes to stderr (see ``programs.trainer.Verbose``).
+        """
         self._require_compiled("fit")
-        return await train(
-            self,
-            x,
-            y,
-            epochs=epochs,
-            batch_size=batch_size,
-            validation_data=validation_data,
-            validation_split=validation_split,
-            shuffle=shuffle,
-            initial_epoch=initial_epoch,
-            callbacks=callbacks,
-            verbose=verbose,
-            replicate=replicate,
+        if isinstance(callbacks, Callback):
+            raise UsageError(f"callbacks must be a list (got a {type(callbacks).__name__})")
+        options = FitOptions(
+            epochs,
+            32 if batch_size is None else batch_size,
+            shuffle,
+            initial_epoch,
+            callbacks or (),
+            verbose,
+            replicate,
         )
+        examples, validation = Examples.of(self, x, y), None
+        if validation_data is not None:
+            validation = Examples.of(self, *validation_data)
+        elif validation_split:
+            examples, validation = examples.split(validation_split)
+        return await train(self, examples, validation, options)
 
     async def evaluate(
-        self, x: Sequence[DataModel], y: Sequence[DataModel], *, batch_size: int = 32, verbose: Any = 0
+        self, x: Sequence[Any], y: Sequence[DataModel], *, batch_size: int | None = 32, verbose: Verbose = "auto"
     ) -> dict[str, float]:
         """The reward, the metrics and the operational measures over all examples (a mean over examples, whatever the
         batch size, which only exists for likeness with Keras)."""
-        return (await self.evaluation(x, y)).values
+        values = (await self.evaluation(x, y)).values
+        if verbose:
+            print_line(f"{self.name}: {len(y)} examples  {measures_line(values)}")
+        return values
 
-    async def evaluation(self, x: Sequence[DataModel], y: Sequence[DataModel], replicate: int = 0) -> Evaluation:
+    async def evaluation(self, x: Sequence[Any], y: Sequence[DataModel], replicate: int = 0) -> Evaluation:
         """As ``evaluate``, with every example's outcome."""
         self._require_compiled("evaluate")
-        return await evaluate(self, x, y, replicate=replicate)
+        return await evaluate(self, Examples.of(self, x, y), replicate)
 
-    async def predict(self, x: Sequence[DataModel], *, batch_size: int = 32, verbose: Any = 0) -> list[Any]:
-        """The output record of each input; None where there is no valid one."""
+    async def predict(self, x: Sequence[Any], *, batch_size: int | None = 32, verbose: Verbose = "auto") -> list[Any]:
+        """The output record of each input, None where there is no valid one; for a program with several outputs, one
+        such list for each. (``batch_size`` and ``verbose`` only exist for likeness with Keras.)"""
         return await predict(self, x)
 
     def get_state(self) -> dict[str, Any]:
         """What training has changed: instructions and examples by module, and where the optimizer stands."""
         return {
-            "modules": {module.name: module.get_state() for module in self.modules},
+            "modules": {name: module.get_state() for name, module in _own_state(self.modules).items()},
             "optimizer": None if self.optimizer is None else self.optimizer.get_state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over a state that ``get_state`` of a program with the same modules gave."""
-        known = {module.name: module for module in self.modules}
+        known = _own_state(self.modules)
         if set(known) != set(state["modules"]):
             raise DataError(
                 f"the state is of a program with the modules {sorted(state['modules'])}, this one has {sorted(known)}"
@@ -157,39 +183,63 @@ class Program(Module):
         write_json(path, self.get_state())
 
     def load_state_file(self, path: str | Path) -> None:
-        """Read a state that ``save_state`` wrote."""
-        self.load_state(read_json(path))
+        """Read a state that ``save_state`` wrote, or that of a program that ``save`` wrote."""
+        saved = read_json(path)
+        self.load_state(saved.get("state", saved))
+
+    def save(self, path: str | Path) -> None:
+        """Write the program as JSON: its graph, the settings of its modules, its data models and its state.
+
+        Not in the file: code (modules and data models of your own stay in your own source), keys, and what ``compile``
+        was given. Raises UsageError for a module that cannot be described in JSON.
+        """
+        from paretune.programs.saving import write_program
+
+        write_program(self, path)
+
+    @staticmethod
+    def load(path: str | Path, custom_objects: Mapping[str, Any] | None = None) -> Program:
+        """Build a program again that ``save`` wrote, with its state.
+
+        ``custom_objects`` gives what the file only names: module classes of your own and data models with code of their
+        own by class name, and language models by model name (others are made again from name and endpoint; a key comes
+        from the environment as always). To go on with a training, ``compile`` it, then ``load_state_file`` the same
+        file: then the optimizer goes on too. Raises DataError where something is missing.
+        """
+        from paretune.programs.loading import load_program
+
+        return load_program(path, custom_objects)
+
+    def summary(self, print_fn: Callable[[str], object] = print) -> None:
+        """Print the modules, their language models, how these are asked, and the data models between them."""
+        from paretune.programs.summary import summary_text
+
+        print_fn(summary_text(self))
 
     def _require_compiled(self, what: str) -> None:
         if not self.compiled:
             raise UsageError(f"{self.name}: call compile(reward=…, metrics=[…]) before {what}()")
 
 
+def _symbols(given: Any) -> tuple[Symbol, ...]:
+    symbols = tuple(given) if isinstance(given, list | tuple) else (given,)
+    if not symbols or not all(isinstance(symbol, Symbol) for symbol in symbols):
+        raise UsageError("Program needs inputs=Input(…) and outputs=await some_module(…)(inputs), or lists of these")
+    return symbols
+
+
 def _check_names(modules: Sequence[Module]) -> None:
     """States, examples and traces are kept by module name, so two modules of a program cannot share one."""
-    inner = [part for module in modules if isinstance(module, Program) for part in module.generators]
-    names = [module.name for module in dict.fromkeys([*modules, *inner])]
+    names = [module.name for module in modules]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"two modules of the program are called {name!r}: give one of them another name=…")
 
 
-def _topological(inputs: Symbol, outputs: Symbol) -> list[Symbol]:
-    """The symbols between inputs and outputs, each after those that it needs."""
-    order: list[Symbol] = []
-    seen: set[Symbol] = set()
-
-    def visit(symbol: Symbol) -> None:
-        if symbol in seen:
-            return
-        seen.add(symbol)
-        if symbol.node is None and symbol is not inputs:
-            raise UsageError("the outputs depend on an Input that is not the program's own")
-        for source in symbol.node.inputs if symbol.node is not None else ():
-            visit(source)
-        order.append(symbol)
-
-    visit(outputs)
-    if inputs not in seen:
-        raise UsageError("the outputs do not depend on the inputs")
-    return order
+def _own_state(modules: Sequence[Module]) -> dict[str, Module]:
+    """By name, the modules whose states a program keeps; a program inside keeps those of its own modules itself."""
+    own: dict[str, Module] = {}
+    for module in modules:
+        own[module.name] = module
+        own |= {} if isinstance(module, Program) else _own_state(module.submodules)
+    return own

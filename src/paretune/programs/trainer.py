@@ -1,226 +1,196 @@
-"""Training and scoring: examples are run as concurrently as the language models allow, and reduced in input order."""
+"""Training: epochs and batches, the optimizer's candidates, and what callbacks hear of it."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from paretune.errors import RefusedInputError, TransientError, UsageError
-from paretune.eventloop import map_ordered
-from paretune.metrics.measure import Measure, measures_of
+from paretune.callbacks.base import CallbackList
+from paretune.callbacks.progress import ProgressDisplay
+from paretune.calls.trace import Call, tracing
+from paretune.errors import UsageError
+from paretune.lm.types import Reply
+from paretune.metrics.measure import measures_of
 from paretune.metrics.outcome import Outcome
 from paretune.optimizers.base import Observation
-from paretune.programs.trace import Call, tracing
-from paretune.schemas.data_model import DataModel
+from paretune.programs.examples import Examples
+from paretune.programs.generator import Generator
+from paretune.programs.module import Module, Symbol
+from paretune.programs.running import Evaluation, Ran, evaluate, evaluation_of, run_all
 
 if TYPE_CHECKING:
     from paretune.programs.program import Program
 
-__all__ = ["Evaluation", "History", "evaluate", "predict", "train"]
+__all__ = ["Evaluation", "FitOptions", "History", "Verbose", "train"]
+
+#: 0: nothing is printed, 1 or "auto": a live line on a terminal and a line an epoch, 2: a line an epoch.
+Verbose = Literal["auto", 0, 1, 2]
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """A program's outcomes on examples, in their order, and the measures taken of them."""
+class FitOptions:
+    """The arguments of ``Program.fit`` beside the examples. Raises UsageError for those that cannot work."""
 
-    outcomes: tuple[Outcome, ...]
-    measures: tuple[Measure, ...]
+    epochs: int
+    batch_size: int
+    shuffle: bool
+    initial_epoch: int
+    callbacks: Sequence[Any]
+    verbose: Verbose
+    replicate: int
 
-    @property
-    def values(self) -> dict[str, float]:
-        """Each measure's value by name."""
-        return {measure.name: measure.value for measure in self.measures}
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise UsageError(f"epochs and batch_size must be at least 1 (got {self.epochs} and {self.batch_size})")
+        if self.initial_epoch < 0:
+            raise UsageError(f"initial_epoch must be at least 0 (got {self.initial_epoch})")
+        if self.verbose not in ("auto", 0, 1, 2):
+            raise UsageError(f"verbose must be 0, 1, 2 or 'auto' (got {self.verbose!r})")
 
 
 @dataclass
 class History:
     """What ``fit`` returns: by epoch, the measures (``val_`` for those on validation examples) and, beside Keras's
-    fields, each epoch's evaluations and the program's state at its end."""
+    fields, each epoch's evaluations, the replies that the optimizer's proposals took, and the program's state at its
+    end."""
 
     epoch: list[int] = field(default_factory=list)
     history: dict[str, list[float]] = field(default_factory=dict)
     training: list[Evaluation | None] = field(default_factory=list)
     validation: list[Evaluation | None] = field(default_factory=list)
+    proposals: list[tuple[Reply, ...]] = field(default_factory=list)
     states: list[dict[str, Any]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Ran:
-    outcome: Outcome
-    calls: tuple[Call, ...]
-
-
-async def evaluate(
-    program: Program, x: Sequence[DataModel], y: Sequence[DataModel], *, replicate: int = 0
-) -> Evaluation:
-    """Run and score every example; len(x) program runs, no barrier anywhere."""
-    _check_pairs(program, x, y)
-    ran = await _run_all(program, list(zip(x, y, strict=True)), replicate)
-    return _evaluation(program, [item.outcome for item in ran], y)
-
-
-async def predict(program: Program, x: Sequence[DataModel]) -> list[Any]:
-    """Run every input; the output records in input order, None where there is no valid one."""
-
-    async def one(record: DataModel) -> Any:
-        try:
-            return await program(record)
-        except RefusedInputError:
-            return None
-
-    return await map_ordered(one, list(x))
-
-
-async def train(
-    program: Program,
-    x: Sequence[DataModel],
-    y: Sequence[DataModel],
-    *,
-    epochs: int,
-    batch_size: int,
-    validation_data: tuple[Sequence[DataModel], Sequence[DataModel]] | None,
-    validation_split: float,
-    shuffle: bool,
-    initial_epoch: int,
-    callbacks: Sequence[Any],
-    verbose: Any,
-    replicate: int,
-) -> History:
+async def train(program: Program, examples: Examples, validation: Examples | None, options: FitOptions) -> History:
     """Train a compiled program.
 
     Each epoch runs every training example once, batch by batch, each batch under the candidate that the optimizer
     proposed before it; then installs the best candidate and validates it. So a program with one generator makes
-    ``epochs * (N_train + N_val)`` calls. Without an optimizer there is nothing to train: only the validation is run.
-    Without validation data there are no ``val_`` measures.
+    ``epochs * (N_train + N_val)`` calls, and those of the optimizer's proposals. Without an optimizer there is nothing
+    to train: only the validation is run. Without validation data there are no ``val_`` measures.
+
+    A callback that sets ``program.stop_training`` ends the training after the running batch and the epoch's validation.
     """
-    _check_pairs(program, x, y)
-    if epochs < 1 or batch_size < 1:
-        raise UsageError(f"epochs and batch_size must be at least 1 (got {epochs} and {batch_size})")
-    x, y = list(x), list(y)
-    if validation_data is None and validation_split:
-        cut = len(x) - max(1, round(len(x) * validation_split))
-        if not 0 < validation_split < 1 or cut < 1:
-            raise UsageError(f"validation_split must leave examples on both sides (got {validation_split})")
-        validation_data = (x[cut:], y[cut:])
-        x, y = x[:cut], y[:cut]
+    display = None
+    callbacks = list(options.callbacks)
+    if options.verbose:
+        display = ProgressDisplay(live=options.verbose != 2 and sys.stderr.isatty())
+        callbacks.append(display)
+    heard = CallbackList(callbacks, program, _params(program, examples, validation, options))
     history = History()
-    optimizer = program.optimizer
-    if optimizer is not None:
-        optimizer.begin(_gold_examples(program, x, y), replicate)
-    for epoch in range(initial_epoch, epochs):
-        logs: dict[str, float] = {}
-        training = None
-        if optimizer is not None:
-            order = np.random.default_rng([optimizer.seed, replicate, epoch]).permutation(len(x))
-            training = await _train_epoch(
-                program, x, y, [int(i) for i in order] if shuffle else range(len(x)), batch_size, replicate
-            )
-            logs |= training.values
-        validation = None
-        if validation_data is not None:
-            validation = await evaluate(program, *validation_data, replicate=replicate)
-            logs |= {f"val_{name}": value for name, value in validation.values.items()}
-        history.epoch.append(epoch)
-        for name, value in logs.items():
-            history.history.setdefault(name, []).append(value)
-        history.training.append(training)
-        history.validation.append(validation)
-        history.states.append(program.get_state())
-        for callback in callbacks:
-            callback.on_epoch_end(epoch, logs)
+    program.stop_training = False
+    try:
+        await heard.call("on_train_begin", {})
+        if program.optimizer is not None:
+            program.optimizer.begin(_gold_examples(program, examples), options.replicate)
+        for epoch in range(options.initial_epoch, options.epochs):
+            await _run_epoch(program, epoch, examples, validation, options, heard, history)
+            if program.stop_training:
+                break
+        await heard.call("on_train_end", {name: series[-1] for name, series in history.history.items()})
+    finally:
+        if display is not None:
+            display.stop()
     return history
 
 
-async def _train_epoch(
+async def _run_epoch(
     program: Program,
-    x: Sequence[DataModel],
-    y: Sequence[DataModel],
-    order: Sequence[int],
-    batch_size: int,
-    replicate: int,
+    epoch: int,
+    examples: Examples,
+    validation: Examples | None,
+    options: FitOptions,
+    callbacks: CallbackList,
+    history: History,
+) -> None:
+    """One epoch of training and validation, added to the history."""
+    await callbacks.call("on_epoch_begin", epoch, {})
+    logs: dict[str, float] = {}
+    trained = validated = None
+    proposing: list[Call] = []
+    if program.optimizer is not None:
+        with tracing(options.replicate) as proposing:  # each example has a trace of its own
+            trained = await _train_epoch(program, epoch, examples, options, callbacks)
+        logs |= trained.values
+    if validation is not None:
+        validated = await evaluate(program, validation, options.replicate)
+        logs |= {f"val_{name}": value for name, value in validated.values.items()}
+    history.epoch.append(epoch)
+    for name, value in logs.items():
+        history.history.setdefault(name, []).append(value)
+    history.training.append(trained)
+    history.validation.append(validated)
+    history.proposals.append(tuple(call.reply for call in proposing))
+    history.states.append(program.get_state())
+    await callbacks.call("on_epoch_end", epoch, logs)
+
+
+async def _train_epoch(
+    program: Program, epoch: int, examples: Examples, options: FitOptions, callbacks: CallbackList
 ) -> Evaluation:
     optimizer = program.optimizer
     assert optimizer is not None
+    order = np.arange(len(examples))
+    if options.shuffle:
+        order = np.random.default_rng([optimizer.seed, options.replicate, epoch]).permutation(len(examples))
     outcomes: dict[int, Outcome] = {}
-    for start in range(0, len(order), batch_size):
-        batch = list(order[start : start + batch_size])
-        optimizer.propose(program.generators, batch)
-        ran = await _run_all(program, [(x[i], y[i]) for i in batch], replicate)
+    for number, start in enumerate(range(0, len(order), options.batch_size)):
+        batch = [int(index) for index in order[start : start + options.batch_size]]
+        await callbacks.call("on_train_batch_begin", number, {})
+        await optimizer.propose(program.generators, batch)
+        ran = await run_all(program, examples, batch, options.replicate, training=True)
         outcomes.update(zip(batch, (item.outcome for item in ran), strict=True))
-        optimizer.observe([_observation(program, i, item) for i, item in zip(batch, ran, strict=True)])
+        optimizer.observe([_observation(i, item) for i, item in zip(batch, ran, strict=True)])
+        if callbacks.callbacks:
+            gold = [examples.gold[index] for index in batch]
+            logs = evaluation_of(program, [item.outcome for item in ran], gold).values
+            await callbacks.call("on_train_batch_end", number, logs)
+        if program.stop_training:
+            break
     optimizer.end_epoch(program.generators)
-    return _evaluation(program, [outcomes[i] for i in range(len(x))], y)
+    done = sorted(outcomes)
+    return evaluation_of(program, [outcomes[index] for index in done], [examples.gold[index] for index in done])
 
 
-async def _run_all(program: Program, pairs: Sequence[tuple[DataModel, DataModel]], replicate: int) -> list[_Ran]:
-    async def one(pair: tuple[DataModel, DataModel]) -> _Ran:
-        return await _run_example(program, *pair, replicate)
-
-    return await map_ordered(one, pairs)
-
-
-async def _run_example(program: Program, x: DataModel, y: DataModel, replicate: int) -> _Ran:
-    """Run and score one example. An infrastructure failure is a value; fatal errors and bugs are raised."""
-    with tracing(replicate) as calls:
-        reward: float | None = 0.0
-        failure: str | None = None
-        try:
-            output = await program(x)
-            if output is not None:
-                reward = await program.reward(y, output)
-            status = "invalid" if output is None else "ok"
-        except RefusedInputError:
-            output, status = None, "invalid"
-        except TransientError as error:
-            output, reward, status, failure = None, None, "failed", str(error)
-    costs = [call.reply.cost_usd for call in calls]
-    outcome = Outcome(
-        status=status,  # type: ignore[arg-type]
-        output=None if output is None else output.get_json(),
-        reward=reward,
-        calls=len(calls),
-        prompt_tokens=sum(call.reply.prompt_tokens for call in calls),
-        completion_tokens=sum(call.reply.completion_tokens for call in calls),
-        cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
-        latency_s=round(sum(call.reply.latency_s for call in calls), 4),
-        error=failure,
-    )
-    return _Ran(outcome, tuple(calls))
+def _params(program: Program, examples: Examples, validation: Examples | None, options: FitOptions) -> dict[str, Any]:
+    """What callbacks are told at the start: also which measures there will be, and which way is better."""
+    measures = {measure.name: measure.direction for measure in measures_of([], [], program.metrics)}
+    metrics = dict(measures) if program.optimizer is not None else {}
+    if validation is not None:
+        metrics |= {f"val_{name}": direction for name, direction in measures.items()}
+    steps = -(-len(examples) // options.batch_size) if program.optimizer is not None else 0
+    return {"epochs": options.epochs, "steps": steps, "verbose": options.verbose, "metrics": metrics}
 
 
-def _observation(program: Program, index: int, ran: _Ran) -> Observation:
+def _observation(index: int, ran: Ran) -> Observation:
     replies = {
         call.module: {"input": call.inputs, "output": call.output} for call in ran.calls if call.output is not None
     }
     return Observation(index, ran.outcome.reward, replies)
 
 
-def _gold_examples(program: Program, x: Sequence[DataModel], y: Sequence[DataModel]) -> dict[str, list[dict[str, Any]]]:
-    """For the generator between the program's input and output: the training examples themselves."""
-    node = program.outputs.node
-    if node is None or node.inputs != (program.inputs,):
+def _gold_examples(program: Program, examples: Examples) -> dict[str, list[dict[str, Any]]]:
+    """For a generator between one of the program's inputs and its first output: the training examples themselves."""
+    found = _direct_generator(program.outputs[0], program.inputs)
+    if found is None:
         return {}
+    generator, place = found
     return {
-        node.module.name: [
-            {"input": record.get_json(), "output": gold.get_json()} for record, gold in zip(x, y, strict=True)
+        generator.name: [
+            {"input": row[place].get_json(), "output": gold.get_json()}
+            for row, gold in zip(examples.rows, examples.gold, strict=True)
         ]
     }
 
 
-def _evaluation(program: Program, outcomes: Sequence[Outcome], y: Sequence[DataModel]) -> Evaluation:
-    gold = [record.get_json() for record in y]
-    return Evaluation(tuple(outcomes), tuple(measures_of(outcomes, gold, program.metrics)))
-
-
-def _check_pairs(program: Program, x: Sequence[DataModel], y: Sequence[DataModel]) -> None:
-    if len(x) != len(y) or not len(x):
-        raise UsageError(f"x and y must be equally many, and some (got {len(x)} and {len(y)})")
-    for name, records, model in (("x", x, program.inputs.data_model), ("y", y, program.gold_model)):
-        missing = set(model.model_fields) - set(type(records[0]).model_fields)
-        if missing:
-            raise UsageError(
-                f"{name} holds {type(records[0]).__name__!r} records without {sorted(missing)} of {model.__name__!r}"
-            )
+def _direct_generator(output: Symbol, inputs: Sequence[Symbol]) -> tuple[Module, int] | None:
+    """The generator that makes an output from one input alone, and the place of that input."""
+    node = output.node
+    if node is None or len(node.inputs) != 1 or node.inputs[0] not in inputs or not isinstance(node.module, Generator):
+        return None
+    return node.module, list(inputs).index(node.inputs[0])

@@ -6,7 +6,7 @@ import copy
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel
 
@@ -14,13 +14,30 @@ from paretune.errors import UsageError
 from paretune.metrics.base import Metric
 from paretune.schemas.masks import Mask
 
+if TYPE_CHECKING:
+    from paretune.lm.language_model import LanguageModel
+
 __all__ = ["ExactMatch", "MetricReward", "Reward", "RewardFunctionWrapper", "as_reward"]
 
 
 class Reward(ABC):
-    """Base class of rewards; ``name`` is used in summaries."""
+    """Base class of rewards.
+
+    ``name`` is used in summaries; ``calls_per_example`` is how many calls the reward of a valid output makes.
+    """
 
     name: str = "reward"
+    calls_per_example: int = 0
+
+    @property
+    def language_models(self) -> tuple[LanguageModel, ...]:
+        """The language models that those calls are made to."""
+        return ()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a search record says about this reward (JSON values): searches that differ in it are kept apart."""
+        return {"name": self.name}
 
     def bind(self, data_model: type[BaseModel]) -> Self:
         """Learn the fields from the data model of the gold records; raises UsageError when they do not fit."""

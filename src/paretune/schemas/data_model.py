@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
 from paretune.errors import UsageError
 
-__all__ = ["DataModel", "Field", "Score", "field_labels", "is_score"]
+__all__ = [
+    "DataModel",
+    "Field",
+    "Score",
+    "added_names",
+    "combined_model",
+    "combined_record",
+    "field_labels",
+    "is_score",
+]
 
 SCORES = tuple(round(0.1 * step, 1) for step in range(11))
 
@@ -49,6 +59,57 @@ class DataModel(BaseModel):
     def get_json(self) -> dict[str, Any]:
         """This record as plain JSON values."""
         return self.model_dump(mode="json")
+
+    def __add__(self, other: Any) -> DataModel:
+        """One record with the fields of both; a field of ``other`` whose name is taken becomes ``name_1``, …"""
+        if not isinstance(other, DataModel):
+            return NotImplemented
+        return combined_record(self, other, type(self), type(other))
+
+
+def added_names(left: type[BaseModel], right: type[BaseModel]) -> dict[str, str]:
+    """What the fields of ``right`` are called beside those of ``left``: a name that is taken gets a number."""
+    taken = {*left.model_fields, *right.model_fields}
+    names: dict[str, str] = {}
+    for name in right.model_fields:
+        names[name] = name
+        if name in left.model_fields:
+            free = (f"{name}_{number}" for number in itertools.count(1))
+            names[name] = next(candidate for candidate in free if candidate not in taken)
+    return names
+
+
+def combined_model(
+    left: type[DataModel], right: type[DataModel], names: Mapping[str, str] | None = None
+) -> type[DataModel]:
+    """The data model with the fields of ``left``, then those of ``right`` under ``names`` (see ``added_names``).
+
+    The same arguments give the same class. Raises UsageError when ``names`` leave two fields with one name.
+    """
+    if names is None:
+        names = added_names(left, right)
+    return _combined(left, right, tuple(names.get(name, name) for name in right.model_fields))
+
+
+@functools.cache
+def _combined(left: type[DataModel], right: type[DataModel], names: tuple[str, ...]) -> type[DataModel]:
+    clashes = sorted({*left.model_fields} & {*names})
+    if clashes:
+        raise UsageError(f"{left.__name__!r} and {right.__name__!r} cannot be combined: both have {clashes}")
+    fields: dict[str, Any] = {name: (info.annotation, info) for name, info in left.model_fields.items()}
+    for name, info in zip(names, right.model_fields.values(), strict=True):
+        fields[name] = (info.annotation, info)
+    return create_model(f"{left.__name__}_{right.__name__}", __base__=DataModel, **fields)
+
+
+def combined_record(
+    left: DataModel, right: DataModel, left_model: type[DataModel], right_model: type[DataModel]
+) -> DataModel:
+    """The fields that the two data models name, of two records (which may have more), as one record."""
+    values = {name: getattr(left, name) for name in left_model.model_fields}
+    for name, added in added_names(left_model, right_model).items():
+        values[added] = getattr(right, name)
+    return combined_model(left_model, right_model)(**values)
 
 
 @functools.cache

@@ -25,7 +25,8 @@ def fingerprint(
 ) -> str:
     """The digest of a search, whatever the number of its trials.
 
-    ``first`` is the program under the defaults: its language models count, and what its modules start from.
+    ``first`` is the program under the defaults: its language models count (those of its reward and its optimizer too),
+    and what its modules start from.
     ``fit`` holds the arguments of ``Program.fit``; ``more`` anything else that results depend on (JSON values).
     """
     return digest(
@@ -35,6 +36,8 @@ def fingerprint(
             "objectives": _described(oracle.objective),
             "builder": _source(build_program),
             "models": [generator.language_model.identity for generator in first.generators],
+            "proposers": [model.identity for model in (first.optimizer.language_models if first.optimizer else ())],
+            "reward": first.reward.identity,
             "start": first.get_state()["modules"],
             "fit": {name: _as_json(value) for name, value in fit.items() if name != "verbose"},
             **more,
@@ -58,6 +61,8 @@ def _source(function: Callable[[Any], Any]) -> str:
 def _as_json(value: Any) -> Any:
     if hasattr(value, "get_json"):
         return value.get_json()
+    if hasattr(value, "get_config"):
+        return {"class": type(value).__name__, **_as_json(value.get_config())}
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, str | int | float | bool | None):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
 from paretune.errors import UsageError
-from paretune.metrics.outcome import too_many_failures
+from paretune.lm.types import Reply
+from paretune.metrics.outcome import Outcome, too_many_failures
 from paretune.programs.module import clear_session
 from paretune.programs.program import Program
 from paretune.programs.trainer import Evaluation, History
@@ -75,18 +78,24 @@ def check_objectives(objective: Objective | MultiObjective, program: Program, ha
         if part.name not in known and not (part.name == plain and plain in scalars | operational):
             raise UsageError(f"objective {part.name!r} is reported by no metric (there are: {', '.join(known)})")
         if plain == "cost":
-            for generator in program.generators:
-                if generator.language_model.price() is None:
+            models = [generator.language_model for generator in program.generators]
+            for model in (*models, *program.reward.language_models):
+                if model.price() is None:
                     raise UsageError(
-                        f"objective {part.name!r}: the price of {generator.language_model.model!r} is unknown; "
+                        f"objective {part.name!r}: the price of {model.model!r} is unknown; "
                         "give one (price: {prompt: …, completion: …} in US dollars per million tokens)"
                     )
 
 
-def planned_calls(program: Program, n_train: int, n_val: int, epochs: int) -> int:
-    """How many calls a trial makes: each epoch runs the training examples (with an optimizer) and the validation."""
-    per_epoch = (n_train if program.optimizer is not None else 0) + n_val
-    return per_epoch * epochs * len(program.generators)
+def planned_calls(program: Program, n_train: int, n_val: int, epochs: int, batch_size: int) -> int:
+    """How many calls a trial makes: each epoch runs the training examples (with an optimizer) and the validation, and
+    each run calls every generator and what the reward calls (which an invalid output saves); then there are the
+    optimizer's own calls."""
+    optimizer = program.optimizer
+    per_epoch = (n_train if optimizer is not None else 0) + n_val
+    runs = per_epoch * epochs * (len(program.generators) + program.reward.calls_per_example)
+    batches = math.ceil(n_train / batch_size) * epochs
+    return runs + (0 if optimizer is None else optimizer.planned_calls(program.generators, batches))
 
 
 async def run_trial(
@@ -98,20 +107,23 @@ async def run_trial(
     fit: dict[str, Any],
 ) -> TrialRecord:
     """Train a program and record the trial; it is FAILED when too many examples could not be scored."""
-    history: History = await program.fit(**fit)
+    callbacks = copy.deepcopy(fit.get("callbacks"))  # each trial has its own: they remember what they saw
+    history: History = await program.fit(**{"verbose": 0, **fit, "callbacks": callbacks})
     outcomes = [outcome for part in _evaluations(history) for outcome in part.outcomes]
-    costs = [outcome.cost_usd for outcome in outcomes]
-    calls = sum(outcome.calls for outcome in outcomes)
+    proposals = [reply for replies in history.proposals for reply in replies]
+    took: list[Outcome | Reply] = [*outcomes, *proposals]
+    costs = [one.cost_usd for one in took]
+    calls = sum(outcome.calls for outcome in outcomes) + len(proposals)
     best = _best_epoch(history, objective)
     scored = history.validation[best] or history.training[best]
     if scored is None:
         raise UsageError("a trial without validation data and without an optimizer runs no example: give fit() some")
     totals = {
         "calls": calls,
-        "prompt_tokens": sum(outcome.prompt_tokens for outcome in outcomes),
-        "completion_tokens": sum(outcome.completion_tokens for outcome in outcomes),
+        "prompt_tokens": sum(one.prompt_tokens for one in took),
+        "completion_tokens": sum(one.completion_tokens for one in took),
         "cost_usd": None if None in costs else sum(cost for cost in costs if cost is not None),
-        "latency_s": round(sum(outcome.latency_s for outcome in outcomes) / calls, 6) if calls else None,
+        "latency_s": round(sum(one.latency_s for one in took) / calls, 6) if calls else None,
         "n": len(scored.outcomes),
         "epoch": history.epoch[best],
     }

@@ -213,11 +213,12 @@ class Tuner:
             lock.release()
 
     def _planned(self, program: Program, fit: Mapping[str, Any]) -> int:
-        n_train, validation = len(fit["x"]), fit.get("validation_data")
+        n_train, validation = len(fit["y"]), fit.get("validation_data")
         split = fit.get("validation_split", 0.0)
-        n_val = len(validation[0]) if validation else max(1, round(n_train * split)) if split else 0
+        n_val = len(validation[1]) if validation else max(1, round(n_train * split)) if split else 0
         n_train -= 0 if validation else n_val
-        return planned_calls(program, n_train, n_val, fit.get("epochs", 1) - fit.get("initial_epoch", 0))
+        epochs = fit.get("epochs", 1) - fit.get("initial_epoch", 0)
+        return planned_calls(program, n_train, n_val, epochs, fit.get("batch_size") or 32)
 
     def _total_trials(self) -> int | None:
         sizes = [size for size in (space_size(self.oracle.hyperparameters), self.oracle.max_trials) if size is not None]

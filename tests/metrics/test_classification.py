@@ -1,4 +1,4 @@
-"""F1 scores: by hand, at the edges, and against scikit-learn on random inputs."""
+"""Precision, recall, F1 and accuracy: by hand, at the edges, and against scikit-learn on random inputs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,32 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from paretune.errors import UsageError
-from paretune.metrics import BinaryF1Score, CategoricalF1Score
-from paretune.metrics.f1 import Average
+from paretune.metrics import (
+    BinaryAccuracy,
+    BinaryF1Score,
+    BinaryPrecision,
+    BinaryRecall,
+    CategoricalAccuracy,
+    CategoricalF1Score,
+    CategoricalPrecision,
+    CategoricalRecall,
+)
+from paretune.metrics.classification import Average
 from paretune.rewards.base import as_reward
 from paretune.schemas.data_model import SCORES, DataModel, Score
 
 LABELS = ("sadness", "joy", "love", "anger")
 AVERAGES: tuple[Average, ...] = ("micro", "macro", "weighted", None)
 IMPOSSIBLE = "no label at all"
+#: scikit-learn's function and ours, for one label an example and for one yes or no a class.
+QUOTIENTS = [
+    (precision_score, CategoricalPrecision, BinaryPrecision),
+    (recall_score, CategoricalRecall, BinaryRecall),
+    (f1_score, CategoricalF1Score, BinaryF1Score),
+]
 
 
 class Categorical(DataModel):
@@ -66,6 +81,7 @@ def one_hot(label: str | None) -> list[bool] | None:
 
 
 average = st.sampled_from(AVERAGES)
+quotient = st.sampled_from(QUOTIENTS)
 label_pairs = st.lists(st.tuples(st.sampled_from(LABELS), st.none() | st.sampled_from(LABELS)), min_size=1, max_size=30)
 flags = st.lists(st.booleans(), min_size=4, max_size=4)
 flag_pairs = st.lists(st.tuples(flags, st.none() | flags), min_size=1, max_size=20)
@@ -74,65 +90,115 @@ score_pairs = st.lists(
 )
 
 
-@given(label_pairs, average)
-@settings(max_examples=80, deadline=None)
-def test_categorical_f1_agrees_with_scikit_learn(pairs: list[tuple[str, str | None]], average: Average) -> None:
+@given(label_pairs, average, quotient)
+@settings(max_examples=100, deadline=None)
+def test_one_label_an_example_agrees_with_scikit_learn(
+    pairs: list[tuple[str, str | None]], average: Average, quotient: Any
+) -> None:
     """An invalid output is a label that is never right: a miss, and no false alarm of any class."""
     true, pred = zip(*pairs, strict=True)
-    found = CategoricalF1Score(average)([categorical(each) for each in true], [categorical(each) for each in pred])
-    wanted = f1_score(true, [each or IMPOSSIBLE for each in pred], labels=LABELS, average=average, zero_division=0)
+    theirs, ours, _ = quotient
+    found = ours(average)([categorical(each) for each in true], [categorical(each) for each in pred])
+    wanted = theirs(true, [each or IMPOSSIBLE for each in pred], labels=LABELS, average=average, zero_division=0)
     assert found == pytest.approx(wanted)
 
 
-@given(flag_pairs, average)
-@settings(max_examples=80, deadline=None)
-def test_binary_f1_agrees_with_scikit_learn(
-    pairs: list[tuple[list[bool], list[bool] | None]], average: Average
+@given(flag_pairs, average, quotient)
+@settings(max_examples=100, deadline=None)
+def test_one_yes_or_no_a_class_agrees_with_scikit_learn(
+    pairs: list[tuple[list[bool], list[bool] | None]], average: Average, quotient: Any
 ) -> None:
     """An invalid output predicts nothing: every gold positive is missed."""
     true, pred = zip(*pairs, strict=True)
-    found = BinaryF1Score(average)([booleans(each) for each in true], [booleans(each) for each in pred])
-    wanted = f1_score(
+    theirs, _, ours = quotient
+    found = ours(average)([booleans(each) for each in true], [booleans(each) for each in pred])
+    wanted = theirs(
         np.array(true, int), np.array([each or [False] * 4 for each in pred], int), average=average, zero_division=0
     )
     assert found == pytest.approx(wanted)
 
 
-@given(score_pairs, average, st.sampled_from([0.0, 0.3, 0.5, 0.95]))
-@settings(max_examples=60, deadline=None)
-def test_binary_f1_of_scores_agrees_with_scikit_learn(
-    pairs: list[tuple[list[float], list[float]]], average: Average, threshold: float
+@given(score_pairs, average, quotient, st.sampled_from([0.0, 0.3, 0.5, 0.95]))
+@settings(max_examples=80, deadline=None)
+def test_one_score_a_class_agrees_with_scikit_learn(
+    pairs: list[tuple[list[float], list[float]]], average: Average, quotient: Any, threshold: float
 ) -> None:
     """Scores are cut at the threshold, strictly, in the gold and in the predicted record."""
     true, pred = (np.array(each) for each in zip(*pairs, strict=True))
-    found = BinaryF1Score(average, threshold)(
-        [scores(list(each)) for each in true], [scores(list(each)) for each in pred]
-    )
-    wanted = f1_score((true > threshold) * 1, (pred > threshold) * 1, average=average, zero_division=0)
+    theirs, _, ours = quotient
+    found = ours(average, threshold)([scores(list(each)) for each in true], [scores(list(each)) for each in pred])
+    wanted = theirs((true > threshold) * 1, (pred > threshold) * 1, average=average, zero_division=0)
     assert found == pytest.approx(wanted)
 
 
-@given(flags, st.none() | flags, average)
-@settings(max_examples=60, deadline=None)
-def test_the_reward_of_one_example(true: list[bool], pred: list[bool] | None, average: Average) -> None:
+@given(label_pairs)
+@settings(max_examples=50, deadline=None)
+def test_categorical_accuracy_agrees_with_scikit_learn(pairs: list[tuple[str, str | None]]) -> None:
+    """In the micro average (and by support) it is plain accuracy; by label, the accuracy on the label's examples."""
+    true, pred = zip(*pairs, strict=True)
+    arguments = ([categorical(each) for each in true], [categorical(each) for each in pred])
+    plain = accuracy_score(true, [each or IMPOSSIBLE for each in pred])
+    assert CategoricalAccuracy("micro")(*arguments) == pytest.approx(plain)
+    assert CategoricalAccuracy("weighted")(*arguments) == pytest.approx(plain)
+    by_label = CategoricalAccuracy()(*arguments)
+    for label, found in zip(LABELS, by_label, strict=True):
+        own = [(gold, each or IMPOSSIBLE) for gold, each in pairs if gold == label]
+        assert found == pytest.approx(accuracy_score(*zip(*own, strict=True)) if own else 0.0)
+    assert CategoricalAccuracy("macro")(*arguments) == pytest.approx(sum(by_label) / 4)
+
+
+@given(flag_pairs)
+@settings(max_examples=50, deadline=None)
+def test_binary_accuracy_agrees_with_scikit_learn(pairs: list[tuple[list[bool], list[bool] | None]]) -> None:
+    """By class and over all decisions; an invalid output has every decision wrong, whatever is right."""
+    true, pred = zip(*pairs, strict=True)
+    arguments = ([booleans(each) for each in true], [booleans(each) for each in pred])
+    gold = np.array(true)
+    said = np.array([~np.array(right) if each is None else each for right, each in zip(true, pred, strict=True)])
+    by_class = [accuracy_score(gold[:, index], said[:, index]) for index in range(4)]
+    assert BinaryAccuracy()(*arguments) == pytest.approx(by_class)
+    assert BinaryAccuracy("macro")(*arguments) == pytest.approx(np.mean(by_class))
+    assert BinaryAccuracy("micro")(*arguments) == pytest.approx(accuracy_score(gold.ravel(), said.ravel()))
+    support = gold.sum(axis=0)
+    weighted = float(support @ by_class) / support.sum() if support.any() else 0.0
+    assert BinaryAccuracy("weighted")(*arguments) == pytest.approx(weighted)
+
+
+@given(flags, st.none() | flags, average, quotient)
+@settings(max_examples=80, deadline=None)
+def test_the_reward_of_one_example(true: list[bool], pred: list[bool] | None, average: Average, quotient: Any) -> None:
     """Whatever the average, one example is scored by its own positives: scikit-learn's "samples"."""
-    metric = BinaryF1Score(average).bind(Booleans)
+    theirs, _, ours = quotient
+    metric = ours(average).bind(Booleans)
     found = metric.reward(dict(zip(LABELS, true, strict=True)), pred and dict(zip(LABELS, pred, strict=True)))
     if pred is None:
         assert found == 0
-    else:  # zero_division is what an example is worth that has no positives and predicts none
+    else:  # an example is right that has no positives and predicts none; saying nothing else is never right
+        nothing = not any(true) and not any(pred)
         assert found == pytest.approx(
-            f1_score([[*map(int, true)]], [[*map(int, pred)]], average="samples", zero_division=1)
+            theirs([[*map(int, true)]], [[*map(int, pred)]], average="samples", zero_division=int(nothing))
         )
+
+
+@pytest.mark.parametrize(
+    ("pred", "reward"),
+    [([1, 0, 0, 0], 1.0), ([1, 1, 0, 0], 0.75), ([0, 0, 0, 0], 0.75), ([0, 1, 1, 1], 0.0), (None, 0.0)],
+)
+def test_the_reward_by_binary_accuracy(pred: list[int] | None, reward: float) -> None:
+    """The share of an example's own decisions that are right; none of an invalid output."""
+    metric = BinaryAccuracy("macro").bind(Booleans)
+    gold = dict.fromkeys(LABELS, False) | {"sadness": True}
+    assert metric.reward(gold, pred and dict(zip(LABELS, map(bool, pred), strict=True))) == reward
 
 
 @given(label_pairs)
 @settings(max_examples=50, deadline=None)
 def test_the_reward_of_one_label(pairs: list[tuple[str, str | None]]) -> None:
     """With one label the reward is 1 for a hit and 0 otherwise, and the mean reward is the accuracy."""
-    metric = CategoricalF1Score("macro").bind(Categorical)
-    for true, pred in pairs:
-        assert metric.reward({"label": true}, None if pred is None else {"label": pred}) == (true == pred)
+    for kind in (CategoricalPrecision, CategoricalRecall, CategoricalF1Score, CategoricalAccuracy):
+        metric = kind("macro").bind(Categorical)
+        for true, pred in pairs:
+            assert metric.reward({"label": true}, None if pred is None else {"label": pred}) == (true == pred)
 
 
 def test_by_hand() -> None:
@@ -147,6 +213,18 @@ def test_by_hand() -> None:
     assert CategoricalF1Score("weighted")(*arguments) == pytest.approx(0.5)
     # tp 2, fp 1, fn 2: 4/(4 + 1 + 2)
     assert CategoricalF1Score("micro")(*arguments) == pytest.approx(4 / 7)
+    # sadness is right once of twice, joy whenever it is said; two of the three labels given are right
+    assert CategoricalPrecision()(*arguments) == pytest.approx([1 / 2, 1, 0, 0])
+    assert CategoricalPrecision("micro")(*arguments) == pytest.approx(2 / 3)
+    # the one sadness and one of two joys are found; two of four examples are right
+    assert CategoricalRecall()(*arguments) == pytest.approx([1, 1 / 2, 0, 0])
+    assert CategoricalAccuracy("micro")(*arguments) == pytest.approx(2 / 4)
+    assert CategoricalAccuracy("macro")(*arguments) == pytest.approx(1.5 / 4)
+    flags = ([booleans(one_hot(each)) for each in true], [booleans(one_hot(each)) for each in pred])
+    # right decisions of four: sadness 2, joy 2, love 3, anger 3; the invalid output decides nothing rightly
+    assert BinaryAccuracy()(*flags) == pytest.approx([2 / 4, 2 / 4, 3 / 4, 3 / 4])
+    # by support 1, 2, 1: (1/2 + 2 * 1/2 + 3/4)/4
+    assert BinaryAccuracy("weighted")(*flags) == pytest.approx(2.25 / 4)
 
 
 def test_the_majority_answer_has_a_low_macro_f1_in_every_layout() -> None:
@@ -168,15 +246,16 @@ def test_the_majority_answer_has_a_low_macro_f1_in_every_layout() -> None:
     assert accuracy == pytest.approx(0.7)
 
 
-@given(label_pairs, average)
+@given(label_pairs, average, quotient)
 @settings(max_examples=60, deadline=None)
-def test_categorical_and_booleans_layouts_agree(pairs: list[tuple[str, str | None]], average: Average) -> None:
+def test_categorical_and_booleans_layouts_agree(
+    pairs: list[tuple[str, str | None]], average: Average, quotient: Any
+) -> None:
     """The same answers are worth the same, as one label or as one yes a label."""
     true, pred = zip(*pairs, strict=True)
-    as_label = CategoricalF1Score(average)([categorical(each) for each in true], [categorical(each) for each in pred])
-    as_flags = BinaryF1Score(average)(
-        [booleans(one_hot(each)) for each in true], [booleans(one_hot(each)) for each in pred]
-    )
+    _, of_labels, of_flags = quotient
+    as_label = of_labels(average)([categorical(each) for each in true], [categorical(each) for each in pred])
+    as_flags = of_flags(average)([booleans(one_hot(each)) for each in true], [booleans(one_hot(each)) for each in pred])
     assert as_label == pytest.approx(as_flags)
 
 
@@ -224,8 +303,8 @@ def test_a_prediction_may_have_more_fields_than_the_gold_record() -> None:
 
 def test_no_example_has_no_score() -> None:
     """Summed over nothing the score is NaN in every form, never a silent 0; also among other totals at once."""
-    for each in AVERAGES:
-        metric = CategoricalF1Score(each).bind(Categorical)
+    for kind, each in [(CategoricalF1Score, each) for each in AVERAGES] + [(CategoricalAccuracy, "micro")]:
+        metric = kind(each).bind(Categorical)
         hit = metric.statistics({"label": "joy"}, {"label": "joy"})
         found = metric.reduce(np.stack([np.zeros_like(hit), hit]))
         assert np.isnan(found[0]).all() and np.isfinite(found[1]).all()
@@ -243,7 +322,9 @@ def test_as_many_predictions_as_examples() -> None:
     ("metric", "model", "reason"),
     [
         (BinaryF1Score("macro"), Categorical, "CategoricalF1Score"),
+        (BinaryRecall("macro"), Categorical, "CategoricalRecall"),
         (CategoricalF1Score("macro"), Booleans, "in_mask"),
+        (CategoricalAccuracy("micro"), Booleans, "in_mask"),
         (BinaryF1Score("macro", in_mask=["jooy"]), Booleans, "'jooy'"),
         (CategoricalF1Score("macro", out_mask=["label"]), Categorical, "no field"),
     ],
@@ -280,3 +361,11 @@ def test_a_metric_as_a_reward_has_no_state() -> None:
     forwards, backwards = asyncio.run(run(list(range(20)))), asyncio.run(run(list(range(20))[::-1]))
     assert forwards == backwards
     assert len(set(forwards.values())) > 2
+
+
+def test_each_metric_has_a_name_of_its_own() -> None:
+    """Two metrics of one program can be told apart without naming them; a given name goes before."""
+    kinds = [kind for _, *both in QUOTIENTS for kind in both] + [BinaryAccuracy, CategoricalAccuracy]
+    names = {kind().name for kind in kinds}
+    assert len(names) == 8 and {"binary_f1_score", "categorical_recall", "binary_accuracy"} <= names
+    assert CategoricalRecall("macro", name="recall").name == "recall" and CategoricalRecall().name != "recall"

@@ -10,7 +10,7 @@ from typing import Any
 
 from paretune.lm.types import Reply
 
-__all__ = ["Call", "add_call", "current_replicate", "tracing"]
+__all__ = ["Call", "add_call", "current_replicate", "is_training", "tracing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +25,20 @@ class Call:
 
 _calls: contextvars.ContextVar[list[Call] | None] = contextvars.ContextVar("paretune_calls", default=None)
 _replicate: contextvars.ContextVar[int] = contextvars.ContextVar("paretune_replicate", default=0)
+_training: contextvars.ContextVar[bool] = contextvars.ContextVar("paretune_training", default=False)
 
 
 @contextlib.contextmanager
-def tracing(replicate: int = 0) -> Iterator[list[Call]]:
+def tracing(replicate: int = 0, training: bool = False) -> Iterator[list[Call]]:
     """Collect the calls made inside the block (and by the tasks it starts)."""
     calls: list[Call] = []
-    tokens = _calls.set(calls), _replicate.set(replicate)
+    tokens = _calls.set(calls), _replicate.set(replicate), _training.set(training)
     try:
         yield calls
     finally:
         _calls.reset(tokens[0])
         _replicate.reset(tokens[1])
+        _training.reset(tokens[2])
 
 
 def add_call(call: Call) -> None:
@@ -49,3 +51,8 @@ def add_call(call: Call) -> None:
 def current_replicate() -> int:
     """Which repetition of the same question is being asked."""
     return _replicate.get()
+
+
+def is_training() -> bool:
+    """Whether the example that is being run is one to learn from."""
+    return _training.get()

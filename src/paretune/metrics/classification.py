@@ -1,0 +1,287 @@
+"""Precision, recall, F1 and accuracy of classifications, defined as in scikit-learn with ``zero_division=0``.
+
+For each class, from its true and false positives and negatives over n examples:
+
+    precision   tp / (tp + fp)
+    recall      tp / (tp + fn)
+    F1          2 tp / (2 tp + fp + fn)
+    accuracy    of one yes or no a class (Binary…): (tp + tn) / n
+                of one label an example (Categorical…): tp / (tp + fn), over the examples of the class
+
+and 0 for 0 / 0: where a class is neither present nor predicted, and, for precision, never predicted. ``average``:
+``macro`` is the plain mean over classes, ``weighted`` the mean by support (tp + fn), ``micro`` the same quotient of the
+counts summed over classes; None gives one value per class. So with one label an example, ``micro`` accuracy is the
+share of examples answered rightly, and ``macro`` accuracy the balanced accuracy (with 0 for a class without examples).
+
+Every invalid output is a miss (fn) for each of its gold positives, no true negative, and no false positive. The score
+of no examples is NaN.
+
+As a reward these metrics score one example by its own positives (scikit-learn's ``average="samples"``), whatever
+``average`` is: a class average would punish an example for the classes that it has nothing to do with. An example
+without gold positives earns 1.0 when nothing is predicted either, else 0.0.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel
+
+from paretune.errors import UsageError
+from paretune.metrics.base import Array, Metric, Record
+from paretune.schemas.data_model import field_labels, is_score
+from paretune.schemas.masks import Mask
+
+__all__ = [
+    "Average",
+    "BinaryAccuracy",
+    "BinaryF1Score",
+    "BinaryPrecision",
+    "BinaryRecall",
+    "CategoricalAccuracy",
+    "CategoricalF1Score",
+    "CategoricalPrecision",
+    "CategoricalRecall",
+]
+
+Average = Literal["micro", "macro", "weighted"] | None
+Flags = npt.NDArray[np.bool_]
+
+
+class _Counts(NamedTuple):
+    """True and false positives and negatives, and decisions (the false negatives of invalid outputs included)."""
+
+    tp: Array
+    fp: Array
+    fn: Array
+    tn: Array
+    n: Array
+
+    @classmethod
+    def of(cls, totals: Array) -> _Counts:
+        """From summed statistics (..., 4 * classes + 1) to five arrays (..., classes)."""
+        counts = np.reshape(totals[..., :-1], (*np.shape(totals)[:-1], 4, -1))
+        tp, fp, fn, tn = np.moveaxis(counts, -2, 0)
+        return cls(tp, fp, fn, tn, np.broadcast_to(totals[..., -1:], np.shape(tp)))
+
+    def pooled(self) -> _Counts:
+        """Summed over the classes, which stay as an axis of length one."""
+        return _Counts(*(count.sum(axis=-1, keepdims=True) for count in self))
+
+
+class _Classification(Metric):
+    """A quotient of counts a class, averaged. The kind of fields and the quotient are mixed in."""
+
+    def __init__(
+        self,
+        average: Average = None,
+        name: str | None = None,
+        in_mask: Sequence[str] | None = None,
+        out_mask: Sequence[str] | None = None,
+    ) -> None:
+        if average not in ("micro", "macro", "weighted", None):
+            raise UsageError(f"average must be 'micro', 'macro', 'weighted' or None (got {average!r})")
+        self.average = average
+        self.name = type(self).name if name is None else name
+        self.scalar = average is not None
+        self.mask = Mask.of(in_mask, out_mask)
+
+    @abstractmethod
+    def quotient(self, counts: _Counts) -> tuple[Array, Array]:
+        """Numerator and denominator of the score."""
+
+    @abstractmethod
+    def decisions(self, record: Record) -> Flags:
+        """The classes that a record says yes to."""
+
+    def statistics(self, y_true: Record, y_pred: Record | None) -> Array:
+        true = self.decisions(y_true)
+        valid = y_pred is not None
+        pred = np.zeros_like(true) if y_pred is None else self.decisions(y_pred)
+        return np.concatenate([true & pred, ~true & pred, true & ~pred, valid & ~true & ~pred, [True]]).astype(float)
+
+    def reduce(self, totals: Array) -> Array:
+        counts = _Counts.of(totals)
+        scores = _ratio(*self.quotient(counts.pooled() if self.average == "micro" else counts))
+        if self.average == "weighted":
+            support = counts.tp + counts.fn
+            scores = _ratio((scores * support).sum(axis=-1, keepdims=True), support.sum(axis=-1, keepdims=True))
+        scores = np.where(totals[..., -1:] > 0, scores, np.nan)
+        return scores if self.average is None else np.asarray(scores.mean(axis=-1))
+
+    def reward(self, y_true: Record, y_pred: Record | None) -> float:
+        counts = _Counts.of(self.statistics(y_true, y_pred)).pooled()
+        if y_pred is not None and not (counts.tp + counts.fp + counts.fn).any():
+            return 1.0
+        return float(_ratio(*self.quotient(counts))[0])
+
+
+class _Precision(_Classification):
+    def quotient(self, counts: _Counts) -> tuple[Array, Array]:
+        return counts.tp, counts.tp + counts.fp
+
+
+class _Recall(_Classification):
+    def quotient(self, counts: _Counts) -> tuple[Array, Array]:
+        return counts.tp, counts.tp + counts.fn
+
+
+class _F1(_Classification):
+    def quotient(self, counts: _Counts) -> tuple[Array, Array]:
+        return 2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn
+
+
+class _Binary(_Classification):
+    """Fields that are one bool or score a class, in the data model's field order."""
+
+    def __init__(
+        self,
+        average: Average = None,
+        threshold: float = 0.5,
+        name: str | None = None,
+        in_mask: Sequence[str] | None = None,
+        out_mask: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(average, name, in_mask, out_mask)
+        self.threshold = threshold
+
+    def bind(self, data_model: type[BaseModel]) -> Self:
+        bound = copy.copy(self)
+        bound.classes = self.mask.fields(data_model)
+        for field in bound.classes:
+            if data_model.model_fields[field].annotation not in (bool, float) and not is_score(data_model, field):
+                other = type(self).__name__.replace("Binary", "Categorical")
+                raise UsageError(
+                    f"{self.name} needs a bool, Score or float a class; {field!r} of {data_model.__name__!r} is none "
+                    f"(drop it with out_mask, or use {other} for a Literal field)"
+                )
+        return bound
+
+    def decisions(self, record: Record) -> Flags:
+        return np.array([record[field] > self.threshold for field in self.classes])
+
+
+class _Categorical(_Classification):
+    """The labels of one categorical field."""
+
+    def __init__(
+        self,
+        average: Average = None,
+        labels: Sequence[Any] | None = None,
+        name: str | None = None,
+        in_mask: Sequence[str] | None = None,
+        out_mask: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(average, name, in_mask, out_mask)
+        self.labels = None if labels is None else tuple(labels)
+        self.field = ""
+
+    def bind(self, data_model: type[BaseModel]) -> Self:
+        bound = copy.copy(self)
+        fields = self.mask.fields(data_model)
+        if len(fields) != 1:
+            raise UsageError(
+                f"{self.name} scores one field, {data_model.__name__!r} has {', '.join(fields)}: choose with in_mask"
+            )
+        labels = self.labels or field_labels(data_model, fields[0])
+        if not labels:
+            raise UsageError(f"{self.name}: {fields[0]!r} is no Literal field, so labels=[…] must be given")
+        bound.field, bound.classes = fields[0], tuple(labels)
+        return bound
+
+    def decisions(self, record: Record) -> Flags:
+        return np.array([record[self.field] == label for label in self.classes])
+
+
+class BinaryPrecision(_Binary, _Precision):
+    """How often a yes is right, over fields that are one bool or score a class: tp / (tp + fp).
+
+    A value above ``threshold`` (strictly) is a yes. A class that is never predicted has precision 0.
+    """
+
+    name = "binary_precision"
+
+
+class BinaryRecall(_Binary, _Recall):
+    """How much of what is there is found, over fields that are one bool or score a class: tp / (tp + fn).
+
+    A value above ``threshold`` (strictly) is a yes. A class without examples has recall 0.
+    """
+
+    name = "binary_recall"
+
+
+class BinaryF1Score(_Binary, _F1):
+    """F1 over fields that are one bool or score a class: 2 tp / (2 tp + fp + fn).
+
+    A value above ``threshold`` (strictly) is a yes. A class neither present nor predicted has F1 0.
+    """
+
+    name = "binary_f1_score"
+
+
+class BinaryAccuracy(_Binary):
+    """How many yes-or-no decisions are right, over fields that are one bool or score a class: (tp + tn) / n.
+
+    A value above ``threshold`` (strictly) is a yes; an invalid output decides nothing rightly. Every class has as many
+    decisions, so ``micro`` equals ``macro``. Where most answers are no, always saying no scores high: look at F1 too.
+    To have every class of an example right is ``ExactMatch``.
+    """
+
+    name = "binary_accuracy"
+
+    def quotient(self, counts: _Counts) -> tuple[Array, Array]:
+        return counts.tp + counts.tn, counts.n
+
+    def reward(self, y_true: Record, y_pred: Record | None) -> float:
+        """The share of this example's decisions that are right."""
+        return float(_ratio(*self.quotient(_Counts.of(self.statistics(y_true, y_pred)).pooled()))[0])
+
+
+class CategoricalPrecision(_Categorical, _Precision):
+    """How often a label is right where it is given: tp / (tp + fp); 0 for a label that is never given.
+
+    ``labels`` come from the ``Literal`` field when not given.
+    """
+
+    name = "categorical_precision"
+
+
+class CategoricalRecall(_Categorical, _Recall):
+    """How many of a label's examples are answered rightly: tp / (tp + fn); 0 for a label without examples.
+
+    ``labels`` come from the ``Literal`` field when not given.
+    """
+
+    name = "categorical_recall"
+
+
+class CategoricalF1Score(_Categorical, _F1):
+    """F1 over the labels of one field: 2 tp / (2 tp + fp + fn); 0 for a label neither present nor given.
+
+    ``labels`` come from the ``Literal`` field when not given.
+    """
+
+    name = "categorical_f1_score"
+
+
+class CategoricalAccuracy(_Categorical, _Recall):
+    """The share of examples answered rightly (``micro``, and ``weighted``); for one label, the share of its examples.
+
+    ``macro`` is the mean over labels, the balanced accuracy, which always giving the most common label cannot raise.
+    ``labels`` come from the ``Literal`` field when not given; an example whose gold label is none of them has no part.
+    """
+
+    name = "categorical_accuracy"
+
+
+def _ratio(numerator: Any, denominator: Any) -> Array:
+    """Division with 0 / 0 = 0."""
+    numerator, denominator = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
+    ratio: Array = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+    return ratio

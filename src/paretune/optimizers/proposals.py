@@ -1,0 +1,76 @@
+"""Asking a language model for new instructions: the question, and what is made of the reply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paretune.calls.ask import ask, reply_schema, writer_for
+from paretune.calls.trace import add_call, tracing
+from paretune.errors import RefusedInputError, TransientError
+from paretune.lm.language_model import LanguageModel
+from paretune.schemas.data_model import DataModel, Field
+
+__all__ = ["Experience", "ask_for_instructions"]
+
+#: Instructions of more characters are no instructions: models that lose the thread repeat themselves without end.
+_LONGEST = 4000
+
+_QUESTION = """\
+You improve the instructions that a language model gets for a task. You are given, as JSON:
+"tried": instructions tried so far, the best ones last, each with its mean reward (1.0 is perfect) and the number of \
+training examples that this is the mean of;
+"examples": examples of the task, with the right outputs;
+"mistakes": what went wrong under the best instructions, with the right outputs where they are known (an output of \
+null did not have the required form).
+Write new instructions for the same task that will earn a higher reward. They must differ from all that were tried, \
+state rules that hold for unseen inputs instead of quoting examples, and be complete: the model sees nothing else of \
+this."""
+
+
+class Experience(DataModel):
+    """What the language model is shown."""
+
+    tried: list[dict[str, Any]]
+    examples: list[dict[str, Any]]
+    mistakes: list[dict[str, Any]]
+
+
+class Proposal(DataModel):
+    """What the language model is asked for."""
+
+    instructions: str = Field(description="The new instructions, as the model will read them")
+
+
+async def ask_for_instructions(
+    language_model: LanguageModel,
+    experience: Experience,
+    *,
+    temperature: float | None,
+    max_tokens: int | None,
+    variant: int,
+) -> str | None:
+    """The instructions that one call proposes, or None where there are no usable ones.
+
+    ``variant`` tells the same question, asked again, apart in the ledger. Raises FatalError; a call that fails for
+    another reason proposes nothing.
+    """
+    writer = writer_for(language_model, Experience, Proposal)
+    with tracing(variant) as calls:
+        try:
+            proposal = await ask(
+                "opro",
+                language_model,
+                writer,
+                writer.prefix(_QUESTION, ()),
+                experience.get_json(),
+                Proposal,
+                schema=reply_schema(language_model, Proposal),
+                temperature=temperature,
+                max_tokens=max_tokens,
+            )
+        except (RefusedInputError, TransientError):
+            proposal = None
+    for call in calls:  # on to the trace of whoever asked for a proposal
+        add_call(call)
+    text = "" if proposal is None else proposal.instructions.strip()
+    return text if 0 < len(text) <= _LONGEST else None

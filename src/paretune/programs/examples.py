@@ -1,0 +1,74 @@
+"""The examples that a program is run on: one row of input records each, and the gold record of its first output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from paretune.errors import UsageError
+from paretune.schemas.data_model import DataModel
+
+if TYPE_CHECKING:
+    from paretune.programs.program import Program
+
+__all__ = ["Examples", "Row", "as_rows"]
+
+#: One input record for each input of the program.
+Row = tuple[DataModel, ...]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows of input records and their gold records, equally many and at least one."""
+
+    rows: list[Row]
+    gold: list[DataModel]
+
+    @classmethod
+    def of(cls, program: Program, x: Sequence[Any], y: Sequence[Any]) -> Examples:
+        """The examples in the arguments of ``fit`` and ``evaluate``; raises UsageError when they do not fit."""
+        rows, gold = as_rows(program, x), list(y)
+        if gold and not isinstance(gold[0], DataModel):
+            raise UsageError(
+                f"y must be a sequence of records, the gold records of the first output (got a {type(gold[0]).__name__}"
+                " in it); to score several outputs, combine them: outputs=a + b"
+            )
+        if len(rows) != len(gold) or not rows:
+            raise UsageError(f"x and y must be equally many, and some (got {len(rows)} and {len(gold)})")
+        _check_fields("y", gold[0], program.gold_model)
+        return cls(rows, gold)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def split(self, validation_split: float) -> tuple[Examples, Examples]:
+        """The first examples, to train on, and the last share of them (at least one), to validate on."""
+        cut = len(self) - max(1, round(len(self) * validation_split))
+        if not 0 < validation_split < 1 or cut < 1:
+            raise UsageError(f"validation_split must leave examples on both sides (got {validation_split})")
+        return Examples(self.rows[:cut], self.gold[:cut]), Examples(self.rows[cut:], self.gold[cut:])
+
+
+def as_rows(program: Program, x: Sequence[Any]) -> list[Row]:
+    """One tuple of input records an example: ``x`` is a sequence of records or, where the program has several inputs,
+    a list of one such sequence for each."""
+    wanted = len(program.inputs)
+    columns = [x] if wanted == 1 else list(x)
+    lengths = {len(column) if hasattr(column, "__len__") else -1 for column in columns}
+    if len(columns) != wanted or len(lengths) != 1 or -1 in lengths:
+        raise UsageError(
+            f"{program.name} has {wanted} inputs: x must be a list of {wanted} equally long sequences of records"
+        )
+    rows = list(zip(*columns, strict=True))
+    for record, symbol in zip(rows[0] if rows else (), program.inputs, strict=bool(rows)):
+        _check_fields("x", record, symbol.data_model)
+    return rows
+
+
+def _check_fields(name: str, record: Any, model: type[DataModel]) -> None:
+    missing = set(model.model_fields) - set(getattr(type(record), "model_fields", ()))
+    if missing:
+        raise UsageError(
+            f"{name} holds {type(record).__name__!r} records without {sorted(missing)} of {model.__name__!r}"
+        )

@@ -1,0 +1,114 @@
+"""Running examples through a program, as concurrently as the language models allow, reduced in input order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from paretune.calls.trace import Call, tracing
+from paretune.errors import JudgementError, RefusedInputError, TransientError
+from paretune.eventloop import map_ordered
+from paretune.metrics.measure import Measure, measures_of
+from paretune.metrics.outcome import Outcome
+from paretune.programs.examples import Examples, Row, as_rows
+from paretune.schemas.data_model import DataModel
+
+if TYPE_CHECKING:
+    from paretune.programs.program import Program
+
+__all__ = ["Evaluation", "Ran", "evaluate", "evaluation_of", "predict", "run_all"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A program's outcomes on examples, in their order, and the measures taken of them."""
+
+    outcomes: tuple[Outcome, ...]
+    measures: tuple[Measure, ...]
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Each measure's value by name."""
+        return {measure.name: measure.value for measure in self.measures}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of an example, and the calls of the program itself (those of the reward are in the outcome only)."""
+
+    outcome: Outcome
+    calls: tuple[Call, ...]
+
+
+async def evaluate(program: Program, examples: Examples, replicate: int = 0) -> Evaluation:
+    """Run and score every example; one program run each, no barrier anywhere."""
+    ran = await run_all(program, examples, range(len(examples)), replicate)
+    return evaluation_of(program, [item.outcome for item in ran], examples.gold)
+
+
+async def predict(program: Program, x: Sequence[Any]) -> list[Any]:
+    """Run every input; the output records in input order, None where there is no valid one. For a program with several
+    outputs: one such list for each."""
+    width = len(program.outputs)
+
+    async def one(row: Row) -> Any:
+        try:
+            return await program(*row)
+        except RefusedInputError:
+            return None
+
+    outputs = await map_ordered(one, as_rows(program, x))
+    if width == 1:
+        return outputs
+    return [[None if output is None else output[place] for output in outputs] for place in range(width)]
+
+
+async def run_all(
+    program: Program, examples: Examples, indices: Sequence[int], replicate: int = 0, training: bool = False
+) -> list[Ran]:
+    """Run and score some of the examples; the results in the order of ``indices``."""
+
+    async def one(index: int) -> Ran:
+        return await _run_example(program, examples.rows[index], examples.gold[index], replicate, training)
+
+    return await map_ordered(one, indices)
+
+
+def evaluation_of(program: Program, outcomes: Sequence[Outcome], y: Sequence[DataModel]) -> Evaluation:
+    """The measures of some outcomes, given their gold records."""
+    gold = [record.get_json() for record in y]
+    return Evaluation(tuple(outcomes), tuple(measures_of(outcomes, gold, program.metrics)))
+
+
+async def _run_example(program: Program, row: Row, y: DataModel, replicate: int, training: bool) -> Ran:
+    """Run and score one example. An infrastructure failure is a value; fatal errors and bugs are raised."""
+    with tracing(replicate, training) as calls:
+        reward: float | None = 0.0
+        failure: str | None = None
+        asked: int | None = None
+        try:
+            output = await program(*row)
+            if isinstance(output, list):  # the first output is the one that is scored
+                output = output[0]
+            asked = len(calls)
+            if output is not None:
+                reward = await program.reward(y, output)
+            status = "invalid" if output is None else "ok"
+        except RefusedInputError:
+            output, status = None, "invalid"
+        except (TransientError, JudgementError) as error:
+            output, reward, status, failure = None, None, "failed", str(error)
+    costs = [call.reply.cost_usd for call in calls]
+    outcome = Outcome(
+        status=status,  # type: ignore[arg-type]
+        output=None if output is None else output.get_json(),
+        reward=reward,
+        calls=len(calls),
+        prompt_tokens=sum(call.reply.prompt_tokens for call in calls),
+        completion_tokens=sum(call.reply.completion_tokens for call in calls),
+        cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+        latency_s=round(sum(call.reply.latency_s for call in calls), 4),
+        error=failure,
+    )
+    return Ran(outcome, tuple(calls[:asked]))

@@ -1,0 +1,108 @@
+"""MeanMetricWrapper: a function as a metric."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paretune.errors import UsageError
+from paretune.metrics import MeanMetricWrapper
+from paretune.metrics.measure import measures_of
+from paretune.metrics.outcome import Outcome
+from paretune.schemas.data_model import DataModel
+
+
+class Total(DataModel):
+    answer: float
+
+
+class ThoughtfulTotal(DataModel):
+    thinking: str
+    answer: float
+
+
+def distance(y_true: Total, y_pred: Total) -> float:
+    return abs(y_true.answer - y_pred.answer)
+
+
+@given(st.lists(st.tuples(*[st.integers(-9, 9)] * 2), min_size=1, max_size=12))
+def test_mean_of_the_function(pairs: list[tuple[int, int]]) -> None:
+    """Each example counts alike."""
+    metric = MeanMetricWrapper(distance, direction="min", invalid=99)
+    found = metric([Total(answer=a) for a, _ in pairs], [Total(answer=b) for _, b in pairs])
+    assert found == pytest.approx(sum(abs(a - b) for a, b in pairs) / len(pairs))
+
+
+def test_an_invalid_output_is_worth_what_it_is_said_to_be() -> None:
+    """0 when more is better; when less is better it must be said, for 0 would be the best."""
+    gold, pred = [Total(answer=1)] * 2, [Total(answer=1), None]
+    assert MeanMetricWrapper(lambda t, p: t.answer == p.answer)(gold, pred) == 0.5
+    assert MeanMetricWrapper(distance, direction="min", invalid=10)(gold, pred) == 5.0
+    with pytest.raises(UsageError, match="invalid="):
+        MeanMetricWrapper(distance, direction="min")
+    with pytest.raises(UsageError, match="'up'"):
+        MeanMetricWrapper(distance, direction="up")  # type: ignore[arg-type]
+
+
+def test_the_function_gets_records() -> None:
+    """Those of the gold data model; what the prediction has beside it can be read as well."""
+    seen: list[Any] = []
+
+    def length(y_true: Total, y_pred: Any) -> int:
+        seen.append(y_pred)
+        assert isinstance(y_true, Total) and isinstance(y_pred, Total)
+        return len(getattr(y_pred, "thinking", ""))
+
+    gold = [Total(answer=1)] * 2
+    assert MeanMetricWrapper(length)(gold, [ThoughtfulTotal(thinking="hm", answer=2), Total(answer=1)]) == 1.0
+    assert seen[0].answer == 2 and seen[1] == gold[0]
+
+
+def test_among_the_other_measures() -> None:
+    """A failed example has no part, and the name and the direction are the metric's."""
+    metric = MeanMetricWrapper(distance, "off", direction="min", invalid=4).bind(Total)
+    outcomes = [
+        Outcome("ok", {"answer": 3.0}, 0.0, 1, 1, 1, 0.0, 0.1),
+        Outcome("invalid", None, 0.0, 1, 1, 1, 0.0, 0.1),
+        Outcome("failed", None, None, 1, 1, 1, 0.0, 0.1),
+    ]
+    measure = measures_of(outcomes, [{"answer": 1.0}] * 3, [metric])[1]
+    assert (measure.name, measure.direction, measure.value) == ("off", "min", (2 + 4) / 2)
+    assert np.isnan(metric.reduce(np.zeros(2)))
+
+
+def test_names() -> None:
+    """A metric is called like its function, unless it is given another name or the function has none."""
+    assert MeanMetricWrapper(distance, direction="min", invalid=1).name == "distance"
+    assert MeanMetricWrapper(partial(distance)).name == "mean_metric"
+
+
+async def later(y_true: Total, y_pred: Total) -> float:
+    return 1.0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, None, "high"])
+def test_what_is_no_number_is_refused(value: Any) -> None:
+    """A function that gives no finite number is mistaken; it is no score of 0."""
+    with pytest.raises(UsageError, match="finite"):
+        MeanMetricWrapper(lambda t, p: value, name="mine")([Total(answer=1)], [Total(answer=1)])
+
+
+def test_a_function_that_answers_later_is_refused() -> None:
+    """From the start where it shows, else at the first example."""
+    with pytest.raises(UsageError, match="async"):
+        MeanMetricWrapper(later)
+    with pytest.raises(UsageError, match="finite"):
+        MeanMetricWrapper(lambda t, p: later(t, p))([Total(answer=1)], [Total(answer=1)])
+
+
+def test_an_error_in_the_function_is_raised() -> None:
+    """A mistake is never a score."""
+    with pytest.raises(ZeroDivisionError):
+        MeanMetricWrapper(lambda t, p: 1 / 0)([Total(answer=1)], [Total(answer=1)])

@@ -1,0 +1,124 @@
+"""The documentation: the committed reference is the generated one, and no link leads nowhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import paretune
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    """The script that writes the reference, as a module."""
+    spec = importlib.util.spec_from_file_location("generate_api", DOCS / "generate_api.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_committed_reference_is_the_generated_one(generator: ModuleType) -> None:
+    """After a change of a docstring: make docs."""
+    committed = {path.name: path.read_text(encoding="utf-8") for path in (DOCS / "api").glob("*.md")}
+    generated = generator.pages()
+    assert set(committed) == set(generated)
+    stale = [name for name, text in generated.items() if committed[name] != text]
+    assert not stale, "run: make docs"
+
+
+def test_the_reference_has_every_public_name_with_a_text(generator: ModuleType) -> None:
+    """Each public name has its heading, followed by more than a signature; nothing depends on the machine."""
+    pages = generator.pages()
+    packages = ["paretune", *(f"paretune.{name}" for name in paretune.__all__ if f"paretune.{name}.md" in pages)]
+    assert len(packages) >= 6 and set(pages) == {"index.md", *(f"{package}.md" for package in packages)}
+    for package in packages:
+        text = pages[f"{package}.md"]
+        for name in importlib.import_module(package).__all__:
+            section = re.search(rf"^## {name}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+            assert section is not None, f"{package}.{name} is missing"
+            prose = re.sub(r"```.*?```|^Extends [^\n]*", "", section[1], flags=re.MULTILINE | re.DOTALL).strip()
+            assert prose, f"{package}.{name} has no docstring"
+            assert f"[`{name}`]({package}.md#{name.lower()})" in pages["index.md"] or name in (
+                page.removeprefix("paretune.") for page in packages
+            )
+        assert not re.search(r" at 0x[0-9a-f]+|<class |<function ", text)
+
+
+def test_sections_of_docstrings_become_lists(generator: ModuleType) -> None:
+    """Both ways of writing parameters, with text that goes on over lines and paragraphs after them."""
+    numpy_way = "Do it.\n\nParameters\n----------\na, b\n    First\n    and more.\nc\n    Third.\n\nRaises ``E``."
+    google_way = "Do it.\n\nArgs:\n    a, b: First\n        and more.\n    c: Third.\n\nRaises ``E``."
+    expected = ["Do it.", "", "**Parameters**", "", "- **a, b**: First and more.", "- **c**: Third.", "", "Raises `E`."]
+    for text in (numpy_way, google_way):
+        lines = generator._markdown(text)
+        assert [line for line, after in zip(lines, [*lines[1:], "end"], strict=True) if line or after] == expected
+
+
+def test_long_signatures_have_a_parameter_a_line(generator: ModuleType) -> None:
+    """Keyword-only parameters stay marked, annotations stand as in the source."""
+
+    def long(one: int, *, a_rather_long_name: str = "x", another_rather_long_name: dict[str, Any] | None = None) -> str:
+        return ""
+
+    assert "\n".join(generator._code("long", long)).splitlines()[1:-1] == [
+        "long(",
+        "    one: int,",
+        "    *,",
+        "    a_rather_long_name: str = 'x',",
+        "    another_rather_long_name: dict[str, Any] | None = None,",
+        ") -> str",
+    ]
+
+
+def test_what_comes_from_a_private_base_is_shown_with_the_class(generator: ModuleType) -> None:
+    """Its parameters and methods, and the public classes behind it; overrides without a text of their own are not."""
+
+    class Shape:
+        """Base."""
+
+        def area(self) -> float:
+            """How large."""
+            return 0.0
+
+    class _Round(Shape):
+        def __init__(self, radius: float) -> None:
+            self.radius = radius
+
+        def area(self) -> float:
+            return 3 * self.radius**2
+
+        def roll(self) -> None:
+            """Move on."""
+
+    class Disc(_Round):
+        """Flat."""
+
+    for cls in (Shape, _Round, Disc):
+        cls.__module__ = "paretune.shapes"
+        for function in (cls.__dict__.get("area"), cls.__dict__.get("roll")):
+            if function is not None:
+                function.__module__ = "paretune.shapes"
+    lines = [line for line in generator._entry("Disc", "Disc", Disc, level=2) if line and "```" not in line]
+    signatures = ["Disc(radius: float)", "roll() -> None"]
+    assert lines == ["## Disc", "Extends `Shape`.", signatures[0], "Flat.", "### Disc.roll", signatures[1], "Move on."]
+
+
+@pytest.mark.parametrize("page", ["index.md", "api/index.md", "api/paretune.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    """Each relative link is a file or folder, and its anchor a heading there."""
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", (DOCS / page).read_text(encoding="utf-8"))
+    assert links
+    for target, anchor in links:
+        path = (DOCS / page).parent / target
+        assert path.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]

@@ -1,0 +1,54 @@
+"""Callbacks in a search: each trial has its own, and their settings are part of what the search is."""
+
+from __future__ import annotations
+
+import pytest
+from odd_numbers import fit_arguments, make_builder, mostly_right
+
+from paretune import ScriptedLanguageModel
+from paretune.callbacks import Callback, EarlyStopping
+from paretune.lm.ledger import Ledger
+from paretune.tuners import GridSearch
+
+
+class Once(Callback):
+    """Ends a training after one epoch, and would notice a second training."""
+
+    def __init__(self) -> None:
+        self.trainings = 0
+
+    def on_train_begin(self, logs=None) -> None:
+        self.trainings += 1
+        assert self.trainings == 1
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        self.program.stop_training = True
+
+
+@pytest.fixture
+def search(tmp_path):
+    """Runs a grid search with callbacks; returns the tuner."""
+
+    def run(*callbacks: Callback, **options: object) -> GridSearch:
+        lm = ScriptedLanguageModel(mostly_right, ledger=Ledger(tmp_path / "ledger.sqlite"))
+        tuner = GridSearch(make_builder(lm), "val_reward", directory=tmp_path, verbose=False, **options)
+        tuner.search(**{**fit_arguments(), "epochs": 3, "callbacks": list(callbacks)})
+        return tuner
+
+    return run
+
+
+def test_each_trial_has_callbacks_of_its_own(search):
+    """Trials that run side by side do not share what a callback remembers, and a stopped one is recorded."""
+    callback = Once()
+    tuner = search(callback, parallel_trials=3)
+    records = tuner.trial_records()
+    assert callback.trainings == 0 and len(records) == 6
+    assert {record.status for record in records} == {"COMPLETED"} and {record.epoch for record in records} == {0}
+
+
+def test_settings_of_callbacks_belong_to_the_search(search):
+    """The same callbacks go on with the record; another patience starts one of its own."""
+    assert search(EarlyStopping(patience=1)).resumed == 0
+    assert search(EarlyStopping(patience=1)).resumed == 6
+    assert search(EarlyStopping(patience=2)).resumed == 0
