@@ -164,7 +164,7 @@ def _serve(path: Path, slots: int, model: str) -> _Running:
             parameters.n_parallel = slots
             parameters.n_ctx = _CONTEXT * slots
             for threads in (parameters.cpuparams, parameters.cpuparams_batch):
-                threads.n_threads = max(1, _cores() - 1)  # threads that lack a core hold up all others, tenfold
+                threads.n_threads = _threads()
                 threads.poll = 0  # wait without spinning: other processes want the cores as well
             parameters.cache_ram_mib = 0  # no second cache of prompts: it grows to gigabytes
             parameters.use_jinja = True
@@ -205,8 +205,11 @@ def _stop_all() -> None:
         _stop(path)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _threads() -> int:
+    """All cores but one: a thread that lacks a core holds up all others. Of two cores both, which is 1.5 times as fast
+    where they are idle."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, max(2, cores - 1))
 
 
 @functools.cache
