@@ -181,8 +181,8 @@ class LitellmBackend:
         missing = [name for name in missing if name.endswith("_API_KEY")]  # the others have other sources
         if missing:
             raise FatalError(
-                f"{self.model}: no API key: set {' and '.join(missing)} in the environment, "
-                "or name another variable in api_key_env"
+                f"{self.model}: no API key in the environment (looked for {', '.join(missing)}); "
+                "set it, or name another variable in api_key_env"
             )
         return ""
 
