@@ -322,7 +322,7 @@ def test_a_named_key_that_is_missing(server: OpenAIServer) -> None:
 )
 def test_a_providers_key_that_is_missing(model: str, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the provider's key nothing is sent, and the error names the variable."""
-    with pytest.raises(FatalError, match=f"no API key: set .*{variable}"):
+    with pytest.raises(FatalError, match=f"no API key in the environment .*{variable}"):
         run_maybe_nested(LanguageModel(model).complete(ask()))
 
 
