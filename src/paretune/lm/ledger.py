@@ -11,6 +11,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,14 @@ class Ledger:
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(_SCHEMA)
             self._connection, self._opened_by = connection, os.getpid()
+            weakref.finalize(self, _close_own, connection, os.getpid())
         return self._connection
+
+
+def _close_own(connection: sqlite3.Connection, opened_by: int) -> None:
+    """Close a forgotten ledger's connection, but not the parent's in a fork: that would give up the parent's locks."""
+    if os.getpid() == opened_by:
+        connection.close()
 
 
 _ledgers: dict[Path, Ledger] = {}
