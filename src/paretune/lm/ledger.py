@@ -148,11 +148,11 @@ class Ledger:
         if self._connection is None or self._opened_by != os.getpid():  # a fork must not share a connection
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+            weakref.finalize(self, _close_own, connection, os.getpid())
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(_SCHEMA)
             self._connection, self._opened_by = connection, os.getpid()
-            weakref.finalize(self, _close_own, connection, os.getpid())
         return self._connection
 
 
