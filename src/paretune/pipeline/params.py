@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from paretune.errors import ConfigError
 from paretune.schemas.faults import Fault, did_you_mean, find_faults
 
-__all__ = ["Params", "check_sections", "read_params", "section"]
+__all__ = ["Params", "check_sections", "read_params", "section", "unset"]
 
 PARAMS_FILE = "params.yaml"
 _UNSET = "???"  # Hydra's mark of a value that the user must give
@@ -65,8 +65,8 @@ def check_sections(params: Mapping[str, Any], models: Mapping[str, type[BaseMode
 def _validate(params: Mapping[str, Any], name: str, model: type[P]) -> tuple[P | None, list[Fault]]:
     if name not in params:
         return None, [Fault(name, f"missing section{did_you_mean(name, params)}")]
-    if unset := [Fault(place, "must be given (it is still ???)") for place in _unset(params[name], name)]:
-        return None, unset
+    if open_places := unset(params[name], name):
+        return None, [Fault(place, "must be given (it is still ???)") for place in open_places]
     try:
         return model.model_validate(params[name]), []
     except ValidationError as error:
@@ -74,10 +74,11 @@ def _validate(params: Mapping[str, Any], name: str, model: type[P]) -> tuple[P |
         return None, [Fault(f"{name}.{fault.place}" if fault.place else name, fault.text) for fault in found]
 
 
-def _unset(value: Any, place: str) -> list[str]:
-    if isinstance(value, dict):
-        return [found for key, item in value.items() for found in _unset(item, f"{place}.{key}")]
-    return [place] if value == _UNSET else []
+def unset(value: Any, place: str = "") -> list[str]:
+    """The places of the values that are still ``???``, Hydra's mark of one that the user must give."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = [each for key, item in items for each in unset(item, f"{place}.{key}" if place else str(key))]
+    return [place] if value == _UNSET else found
 
 
 def _error(faults: list[Fault]) -> ConfigError:

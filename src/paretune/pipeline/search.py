@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from paretune.pipeline.program import ProgramSetup
 from paretune.pipeline.settings import ObjectiveParams, TunerParams
 from paretune.stats.pareto import non_dominated
 from paretune.tuners.kt import HyperParameters
-from paretune.tuners.objective import Objective
+from paretune.tuners.objective import Objective, parts_of
 from paretune.tuners.oracles import space_size
 from paretune.tuners.tuner import GridSearch, RandomSearch, Tuner
 
@@ -67,7 +67,7 @@ def best_of(tuner: Tuner) -> dict[str, Any]:
     if not best:
         raise SearchError(f"no trial was completed; the last one: {records[-1].error if records else 'there is none'}")
     winner = tuner.records[best[0].trial_id]
-    objectives: Sequence[Objective] = getattr(tuner.oracle.objective, "objectives", [tuner.oracle.objective])
+    objectives = parts_of(tuner.oracle.objective)
     completed = [record for record in records if record.status == "COMPLETED"]
     points = [[record.metrics[part.name] for part in objectives] for record in completed]
     on_frontier = non_dominated(points, [part.direction for part in objectives])  # type: ignore[arg-type]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from paretune.errors import ConfigError
 from paretune.files import open_atomic
 from paretune.pipeline.conf_digest import conf_digest
-from paretune.pipeline.params import Params, check_sections, read_params, section
+from paretune.pipeline.params import Params, check_sections, read_params, section, unset
 from paretune.pipeline.report_settings import EvaluateParams, ReportParams
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.settings import LmParams, ObjectiveParams, ProgramParams, SearchParams, TunerParams
@@ -38,7 +36,7 @@ def main() -> None:
     params = read_params()
     if params.get("conf_digest") != conf_digest(CONF):
         raise ConfigError(_stale())
-    if missing := list(_missing(params)):
+    if missing := unset(params):
         options = " ".join(f"-S {name}=…" for name in missing)
         raise ConfigError(f"{', '.join(missing)} must be given: dvc exp run … {options}")
     if unknown := sorted(set(params) - {"conf_digest", *SECTIONS}):
@@ -56,15 +54,6 @@ def _stale() -> str:
     if parent and Path(parent).resolve() != Path.cwd().resolve():  # in DVC's folder of a queued experiment
         return "conf/ has files that Git does not track, which a queued experiment does not see; git add conf"
     return "conf/ changed since params.yaml was composed from it; run `paretune compose` (or use `dvc exp run`)"
-
-
-def _missing(value: Any, name: str = "") -> Iterator[str]:
-    """Names of the values that are still ``???``, Hydra's mark of one that the user must give."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield from _missing(item, f"{name}.{key}" if name else str(key))
-    if value == "???":
-        yield name
 
 
 if __name__ == "__main__":

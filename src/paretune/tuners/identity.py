@@ -10,7 +10,7 @@ import numpy as np
 
 from paretune.files import digest
 from paretune.programs.program import Program
-from paretune.tuners.objective import MultiObjective, Objective
+from paretune.tuners.objective import parts_of
 from paretune.tuners.oracles import ReplayableOracle
 
 __all__ = ["fingerprint"]
@@ -33,7 +33,7 @@ def fingerprint(
         {
             "oracle": type(oracle).__name__,
             "space": oracle.get_space().get_config()["space"],
-            "objectives": _described(oracle.objective),
+            "objectives": [part.describe() for part in parts_of(oracle.objective)],
             "builder": _source(build_program),
             "models": [generator.language_model.identity for generator in first.generators],
             "proposers": [model.identity for model in (first.optimizer.language_models if first.optimizer else ())],
@@ -43,11 +43,6 @@ def fingerprint(
             **more,
         }
     )
-
-
-def _described(objective: Objective | MultiObjective) -> list[dict[str, Any]]:
-    parts = objective.objectives if isinstance(objective, MultiObjective) else [objective]
-    return [part.describe() for part in parts]
 
 
 def _source(function: Callable[[Any], Any]) -> str:

@@ -10,7 +10,7 @@ from paretune.errors import UsageError
 from paretune.metrics.measure import OPERATIONAL
 from paretune.tuners.kt import KerasMultiObjective, KerasObjective
 
-__all__ = ["MultiObjective", "Objective", "Scale", "as_objective"]
+__all__ = ["MultiObjective", "Objective", "Scale", "as_objective", "parts_of"]
 
 Scale = Literal["none", "range"]
 
@@ -68,6 +68,11 @@ class MultiObjective(KerasMultiObjective):  # type: ignore[misc]
             for position, value in enumerate(values):
                 scores[position] += sign * value / (width or 1.0)
         return scores
+
+
+def parts_of(objective: Objective | MultiObjective) -> list[Objective]:
+    """The single objectives that an objective consists of."""
+    return list(objective.objectives) if isinstance(objective, MultiObjective) else [objective]
 
 
 def as_objective(objective: Any, scale: Scale = "none") -> Objective | MultiObjective:

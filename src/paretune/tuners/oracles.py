@@ -16,7 +16,7 @@ import numpy as np
 from paretune.errors import UsageError
 from paretune.files import canonical_json
 from paretune.tuners.kt import HyperParameters, Oracle, Trial, TrialStatus, hyperparameter_kinds
-from paretune.tuners.objective import MultiObjective
+from paretune.tuners.objective import MultiObjective, parts_of
 
 __all__ = ["GridOracle", "ReplayableOracle", "RandomOracle", "grid_values"]
 
@@ -102,7 +102,7 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
             trial.score = score
 
     def _direction(self, name: str) -> str:
-        objectives = getattr(self.objective, "objectives", [self.objective])
+        objectives = parts_of(self.objective)
         return next((known.direction for known in objectives if known.name == name), "min")
 
 

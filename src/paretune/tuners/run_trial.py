@@ -10,12 +10,13 @@ from typing import Any
 
 from paretune.errors import UsageError
 from paretune.lm.types import Reply
+from paretune.metrics.measure import OPERATIONAL
 from paretune.metrics.outcome import Outcome, too_many_failures
 from paretune.programs.module import clear_session
 from paretune.programs.program import Program
 from paretune.programs.trainer import Evaluation, History
 from paretune.tuners.kt import HyperParameters
-from paretune.tuners.objective import MultiObjective, Objective
+from paretune.tuners.objective import MultiObjective, Objective, parts_of
 from paretune.tuners.trials import TrialRecord, finite
 
 __all__ = ["build", "check_declared", "check_objectives", "explore", "planned_calls", "run_trial"]
@@ -66,16 +67,15 @@ def check_declared(space: HyperParameters, trial: HyperParameters) -> None:
 
 def check_objectives(objective: Objective | MultiObjective, program: Program, has_validation: bool) -> None:
     """Refuse, before the first call, an objective that no trial can report."""
-    scalars = {"reward", *(metric.name for metric in program.metrics if metric.scalar)}
+    reported = {"reward", *(metric.name for metric in program.metrics if metric.scalar), *OPERATIONAL}
     per_class = {metric.name for metric in program.metrics if not metric.scalar}
-    operational = {"cost", "latency", "tokens_per_request", "failure_rate", "invalid_rate"}
     prefix = "val_" if has_validation else ""
-    known = sorted(f"{prefix}{name}" for name in scalars | operational)
-    for part in getattr(objective, "objectives", [objective]):
+    known = sorted(f"{prefix}{name}" for name in reported)
+    for part in parts_of(objective):
         plain = part.name.removeprefix("val_")
         if plain in per_class:
             raise UsageError(f"objective {part.name!r} has one value per class: choose average='macro' or another")
-        if part.name not in known and not (part.name == plain and plain in scalars | operational):
+        if part.name not in known and not (part.name == plain and plain in reported):
             raise UsageError(f"objective {part.name!r} is reported by no metric (there are: {', '.join(known)})")
         if plain == "cost":
             models = [generator.language_model for generator in program.generators]
@@ -129,9 +129,7 @@ async def run_trial(
     }
     metrics = finite({name: series[best] for name, series in history.history.items()})
     error = too_many_failures(scored.outcomes, max_failure_rate)
-    if error is None and (
-        missing := [part.name for part in getattr(objective, "objectives", [objective]) if part.name not in metrics]
-    ):
+    if error is None and (missing := [part.name for part in parts_of(objective) if part.name not in metrics]):
         error = f"objective {missing[0]!r} could not be measured"
     return TrialRecord(
         trial=number,

@@ -18,7 +18,7 @@ from paretune.programs.program import Program
 from paretune.tuners.accounts import Accounts
 from paretune.tuners.identity import fingerprint
 from paretune.tuners.kt import HyperParameters, Trial, TrialStatus
-from paretune.tuners.objective import MultiObjective, Scale, as_objective
+from paretune.tuners.objective import Scale, as_objective, parts_of
 from paretune.tuners.oracles import GridOracle, RandomOracle, ReplayableOracle, plain, space_size
 from paretune.tuners.progress import Progress
 from paretune.tuners.run_trial import build, check_declared, check_objectives, explore, planned_calls, run_trial
@@ -227,7 +227,7 @@ class Tuner:
     def _summary(self, record: TrialRecord) -> str:
         if record.status == "FAILED":
             return f"FAILED: {record.error}"
-        names = [part.name for part in getattr(self.oracle.objective, "objectives", [self.oracle.objective])]
+        names = [part.name for part in parts_of(self.oracle.objective)]
         return "  ".join(f"{name.removeprefix('val_')} {record.metrics[name]:.3g}" for name in names)
 
     def _best_text(self) -> str:
@@ -252,6 +252,4 @@ def _validates(fit: Mapping[str, Any]) -> bool:
 
 
 def _objective_text(objective: Any) -> str:
-    if isinstance(objective, MultiObjective):
-        return " and ".join(_objective_text(part) for part in objective.objectives)
-    return f"{objective.name} ({objective.direction})"
+    return " and ".join(f"{part.name} ({part.direction})" for part in parts_of(objective))
