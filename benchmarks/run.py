@@ -1,22 +1,27 @@
 """What the machinery around the language model costs, as ratios within one run: ``make bench``.
 
-A scripted language model stands in for a provider (50 ms a call, 20 calls in flight), so that what is measured is
-paretune: how far a search is from the shortest time that its calls allow, and how fast the ledger serves.
+A server on loopback stands in for a provider (50 ms a call, 8 calls at once), so that what is measured is paretune: how
+far a search is from the shortest time that its calls allow, what a paid call costs beside litellm's own work, and how
+fast the ledger serves.
 """
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, Literal
 
+from loopback import loopback
+
 import paretune
 from paretune.lm.ledger import Ledger
+from paretune.lm.litellm_errors import load_litellm
+from paretune.lm.types import Request
 
-LATENCY_S, IN_FLIGHT = 0.05, 20
+LATENCY_S, IN_FLIGHT = 0.05, 8
 MODELS, TRAIN, VALIDATION = ("small", "medium", "large"), 40, 20
+PAID_CALLS, SERVED_CALLS = 300, 5_000
 
 
 class Tweet(paretune.DataModel):
@@ -31,51 +36,63 @@ class Label(paretune.DataModel):
     label: Literal["joy", "sadness"]
 
 
-def search(folder: Path, ledger: Ledger, latency_s: float) -> tuple[float, int, int]:
-    """One grid over three models; seconds, calls paid, calls served."""
-    models = {
-        name: paretune.ScriptedLanguageModel(
-            lambda request: '{"label": "joy"}', name=name, latency_s=latency_s, ledger=ledger, concurrency=IN_FLIGHT
-        )
-        for name in MODELS
-    }
+def search(folder: Path, ledger: Ledger, api_base: str) -> tuple[float, int, int]:
+    """One grid over three models that share a server; seconds, calls paid, calls served."""
+    model = paretune.LanguageModel(
+        "openai/echo", api_base=api_base, ledger=ledger, concurrency=IN_FLIGHT, price={"prompt": 1, "completion": 1}
+    )
 
     async def build_program(hp: Any) -> paretune.Program:
         inputs = paretune.Input(data_model=Tweet)
-        model = models[hp.Choice("model", list(MODELS))]
-        outputs = await paretune.Generator(data_model=Label, language_model=model)(inputs)
-        program = paretune.Program(inputs=inputs, outputs=outputs)
+        instructions = f"You are {hp.Choice('model', list(MODELS))}."  # three models that share one limit
+        generator = paretune.Generator(data_model=Label, language_model=model, instructions=instructions)
+        program = paretune.Program(inputs=inputs, outputs=await generator(inputs))
         program.compile(reward=paretune.rewards.ExactMatch(), optimizer=paretune.optimizers.RandomFewShot())
         return program
 
     x = [Tweet(text=f"text {number}") for number in range(TRAIN + VALIDATION)]
     y = [Label(label="joy" if number % 3 else "sadness") for number in range(TRAIN + VALIDATION)]
     tuner = paretune.tuners.GridSearch(
-        build_program,
-        "val_reward",
-        seed=0,
-        directory=folder,
-        parallel_trials=len(MODELS),
-        verbose=False,
-        overwrite=True,
+        build_program, "val_reward", directory=folder, parallel_trials=len(MODELS), verbose=False, overwrite=True
     )
     started = time.perf_counter()
     tuner.search(x[:TRAIN], y[:TRAIN], validation_data=(x[TRAIN:], y[TRAIN:]), epochs=1, batch_size=4)
     return time.perf_counter() - started, tuner.session.paid, tuner.session.served
 
 
-async def served(ledger: Ledger, calls: int = 5_000) -> float:
-    """Replies a second through LanguageModel.complete when the ledger holds them all."""
-    from paretune.lm.types import Request
+async def cpu_of_calls(folder: Path) -> tuple[float, float]:
+    """CPU seconds a call, of bare litellm and of ``LanguageModel.complete`` (ledger included), taken in turns."""
+    litellm = load_litellm()
+    bare = ours = 0.0
+    with loopback(0.0, 1_000) as (api_base, _):
+        model = paretune.LanguageModel("openai/echo", api_base=api_base, ledger=Ledger(folder / "cpu.sqlite"))
+        messages = [{"role": "user", "content": "warm up"}]
+        await litellm.acompletion(model="openai/echo", api_base=api_base, api_key="none", messages=messages)
+        await model.complete(Request(messages=(("user", "warm up"),), schema={"type": "object"}))
+        for number in range(PAID_CALLS):
+            messages = [{"role": "user", "content": f"question {number}"}]
+            form = {"type": "json_schema", "json_schema": {"name": "output", "schema": {"type": "object"}}}
+            begin = time.process_time()
+            await litellm.acompletion(
+                model="openai/echo", api_base=api_base, api_key="none", messages=messages, response_format=form,
+                max_retries=0, timeout=60,
+            )  # fmt: skip
+            middle = time.process_time()
+            await model.complete(Request(messages=(("user", f"question {number}"),), schema={"type": "object"}))
+            bare, ours = bare + middle - begin, ours + time.process_time() - middle
+    return bare / PAID_CALLS, ours / PAID_CALLS
 
+
+async def served(ledger: Ledger) -> float:
+    """Replies a second through LanguageModel.complete when the ledger holds them all."""
     model = paretune.ScriptedLanguageModel(lambda request: "ok", name="served", ledger=ledger)
     requests = [Request(messages=(("user", f"question {number}"),)) for number in range(100)]
     for request in requests:
         await model.complete(request)
     started = time.perf_counter()
-    for number in range(calls):
+    for number in range(SERVED_CALLS):
         await model.complete(requests[number % len(requests)])
-    return calls / (time.perf_counter() - started)
+    return SERVED_CALLS / (time.perf_counter() - started)
 
 
 def main() -> None:
@@ -84,15 +101,22 @@ def main() -> None:
     ideal = planned * LATENCY_S / IN_FLIGHT
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        search(folder, Ledger(folder / "warm-up.sqlite"), 0.0)  # imports
+        with loopback(0.0, IN_FLIGHT) as (address, _):
+            search(folder, Ledger(folder / "warm-up.sqlite"), address)  # imports
         ledger = Ledger(folder / "ledger.sqlite")
-        seconds, paid, _ = search(folder, ledger, LATENCY_S)
-        again, paid_again, from_ledger = search(folder, ledger, LATENCY_S)
-        rate = asyncio.run(served(ledger))
+        with loopback(LATENCY_S, IN_FLIGHT) as (address, counts):
+            seconds, paid, _ = search(folder, ledger, address)
+            again, paid_again, from_ledger = search(folder, ledger, address)
+        rate = paretune.run_maybe_nested(served(ledger))
+        bare, ours = paretune.run_maybe_nested(cpu_of_calls(folder))
     print(f"grid of {len(MODELS)} models, {TRAIN} training and {VALIDATION} validation rows, batches of 4:")
-    print(f"  calls paid   {paid} of {planned} planned")
-    print(f"  time         {seconds / ideal:.2f} x the ideal ({IN_FLIGHT} in flight, {LATENCY_S * 1e3:.0f} ms a call)")
+    print(
+        f"  calls paid   {paid} of {planned} planned; the server saw {counts['requests']}, refused {counts['refused']}"
+    )
+    print(f"  at once      {counts['peak']} of {IN_FLIGHT} allowed")
+    print(f"  time         {seconds / ideal:.2f} x the ideal ({IN_FLIGHT} at once, {LATENCY_S * 1e3:.0f} ms a call)")
     print(f"  once more    {again / seconds:.3f} x that time, {paid_again} calls paid, {from_ledger} from the ledger")
+    print(f"paid call      {ours / bare:.2f} x the CPU of a bare litellm call ({bare * 1e3:.1f} ms)")
     print(f"ledger         {rate:,.0f} replies a second through LanguageModel.complete")
 
 

@@ -142,6 +142,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     tuner.search(x=train[0], y=train[1], validation_data=validation, epochs=1, batch_size=4)
 
+    print()
+    tuner.results_summary(num_trials=3)
     ranked = tuner.oracle.get_best_trials(num_trials=len(tuner.oracle.trials))
     print_table(sorted(ranked, key=lambda trial: trial.trial_id))
     tested = paretune.run_maybe_nested(score_winner(tuner, *test))

@@ -176,7 +176,7 @@ def test_check_params_names_the_values_that_are_missing(project: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("tuner=nonesuch", "Available options in 'tuner': grid random"),
+        ("tuner=nonesuch", "Available options in 'tuner': bayesian grid hyperband pareto random"),
         ("search.nonesuch=1", "'search.nonesuch' is no key and no group"),
         ("search.seed=[", "search.seed=["),
     ],

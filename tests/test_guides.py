@@ -392,3 +392,25 @@ def test_default_metric_names() -> None:
     """The names by which objectives find the metrics."""
     assert synalinks.metrics.BinaryF1Score(average="macro").name == "binary_f1_score"
     assert synalinks.metrics.CategoricalF1Score(average="macro").name == "categorical_f1_score"
+
+
+@pytest.mark.parametrize(("epochs", "batch_size"), [(1, 5), (3, 4)])
+def test_calls_that_arrive_at_the_server(server: OpenAIServer, epochs: int, batch_size: int) -> None:
+    """fit takes epochs * (N_train + N_val) calls and evaluate N, whatever the batch size."""
+    server.answer = chat('{"label": "joy"}')
+
+    async def run() -> tuple[int, int]:
+        inputs = synalinks.Input(data_model=Tweet)
+        lm = synalinks.LanguageModel("openai/tiny", api_base=server.api_base)
+        program = synalinks.Program(
+            inputs=inputs, outputs=await synalinks.Generator(data_model=EmotionLabel, language_model=lm)(inputs)
+        )
+        program.compile(optimizer=synalinks.optimizers.RandomFewShot())
+        x, y = [Tweet(text=f"{number}") for number in range(19)], [EmotionLabel(label="joy")] * 19
+        options = {"batch_size": batch_size, "verbose": 0}
+        await program.fit(x[:9], y[:9], validation_data=(x[9:13], y[9:13]), epochs=epochs, **options)
+        trained = len(server.asked)
+        await program.evaluate(x[13:], y[13:], **options)
+        return trained, len(server.asked) - trained
+
+    assert synalinks.run_maybe_nested(run()) == (epochs * (9 + 4), 6)

@@ -14,6 +14,7 @@ import paretune
 
 NAMES = {
     "paretune": [
+        "Budget",
         "ChainOfThought",
         "DataModel",
         "Dataset",
@@ -52,7 +53,14 @@ NAMES = {
     ],
     "paretune.optimizers": ["OPRO", "Optimizer", "RandomFewShot"],
     "paretune.rewards": ["ExactMatch", "LMAsJudge", "Reward", "RewardFunctionWrapper"],
-    "paretune.tuners": ["GridSearch", "Objective", "RandomSearch"],
+    "paretune.tuners": [
+        "BayesianOptimization",
+        "GridSearch",
+        "Hyperband",
+        "Objective",
+        "ParetoSearch",
+        "RandomSearch",
+    ],
 }
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from paretune.datasets.dataset import Dataset
     from paretune.datasets.huggingface import HuggingFaceDataset
     from paretune.eventloop import run_maybe_nested
+    from paretune.lm.budget import Budget
     from paretune.lm.language_model import LanguageModel
     from paretune.lm.scripted import ScriptedLanguageModel
     from paretune.programs.generator import ChainOfThought, Generator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Budget",
     "ChainOfThought",
     "DataModel",
     "Dataset",
@@ -52,6 +54,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "Budget": "paretune.lm.budget",
         "ChainOfThought": "paretune.programs.generator",
         "DataModel": "paretune.schemas.data_model",
         "Dataset": "paretune.datasets.dataset",

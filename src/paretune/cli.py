@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from paretune.pipeline import calls_command
 from paretune.pipeline.run_stage import run_stage
 
 __all__ = ["main"]
@@ -25,6 +26,15 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("compose", help="compose conf/ into params.yaml, as `dvc exp run` does")
     command.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="e.g. tuner=random search.max_trials=20")
     command.set_defaults(run=_compose)
+
+    command = commands.add_parser("estimate", help="what the search would take: trials, calls, tokens, dollars, time")
+    command.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="e.g. tuner=random search.max_trials=20")
+    command.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    command.set_defaults(run=_estimate)
+
+    command = commands.add_parser("calls", help="list the calls of language models in the ledger, or show one in full")
+    calls_command.add_arguments(command)
+    command.set_defaults(run=calls_command.run)
     return parser
 
 
@@ -32,6 +42,13 @@ def _compose(arguments: argparse.Namespace) -> None:
     from paretune.pipeline.compose import compose, find_root
 
     print(f"wrote {compose(find_root(Path.cwd()), arguments.overrides)}", file=sys.stderr)
+
+
+def _estimate(arguments: argparse.Namespace) -> None:
+    from paretune.pipeline.compose import find_root
+    from paretune.pipeline.estimate import report
+
+    print(report(find_root(Path.cwd()), arguments.overrides, as_json=arguments.json))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
     ├── SearchError             the search cannot go on (too many failed trials, a foreign state folder)
     └── LanguageModelError
         ├── FatalError          no call can succeed: bad key, unknown model, refused parameter
+        │   └── BudgetError     the declared budget is spent: no further call is made
         ├── TransientError      this call failed for now: time-out, rate limit, server error, connection
         ├── RefusedInputError   this input can never be answered: too long, refused by a content filter
         └── JudgementError      an answer came, but the language model that should judge it gave no score
@@ -45,12 +46,18 @@ class FatalError(LanguageModelError):
     """No further call can succeed; the search stops at the first one."""
 
 
-class TransientError(LanguageModelError):
-    """The call failed for a reason that may pass; ``retry_after`` is the server's wish in seconds, if any."""
+class BudgetError(FatalError):
+    """The budget is spent; what was finished is kept, and the search goes on when the budget is raised."""
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+
+class TransientError(LanguageModelError):
+    """The call failed for a reason that may pass; ``retry_after`` is the server's wish in seconds, if any, and
+    ``rate_limited`` tells that it was too many calls (status 429)."""
+
+    def __init__(self, message: str, retry_after: float | None = None, rate_limited: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.rate_limited = rate_limited
 
 
 class RefusedInputError(LanguageModelError):

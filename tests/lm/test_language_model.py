@@ -10,10 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paretune.errors import FatalError, LanguageModelError, RefusedInputError, TransientError, UsageError
+from paretune.errors import (
+    BudgetError,
+    ConfigError,
+    FatalError,
+    LanguageModelError,
+    RefusedInputError,
+    TransientError,
+    UsageError,
+)
 from paretune.eventloop import map_ordered, run_maybe_nested
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.scripted import ScriptedBackend, ScriptedLanguageModel
+from paretune.lm.sending import drain
 from paretune.lm.types import Answer, Price, Reply, Request
 
 
@@ -143,7 +152,7 @@ def test_other_errors_are_not_retried(error: Exception) -> None:
 
 
 def test_a_cancelled_sender_does_not_take_the_others_along() -> None:
-    """When the caller that was sending goes away, one of those who waited sends, and all get their reply."""
+    """When the caller that asked first goes away, the call goes on, and those who joined get its reply."""
     model = ScriptedLanguageModel(lambda _: "x", latency_s=0.01)
 
     async def main() -> list[Any]:
@@ -154,8 +163,8 @@ def test_a_cancelled_sender_does_not_take_the_others_along() -> None:
 
     first, *others = run_maybe_nested(main())
     assert isinstance(first, asyncio.CancelledError)
-    assert [(reply.text, reply.served) for reply in others] == [("x", False), ("x", True), ("x", True)]
-    assert len(backend_of(model).calls) == 2
+    assert [reply.text for reply in others] == ["x", "x", "x"]
+    assert len(backend_of(model).calls) == 1
 
 
 def test_a_cancelled_waiter_leaves_the_call_alone() -> None:
@@ -175,22 +184,289 @@ def test_a_cancelled_waiter_leaves_the_call_alone() -> None:
 
 
 def test_cancelled_callers_give_their_place_back() -> None:
-    """After callers were cancelled in flight, between attempts and in the queue, the limit is whole again."""
+    """After callers were cancelled in flight and in the queue, the limit is whole again; what waited was not sent."""
     model = ScriptedLanguageModel(lambda _: "x", latency_s=0.01, concurrency=2)
 
     async def main() -> None:
-        for _ in range(3):
-            tasks = [asyncio.create_task(model.complete(ask(str(n)))) for n in range(6)]
-            await asyncio.sleep(0.002)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        for turn in range(3):
+            await cancelled([asyncio.create_task(model.complete(ask(f"{turn} {n}"))) for n in range(6)])
+            assert await drain(5) == 0
+        assert len(backend_of(model).calls) == model.ledger.session.paid == 6
         backend_of(model).peak = 0
         async with asyncio.timeout(5):
             await asyncio.gather(*(model.complete(ask(str(n))) for n in range(6)))
 
     run_maybe_nested(main())
     assert backend_of(model).peak == 2
+
+
+async def cancelled(tasks: list[asyncio.Task[Any]], after_s: float = 0.002) -> None:
+    """Cancel tasks that have begun, and wait for their ends."""
+    await asyncio.sleep(after_s)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_what_was_sent_is_stored_when_its_caller_goes_away() -> None:
+    """A cancelled caller ends at once; draining waits for the call, whose reply the next one gets without paying."""
+    model = ScriptedLanguageModel(lambda _: "x", latency_s=0.02)
+
+    async def main() -> Reply:
+        await cancelled([asyncio.create_task(model.complete(ask()))])
+        assert model.ledger.session.paid == 0
+        assert await drain(5) == 0
+        assert model.ledger.session.paid == 1
+        return await model.complete(ask())
+
+    assert run_maybe_nested(main()).served
+    assert len(backend_of(model).calls) == 1
+
+
+def test_a_call_that_was_left_can_be_joined() -> None:
+    """Whoever asks while a call is in flight that everybody left gets its reply, and is not given up with it."""
+    model = ScriptedLanguageModel(lambda _: "x", latency_s=0.03)
+
+    async def main() -> Reply:
+        await cancelled([asyncio.create_task(model.complete(ask()))])
+        task = asyncio.create_task(model.complete(ask()))
+        await asyncio.sleep(0)
+        assert await drain(0) == 0
+        return await task
+
+    assert run_maybe_nested(main()).text == "x"
+    assert len(backend_of(model).calls) == 1
+
+
+def test_a_call_that_is_joined_while_draining_is_not_given_up() -> None:
+    """The end of one search does not take a call from another one that wants its reply by then."""
+    model = ScriptedLanguageModel(lambda _: "x", latency_s=0.05)
+
+    async def main() -> Reply:
+        await cancelled([asyncio.create_task(model.complete(ask()))])
+        draining = asyncio.create_task(drain(0.005))
+        await asyncio.sleep(0)
+        reply = await model.complete(ask())
+        assert await draining == 0
+        return reply
+
+    assert run_maybe_nested(main()).text == "x"
+    assert len(backend_of(model).calls) == 1
+
+
+def test_draining_gives_up_what_takes_too_long() -> None:
+    """After its time draining says how many calls it gave up; a later caller sends the same request anew."""
+    model = ScriptedLanguageModel(lambda _: "x", latency_s=0.5)
+
+    async def main() -> int:
+        await cancelled([asyncio.create_task(model.complete(ask(str(n)))) for n in range(3)])
+        given_up = await drain(0.01)
+        backend_of(model).latency_s = 0
+        await model.complete(ask("0"))
+        return given_up
+
+    assert run_maybe_nested(main()) == 3
+    assert len(backend_of(model).calls) == 4
+
+
+def test_nobody_is_retried_for_no_one() -> None:
+    """A call that fails after its caller went away, and one that pauses between attempts, end without another try."""
+    model = ScriptedLanguageModel(failing(*(TransientError("a") for _ in range(9))), latency_s=0.01)
+
+    async def forever(seconds: float) -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        await cancelled([asyncio.create_task(model.complete(ask("in flight")))], after_s=0.002)
+        await drain(5)
+        model.pause = forever
+        await cancelled([asyncio.create_task(model.complete(ask("pausing")))], after_s=0.03)
+        assert await drain(5) == 0
+
+    run_maybe_nested(main())
+    assert len(backend_of(model).calls) == 2
+
+
+def test_a_pause_holds_no_place() -> None:
+    """While one call pauses between its attempts, others use the only place."""
+    model = ScriptedLanguageModel(lambda request: flaky(request), concurrency=1)
+    others: list[str] = []
+
+    def flaky(request: Request) -> str:
+        if request == ask("flaky") and not others:
+            raise TransientError("not yet")
+        return "x"
+
+    async def pause(seconds: float) -> None:
+        others.append((await model.complete(ask("other"))).text)
+
+    model.pause = pause
+    assert run_maybe_nested(asyncio.wait_for(model.complete(ask("flaky")), 5)).attempts == 2
+    assert others == ["x"]
+
+
+def test_a_rate_limit_lowers_the_concurrency() -> None:
+    """After a 429 fewer calls are in flight, and nothing begins before the server's Retry-After has passed."""
+    first = [TransientError("too many", 30.0, rate_limited=True)]
+    model = ScriptedLanguageModel(lambda _: raise_one(first), latency_s=0.005, concurrency=8)
+    pauses = Patient(model)
+
+    async def main() -> None:
+        await asyncio.gather(*(model.complete(ask(str(n))) for n in range(8)))
+        backend_of(model).peak = 0
+        await asyncio.gather(*(model.complete(ask(f"later {n}")) for n in range(8)))
+
+    run_maybe_nested(main())
+    assert 4 <= backend_of(model).peak < 8
+    assert max(pauses.seconds) == pytest.approx(30.0, abs=0.5)
+
+
+def raise_one(errors: list[Any]) -> str:
+    if errors:
+        raise errors.pop()
+    return "x"
+
+
+def test_models_made_alike_share_their_limits() -> None:
+    """Each trial may make its own object of the same model: the limit holds for all of them together."""
+    alike = [LanguageModel("openai/m", api_base="http://127.0.0.1:9/v1", concurrency=3) for _ in range(4)]
+    backend = ScriptedBackend(lambda _: "x", latency_s=0.002)
+    for model in alike:
+        model.backend = backend
+
+    async def main() -> None:
+        await asyncio.gather(
+            *(model.complete(ask(f"{place} {n}")) for place, model in enumerate(alike) for n in range(6))
+        )
+
+    run_maybe_nested(main())
+    assert (backend.peak, len(backend.calls)) == (3, 24)
+
+
+def test_requests_a_minute_are_kept() -> None:
+    """The fifth call of a minute that allows two waits until the third minute, without taking any time here."""
+    model = ScriptedLanguageModel(lambda _: "x", requests_per_minute=2)
+    patient = Patient(model)
+    run_maybe_nested(map_ordered(model.complete, [ask(str(n)) for n in range(5)]))
+    assert sum(patient.seconds) == pytest.approx(120, abs=1)
+
+
+def test_a_call_is_given_up_when_its_time_is_over() -> None:
+    """No pause is begun that would pass total_timeout_s; the error tells the seconds and the attempts."""
+    model = ScriptedLanguageModel(
+        failing(*(TransientError("busy", 40.0) for _ in range(9))), max_attempts=9, total_timeout_s=100
+    )
+    patient = Patient(model)
+    with pytest.raises(TransientError, match=r"^scripted/scripted: gave up after 80 s and 3 attempts: busy$"):
+        run_maybe_nested(model.complete(ask()))
+    assert patient.seconds == [40.0, 40.0]
+
+
+def test_an_attempt_is_cut_off_when_the_time_is_over() -> None:
+    """A server that never ends its answer does not hold the call beyond total_timeout_s."""
+    model = ScriptedLanguageModel(lambda _: "x", latency_s=30, total_timeout_s=0.02)
+    with pytest.raises(TransientError, match=r"gave up after 0 s and 1 attempts: .*no answer in time"):
+        run_maybe_nested(asyncio.wait_for(model.complete(ask()), 5))
+
+
+def test_the_total_time_is_ten_timeouts() -> None:
+    """Unless it is given, a call's time over all attempts is ten times that of one attempt."""
+    assert ScriptedLanguageModel(lambda _: "x", timeout_s=7).total_timeout_s == 70
+    assert ScriptedLanguageModel(lambda _: "x", timeout_s=7, total_timeout_s=9).total_timeout_s == 9
+
+
+def down(request: Request) -> str:
+    raise TransientError("down")
+
+
+def test_a_fallback_answers_what_the_model_cannot() -> None:
+    """After the last attempt the fallback is asked; its reply has its own name, key and price, and is found again."""
+    spare = ScriptedLanguageModel(lambda _: "two words", name="spare", price=Price(0, 1e6))
+    model = ScriptedLanguageModel(down, name="main", max_attempts=2, fallbacks=[spare], price=Price(0, 5e6))
+    Patient(model)
+    reply = run_maybe_nested(model.complete(ask()))
+    assert (reply.text, reply.model, reply.cost_usd) == ("two words", "scripted/spare", 2.0)
+    assert (len(backend_of(model).calls), len(backend_of(spare).calls)) == (2, 1)
+    again = run_maybe_nested(model.complete(ask()))
+    assert (again.text, again.served, again.key) == (reply.text, True, reply.key)
+    assert (len(backend_of(model).calls), len(backend_of(spare).calls)) == (2, 1)
+    assert run_maybe_nested(spare.complete(ask())).served
+
+
+def test_the_models_own_reply_comes_first() -> None:
+    """Where the ledger holds replies of both, the model's own one counts; declaring fallbacks leaves its keys alone."""
+    plain = ScriptedLanguageModel(lambda _: "own", name="main")
+    spare = ScriptedLanguageModel(lambda _: "spare", name="spare")
+    run_maybe_nested(spare.complete(ask()))
+    own = run_maybe_nested(plain.complete(ask()))
+    both = ScriptedLanguageModel(down, name="main", fallbacks=[spare], requests_per_minute=9, concurrency=2)
+    found = run_maybe_nested(both.complete(ask()))
+    assert (found.text, found.key, found.served) == ("own", own.key, True)
+    assert both.identity != plain.identity
+    assert both.identity["fallbacks"] == [spare.identity]
+
+
+@pytest.mark.parametrize("error", [FatalError("no key"), BudgetError("spent"), RefusedInputError("too long")])
+def test_only_what_may_pass_falls_back(error: Exception) -> None:
+    """A refused input, a bad key and a spent budget are raised as they are."""
+    spare = ScriptedLanguageModel(lambda _: "x", name="spare")
+    model = ScriptedLanguageModel(failing(error), name="main", fallbacks=[spare])
+    with pytest.raises(type(error), match=str(error)):
+        run_maybe_nested(model.complete(ask()))
+    assert backend_of(spare).calls == []
+
+
+def test_fallbacks_that_fail_too_are_all_named() -> None:
+    """The error of a call that nobody could answer tells what each model said."""
+    spare = ScriptedLanguageModel(down, name="spare", max_attempts=1)
+    model = ScriptedLanguageModel(down, name="main", max_attempts=1, fallbacks=[spare])
+    with pytest.raises(TransientError, match=r"scripted/main: gave up .* down; scripted/spare: gave up .* down"):
+        run_maybe_nested(model.complete(ask()))
+
+
+def test_a_fallback_is_asked_for_what_it_takes() -> None:
+    """Effort and grammar stay away from a fallback without them, a schema goes as a tool; without either it is refused
+    before anything is paid."""
+
+    class Simple(ScriptedBackend):
+        form = "tool"
+
+        def capabilities(self) -> dict[str, Any]:
+            return {"structured_output": self.form, "reasoning_effort": False, "grammar": False}
+
+    simple = Simple(lambda _: "x", name="simple")
+    model = ScriptedLanguageModel(
+        down, max_attempts=1, reasoning_effort=True, fallbacks=[LanguageModel("simple", backend=simple)]
+    )
+    run_maybe_nested(model.complete(ask(reasoning_effort="low", grammar="root ::= x", schema={})))
+    assert simple.calls == [ask(structured_output="tool", schema={})]
+
+    class Simpler(Simple):
+        form = "prompt"
+
+    model = ScriptedLanguageModel(down, fallbacks=[LanguageModel("b", backend=Simpler(lambda _: "x", name="b"))])
+    with pytest.raises(ConfigError, match="fallback 'b' takes no JSON schema"):
+        run_maybe_nested(model.complete(ask("other")))
+    assert backend_of(model).calls == []
+
+
+def test_what_makes_a_model_again() -> None:
+    """The arguments hold the limits and the fallbacks; a fallback with a backend of its own cannot be made again."""
+    made = LanguageModel("openai/a", requests_per_minute=60, tokens_per_minute=900, total_timeout_s=50, fallbacks=["b"])
+    assert made.arguments is not None
+    again = LanguageModel(**{**made.arguments, "fallbacks": [LanguageModel(**made.arguments["fallbacks"][0])]})
+    assert again.arguments == made.arguments
+    assert [again.fallbacks[0].model, again.total_timeout_s] == ["b", 50]
+    own = LanguageModel("openai/a", fallbacks=[ScriptedLanguageModel(lambda _: "x")])
+    assert own.arguments is None
+
+
+def test_a_reply_tells_its_key_and_its_model() -> None:
+    """Paid for or served, a reply names the model that answered and its key in the ledger."""
+    model = ScriptedLanguageModel(lambda _: "x", name="m")
+    paid, served = (run_maybe_nested(model.complete(ask())) for _ in range(2))
+    assert paid.model == served.model == "scripted/m"
+    assert len(paid.key) == 64 and paid.key == served.key
 
 
 def test_two_event_loops_share_a_model() -> None:
@@ -310,10 +586,36 @@ def test_half_characters_do_not_break_the_ledger() -> None:
         run_maybe_nested(model.complete(ask("sad \ud83d")))
 
 
-@pytest.mark.parametrize("options", [{"concurrency": 0}, {"max_attempts": 0}])
-def test_limits_below_one_are_refused(options: dict[str, int]) -> None:
+def test_a_dead_server_is_asked_no_more() -> None:
+    """The twentieth call in a row without a reply is fatal; a reply in between begins the count anew."""
+    down = TransientError("connection refused")
+    model = ScriptedLanguageModel(failing(*[down] * 19, "up", *[down] * 20), max_attempts=1)
+
+    async def outcome(number: int) -> str:
+        try:
+            return (await model.complete(ask(f"question {number}"))).text
+        except LanguageModelError as error:
+            return type(error).__name__
+
+    outcomes = [run_maybe_nested(outcome(number)) for number in range(40)]
+    assert outcomes == ["TransientError"] * 19 + ["up"] + ["TransientError"] * 19 + ["FatalError"]
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"concurrency": 0}, "at least 1"),
+        ({"max_attempts": 0}, "at least 1"),
+        ({"requests_per_minute": 0}, "requests_per_minute must be above 0, or None"),
+        ({"tokens_per_minute": -1}, "tokens_per_minute must be above 0, or None"),
+        ({"timeout_s": 0.0}, "timeout_s must be above 0"),
+        ({"total_timeout_s": float("nan")}, "total_timeout_s must be above 0, or None"),
+        ({"fallbacks": "openai/a"}, "fallbacks must be a list of models"),
+    ],
+)
+def test_limits_that_allow_nothing_are_refused(options: dict[str, Any], rule: str) -> None:
     """A model that could never be called is an error where it is made."""
-    with pytest.raises(UsageError, match="at least 1"):
+    with pytest.raises(UsageError, match=rule):
         ScriptedLanguageModel(lambda _: "x", **options)
 
 

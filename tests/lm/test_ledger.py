@@ -22,7 +22,7 @@ from paretune.lm.ledger import Ledger, default_ledger
 from paretune.lm.scripted import ScriptedBackend, ScriptedLanguageModel
 from paretune.lm.types import Reply, Request
 
-REPLY = Reply("joy", 12, 3, 0.25, 1.5, 2, "stop")
+REPLY = Reply("joy", 12, 3, 0.25, 1.5, 2, "stop", key="k", model="m")
 ASK = Request(messages=(("user", "how?"),))
 
 
@@ -71,7 +71,7 @@ def test_a_reply_comes_back_as_it_was(ledger: Ledger) -> None:
 def test_any_reply_survives_the_file(ledger: Ledger, text: str, tokens: int, cost: float | None) -> None:
     """Any text, count and cost is read back as the same value, also by another connection."""
     key = repr((text, tokens, cost))
-    reply = replace(REPLY, text=text, prompt_tokens=tokens, cost_usd=cost)
+    reply = replace(REPLY, text=text, prompt_tokens=tokens, cost_usd=cost, key=key)
     ledger.put(key, "m", {}, reply)
     other = Ledger(ledger.path)
     assert other.get(key) == replace(reply, served=True)
@@ -268,3 +268,73 @@ def test_the_default_ledger_follows_the_state_folder(own_state: Path, monkeypatc
     assert default_ledger().path == own_state / "ledger.sqlite"
     monkeypatch.setenv("PARETUNE_HOME", str(own_state / "other"))
     assert default_ledger().path == own_state / "other" / "ledger.sqlite"
+
+
+def test_a_transaction_is_stored_whole_or_not_at_all(ledger: Ledger) -> None:
+    """What a block wrote is undone where it raises; its error stays itself, and SQLite's becomes a plain one."""
+    with ledger.transaction() as connection:
+        connection.execute("CREATE TABLE more (n INTEGER)")
+        connection.execute("INSERT INTO more VALUES (1)")
+    with pytest.raises(KeyError), ledger.transaction() as connection:
+        connection.execute("INSERT INTO more VALUES (2)")
+        raise KeyError("mine")
+    with pytest.raises(ConfigError, match="no such table: other"), ledger.transaction() as connection:
+        connection.execute("INSERT INTO more VALUES (3)")
+        connection.execute("INSERT INTO other VALUES (3)")
+    ledger.put("k", "m", {}, REPLY)
+    ledger.close()
+    connection = sqlite3.connect(ledger.path)
+    assert connection.execute("SELECT n FROM more").fetchall() == [(1,)]
+    connection.close()
+
+
+def old_file(path: Path) -> None:
+    """A ledger as the first version of paretune made it."""
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "PRAGMA journal_mode = WAL;"
+        "CREATE TABLE calls (key TEXT PRIMARY KEY, model TEXT NOT NULL, request TEXT NOT NULL, reply TEXT NOT NULL,"
+        " prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, finish_reason TEXT, usage TEXT,"
+        " price TEXT, cost_usd REAL, latency_s REAL NOT NULL, attempts INTEGER NOT NULL,"
+        " created_at REAL NOT NULL) WITHOUT ROWID;"
+        "CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+        "INSERT INTO calls VALUES ('k', 'm', '{}', 'joy', 12, 3, 'stop', NULL, NULL, 0.25, 1.5, 2, 0);"
+        "INSERT INTO facts VALUES ('f', '7');"
+    )
+    connection.close()
+
+
+def test_the_ledger_of_an_older_paretune_goes_on(tmp_path: Path) -> None:
+    """Its replies and facts are served under their keys, and what is new is kept beside them."""
+    path = tmp_path / "ledger.sqlite"
+    old_file(path)
+    ledger = Ledger(path)
+    reply = ledger.get("k")
+    assert reply == replace(REPLY, served=True)
+    assert ledger.fact("f") == 7
+    ledger.note(reply, "module", valid=True)
+    ledger.put("new", "m", {}, REPLY)
+    ledger.close()
+    assert [row[0] for row in rows(path)] == ["k", "new"]
+    assert [row[0] for row in rows(path, "asked")] == ["k"]
+
+
+def test_the_ledger_of_a_newer_paretune_is_left_alone(tmp_path: Path) -> None:
+    """A format that is not known is refused, with both numbers, before anything is written."""
+    path = tmp_path / "ledger.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match=r"format 99, .* up to 1"):
+        Ledger(path).get("k")
+    assert path.read_bytes() == before
+
+
+def test_a_strange_account_of_usage_costs_no_reply(ledger: Ledger) -> None:
+    """Whatever a provider says about usage, the reply is stored, and the account is JSON."""
+    strange: list[dict[Any, Any]] = [{"n": float("nan")}, {"o": object()}, {1: 1, "a": 2}, {"s": "\ud800"}]
+    for key, usage in enumerate(strange):
+        ledger.put(str(key), "m", {}, REPLY, usage=usage)
+    found = [json.loads(row[7], parse_constant=pytest.fail) for row in rows(ledger.path)]
+    assert len(found) == 4 and found[3] == {"s": "\ud800"}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
@@ -145,6 +147,7 @@ def test_the_status_decides(server: OpenAIServer, status: int, expected: type[Ex
     with pytest.raises(expected, match=r"openai/m at http://127\.0\.0\.1:\d+/v1: it did not work") as caught:
         send(server)
     assert "\n" not in str(caught.value)
+    assert getattr(caught.value, "rate_limited", False) == (status == 429)
 
 
 def test_a_completion_fails_the_same_way(server: OpenAIServer) -> None:
@@ -209,11 +212,20 @@ def test_no_answer_in_time(server: OpenAIServer) -> None:
         send(server, timeout_s=0.1)
 
 
-def test_a_dropped_connection(server: OpenAIServer) -> None:
-    """A reset in the middle of a call may be tried again."""
-    server.answer = fake.Answer(reset=True)
-    with pytest.raises(TransientError, match=r"[Cc]onnection"):
-        send(server)
+@pytest.mark.parametrize("mode", ["text", "completion"])
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (fake.Answer(reset=True), "Connection reset by peer"),
+        (fake.Answer({"choices": []}, cut=True), "without sending complete message body"),
+        (fake.Answer(b"{}", headers={"Content-Encoding": "gzip"}), "incorrect header check"),
+    ],
+)
+def test_a_connection_that_breaks(server: OpenAIServer, answer: fake.Answer, reason: str, mode: Any) -> None:
+    """A reset, half a body, and bytes garbled on their way may be tried again; the message says which it was."""
+    server.answer = answer
+    with pytest.raises(TransientError, match=f"Connection error: .*{reason}"):
+        send(server, ask(structured_output=mode))
 
 
 def test_nobody_listens() -> None:
@@ -224,14 +236,27 @@ def test_nobody_listens() -> None:
         run_maybe_nested(LitellmBackend("openai/m", api_base=api_base).send(ask()))
 
 
+BODIES = [b"", b"<html>\n<b>proxy</b></html>", b"[]", b"{}", b"null", b"\xff", b'{"id": "1", "choices": [{"mes']
+BODIES += [b'{"choices": []}', b'{"choices": [{"index": 0}]}', b'{"choices": [{"index": 0, "message": null}]}']
+
+
 @pytest.mark.parametrize("mode", ["text", "completion"])
-@pytest.mark.parametrize("body", [b"", b"<html>\n<b>proxy</b></html>", b"[]", b'{"choices": []}', b"{}"])
-def test_an_answer_that_is_none(server: OpenAIServer, body: bytes, mode: Any) -> None:
+@pytest.mark.parametrize("kind", [{}, {"Content-Type": "application/json"}])
+@pytest.mark.parametrize("body", BODIES)
+def test_an_answer_that_is_none(server: OpenAIServer, body: bytes, kind: dict[str, str], mode: Any) -> None:
     """Status 200 with anything but a completion may be tried again, and is told in one line."""
-    server.answer = fake.Answer(body)
+    server.answer = fake.Answer(body, headers=kind)
     with pytest.raises(TransientError) as caught:
         send(server, ask(structured_output=mode))
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
+
+
+def test_a_rate_limit_in_the_body(server: OpenAIServer) -> None:
+    """Some routers answer 200 with an error inside."""
+    server.answer = fake.Answer({"error": {"message": "slow down", "code": 429}})
+    with pytest.raises(TransientError, match="slow down") as caught:
+        send(server)
+    assert caught.value.rate_limited
 
 
 def test_a_reply_without_content_is_empty(server: OpenAIServer) -> None:
@@ -353,6 +378,45 @@ def test_no_error_shows_the_providers_key(server: OpenAIServer, monkeypatch: pyt
     with pytest.raises(FatalError, match=r"bad Bearer \*\*\*"):
         run_maybe_nested(LanguageModel("openai/gpt-4o-mini").complete(ask()))
     assert server.last.headers["authorization"] == f"Bearer {SECRET}"
+
+
+def test_no_traceback_shows_a_key(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor do the errors behind the error, when all of it is printed."""
+    monkeypatch.setenv("MY_KEY", SECRET)
+    server.answer = lambda asked: failure(500, f"bad {asked.headers['authorization']}")
+    model = LanguageModel("openai/m", api_base=server.api_base, api_key_env="MY_KEY", max_attempts=1)
+    with pytest.raises(TransientError) as caught:
+        run_maybe_nested(model.complete(ask()))
+    printed = "".join(traceback.format_exception(caught.value))
+    assert "bad Bearer ***" in printed and SECRET not in printed
+
+
+@pytest.mark.parametrize("said", ["pass%2Fword", "pass/word", base64.b64encode(b"user:pass/word").decode(), "q=sesame"])
+def test_no_error_shows_what_stands_in_an_address(server: OpenAIServer, said: str) -> None:
+    """User, password and query of an address: in no message, in whatever form they come back, nor in an identity."""
+    server.answer = failure(400, f"what is {said} to me? (http://user:pass%2Fword@host/)")
+    backend = LitellmBackend("openai/m", api_base=server.api_base.replace("//", "//user:pass%2Fword@") + "?q=sesame")
+    with pytest.raises(FatalError, match=r"v1: what is \*\*\* to me\? \(http://host/\)"):
+        run_maybe_nested(backend.send(ask()))
+    for secret in ("user", "pass", "sesame"):
+        assert secret not in str(backend.identity()) + backend.label
+
+
+def test_addresses_with_other_queries_are_other_places() -> None:
+    """A query may choose the model behind an address, so that it counts, unread."""
+    places = [f"http://127.0.0.1:1/v1{query}" for query in ("", "?deployment=a", "?deployment=b")]
+    identities = [LitellmBackend("openai/m", api_base=place).identity()["endpoint"] for place in places]
+    assert identities[0] == "http://127.0.0.1:1/v1" and len(set(identities)) == 3
+
+
+@pytest.mark.parametrize("mode", ["text", "completion"])
+def test_a_reply_that_repeats_the_key(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, mode: Any) -> None:
+    """A server that puts its headers into the reply, as those for debugging do: the key is not stored either."""
+    monkeypatch.setenv("MY_KEY", SECRET)
+    make = fake.text if mode == "completion" else chat
+    server.answer = lambda asked: make(f"you sent {asked.headers['authorization']}!")
+    answer = send(server, ask(structured_output=mode), api_key_env="MY_KEY")
+    assert answer.text == "you sent Bearer ***!"
 
 
 def test_the_address_in_the_environment_is_in_the_key(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:

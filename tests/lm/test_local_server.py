@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ import pytest
 from paretune.errors import ConfigError, FatalError, RefusedInputError
 from paretune.eventloop import map_ordered, run_maybe_nested
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.local_memory import loaded_models
 from paretune.lm.local_server import LocalBackend, find_gguf
 from paretune.lm.types import Request
 
@@ -129,8 +132,12 @@ def test_a_grammar_that_is_none_is_fatal(model: LanguageModel) -> None:
 
 def address_of(served: LocalBackend) -> tuple[str, int]:
     """Where the server listens."""
-    assert served._client is not None and served._client.api_base is not None
-    host, _, port = served._client.api_base.removeprefix("http://").removesuffix("/v1").partition(":")
+
+    async def address() -> str:
+        async with served._served() as server:
+            return server.address
+
+    host, _, port = run_maybe_nested(address()).removeprefix("http://").partition(":")
     return host, int(port)
 
 
@@ -184,3 +191,66 @@ def test_closing_frees_the_port_and_a_later_call_starts_anew(tmp_path: Path, mon
     run_maybe_nested(call())
     assert address_of(backend)[1] != port
     backend.close()
+
+
+@pytest.mark.slow
+def test_two_models_take_turns_in_the_memory_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With room for one, the model that is asked stops the other one, and each starts again when it is asked again."""
+    backends = []
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.gguf").symlink_to(find_gguf(BUILT_IN))
+        backends.append(LocalBackend(f"local/{tmp_path}/{name}.gguf", slots=1))
+    loaded_models.unload_all()
+    monkeypatch.setattr(loaded_models, "limit", 300_000_000)
+    request = ask("hi", structured_output="completion", max_tokens=1)
+    first, second = backends
+    places = {}
+    for backend in (first, second, first):
+        answer = run_maybe_nested(backend.send(request))
+        assert answer.completion_tokens == 1
+        assert loaded_models.loaded() == [backend.path]
+        places[backend] = address_of(backend)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(places[second], timeout=1)
+    for backend in backends:
+        backend.close()
+    assert loaded_models.loaded() == []
+
+
+def test_a_model_that_is_too_big_says_how_big(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The size counts the context of the calls in flight; nothing is loaded."""
+    monkeypatch.setattr(loaded_models, "limit", 500_000_000)
+    (tmp_path / "own.gguf").symlink_to(find_gguf(BUILT_IN))
+    model = LanguageModel(f"local/{tmp_path}/own.gguf", concurrency=16)
+    with pytest.raises(FatalError, match=r"takes about 0\.92 GB .* may take 0\.5 GB.*memory_gb"):
+        run_maybe_nested(model.complete(ask("hi", max_tokens=1)))
+
+
+KILLED = """
+import os, signal, sys
+from paretune import run_maybe_nested
+from paretune.lm.local_server import LocalBackend
+
+backend = LocalBackend("local/smollm2-135m-instruct", slots=1)
+
+async def address():
+    async with backend._served() as server:
+        return server.address
+
+print(run_maybe_nested(address()), flush=True)
+if sys.argv[1] == "kill":
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(("end", "code"), [("exit", 0), ("kill", -9)])
+def test_nothing_listens_when_the_process_is_gone(end: str, code: int) -> None:
+    """The server lives in the process: it ends with it, also when that is killed."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(name for name in sys.path if name)}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, end], capture_output=True, text=True, env=environment, check=False
+    )
+    assert (done.returncode, done.stderr) == (code, "")
+    host, _, port = done.stdout.strip().removeprefix("http://").partition(":")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), timeout=1)

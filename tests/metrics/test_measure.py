@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -142,9 +143,12 @@ def test_another_name_changes_nothing_else() -> None:
 
 
 def test_outcomes_survive_their_rows() -> None:
-    """An outcome is read back from its row, also when the row has more columns."""
+    """An outcome is read back from its row, also when the row has more columns, or is older than some."""
     for outcome in (ok("joy", "joy"), INVALID, FAILED):
+        outcome = replace(outcome, retries=2)
         assert Outcome.from_row({"x": {"text": "a"}, **outcome.row()}) == outcome
+        older = {name: value for name, value in outcome.row().items() if name != "retries"}
+        assert Outcome.from_row(older) == replace(outcome, retries=0)
 
 
 outcomes = st.builds(

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from paretune import run_maybe_nested
+from paretune.lm.local_memory import loaded_models
 from paretune.optimizers import OPRO, RandomFewShot
 from paretune.pipeline.program import ProgramSetup
 
@@ -30,3 +31,11 @@ def test_what_is_trained(values: dict[str, Any], expected: tuple[type, type]) ->
     assert (type(program.optimizer), type(getattr(program.optimizer, "few_shot", None))) == expected
     few_shot = getattr(program.optimizer, "few_shot", program.optimizer)
     assert getattr(few_shot, "nb_max_examples", 0) == values["few_shot"]
+
+
+@pytest.mark.parametrize(("declared", "limit"), [(2.5, 2_500_000_000), (None, None)])
+def test_the_memory_of_local_models(monkeypatch: pytest.MonkeyPatch, declared: float | None, limit: int | None) -> None:
+    """Gigabytes in the configuration; nothing said is nothing limited but by the machine."""
+    monkeypatch.setattr(loaded_models, "limit", 1)
+    ProgramSetup({**PARAMS, "lm": {**PARAMS["lm"], "memory_gb": declared}})
+    assert loaded_models.limit == limit

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import create_model
+from pydantic import ValidationError, create_model, field_validator, model_validator
 from tweets import Feeling, Tweet, always_right, asked, reply, truth, tweets
 
 from paretune import (
@@ -31,8 +31,8 @@ from paretune.lm.ledger import Ledger
 from paretune.lm.types import Price, Request
 from paretune.optimizers import RandomFewShot
 from paretune.schemas.data_model import combined_model
+from paretune.tuners.building import check_objectives
 from paretune.tuners.objective import Objective
-from paretune.tuners.run_trial import check_objectives
 
 MakeModel = Callable[..., LanguageModel]
 
@@ -91,6 +91,61 @@ def test_no_field_is_lost_when_models_are_combined(left, right):
     assert values[: len(left)] == list(records[0].get_json().items())
     assert [value for _, value in values[len(left) :]] == list(records[1].get_json().values())
     assert len(combined_model(*models).model_fields) == len(left) + len(right)
+
+
+class Trimmed(DataModel):
+    """A data model with validators that change and refuse, one of them for every field."""
+
+    text: str
+    size: int = 0
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def check(cls, value: Any) -> Any:
+        return value.strip() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def whole(self) -> Self:
+        if self.size > len(self.text):
+            raise ValueError("size is larger than the text is long")
+        return self
+
+
+class Marked(DataModel):
+    """Another one, whose validator has the same name, and does not do the same twice."""
+
+    text: str
+
+    @field_validator("text")
+    @classmethod
+    def check(cls, value: str) -> str:
+        return value + "!"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_combined_models_keep_validators(order):
+    """Both parts are validated as they would be alone, also under other names, by field and as a whole."""
+    left, right = [Trimmed, Marked][::order]
+    combined = combined_model(left, right)
+    trimmed, marked = ("text", "text_1")[::order]
+    record = combined(**{trimmed: " a b ", "size": 3, marked: " c "})
+    assert record.get_json() == {trimmed: "a b", "size": 3, marked: " c !"}
+    assert combined(**{trimmed: "a", marked: "b"}).size == 0  # a default is one still
+    for wrong in ({trimmed: "a", "size": 2, marked: ""}, {trimmed: "a", "size": 0}, {**record.get_json(), "more": 1}):
+        with pytest.raises(ValidationError):
+            combined(**wrong)
+    thrice = combined_model(combined, Marked)
+    with pytest.raises(ValidationError, match="larger than the text"):
+        thrice(**{trimmed: "a", "size": 2, marked: "", "text_2": ""})
+
+
+def test_added_records_are_not_validated_again():
+    """They are valid already: a validator that changes its value has done so once."""
+    total = Marked(text="a") + Trimmed(text=" b ", size=1) + Marked(text="c")
+    assert total.get_json() == {"text": "a!", "text_1": "b", "size": 1, "text_2": "c!"}
+    assert combined_model(Tweet, Context)(text="a", text_1="b", certainty=0.5) == Tweet(text="a") + Context(
+        text="b", certainty=0.5
+    )
 
 
 def test_added_symbols(model):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from pydantic import field_validator, model_validator
 from tweets import Feeling, Tweet, always_right, asked, reply, tweets
 
 from paretune import (
     ChainOfThought,
     DataModel,
+    Field,
     Generator,
     Input,
     LanguageModel,
@@ -21,7 +24,8 @@ from paretune import (
     clear_session,
     run_maybe_nested,
 )
-from paretune.errors import DataError, UsageError
+from paretune.calls.trace import tracing
+from paretune.errors import DataError, TransientError, UsageError
 from paretune.lm.ledger import Ledger
 from paretune.lm.types import Request
 
@@ -220,3 +224,105 @@ def test_state_round_trip(model, tmp_path):
     assert fresh.generators[0].instructions == "Be quick."
     with pytest.raises(DataError, match=r"\['a'\].*\['b'\]"):
         run_maybe_nested(build("b", None)).load_state_file(tmp_path / "state.json")
+
+
+def forked(lm: LanguageModel, names: tuple[str, ...]) -> Program:
+    """One generator for each name, all of them on the same input, and a combination of what they say."""
+
+    async def build() -> Program:
+        inputs = Input(data_model=Tweet)
+        parts = [await Generator(data_model=Feeling, language_model=lm, instructions=n, name=n)(inputs) for n in names]
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return Program(inputs=inputs, outputs=total)
+
+    return run_maybe_nested(build())
+
+
+@pytest.mark.parametrize("last", [0, 1, 2])
+def test_branches_run_at_the_same_time(model, last):
+    """Independent modules wait for no other; their calls are traced in the order of the graph, whichever is last."""
+    names = ("a", "b", "c")
+    arrived: list[str] = []
+
+    async def script(request: Request) -> str:
+        name = request.messages[0][1]
+        arrived.append(name)
+        for _ in range(1000):  # until all have arrived, and the others have gone
+            if len(arrived) >= (5 if name == names[last] else 3):
+                break
+            await asyncio.sleep(0)
+        arrived.append(name)
+        return reply("joy" if name == "b" else "fear")
+
+    program = forked(model(script), names)
+
+    async def run() -> tuple[Any, list[Any]]:
+        with tracing() as calls:
+            return await program(Tweet(text="hey")), calls
+
+    output, calls = run_maybe_nested(run())
+    assert output.get_json() == {"label": "fear", "label_1": "joy", "label_2": "fear"}
+    assert arrived[:3] == list(names) and arrived[-1] == names[last]
+    assert [call.module for call in calls] == list(names)
+
+
+def test_a_branch_that_fails(model):
+    """The calls of the other branches are counted all the same, and the first branch's error is the one told."""
+
+    def script(request: Request) -> str:
+        name = request.messages[0][1]
+        if name != "b":
+            raise TransientError(f"503 from {name}")
+        return reply("joy")
+
+    program = forked(model(script, max_attempts=1), ("a", "b", "c"))
+    program.compile()
+    gold = program.gold_model(label="joy", label_1="joy", label_2="joy")
+    (outcome,) = run_maybe_nested(program.evaluation([Tweet(text="hey")], [gold])).outcomes
+    assert outcome.status == "failed" and outcome.calls == 1 and "503 from a" in (outcome.error or "")
+
+
+class Polite(DataModel):
+    """A data model of a user, with a validator for each mode, and a method."""
+
+    label: str = Field(description="In one word")
+    strength: int = 1
+
+    @field_validator("label")
+    @classmethod
+    def one_word(cls, value: str) -> str:
+        if " " in value:
+            raise ValueError("one word only")
+        return value.lower()
+
+    @model_validator(mode="after")
+    def not_too_strong(self) -> Self:
+        if self.label == "anger" and self.strength > 5:
+            raise ValueError("calm down")
+        return self
+
+    def loud(self) -> str:
+        return self.label.upper()
+
+
+@pytest.mark.parametrize(
+    ("record", "label"),
+    [
+        ({"label": "JOY", "strength": 9}, "joy"),
+        ({"label": "joy and fear", "strength": 1}, None),
+        ({"label": "Anger", "strength": 9}, None),
+    ],
+)
+def test_chain_of_thought_keeps_validators(model, record, label):
+    """What the data model refuses or changes, and what it can do, is the same with thinking before it."""
+    lm = model(lambda request: json.dumps({"thinking": "hm", **record}))
+    module = ChainOfThought(data_model=Polite, language_model=lm)
+    output = run_maybe_nested(module(Tweet(text="tweet 4")))
+    assert (output and output.label) == label
+    if label:
+        assert isinstance(output, Polite) and output.loud() == label.upper()
+        assert list(output.get_json()) == ["thinking", "label", "strength"]
+    (call,) = lm.backend.calls
+    assert call.schema_name == "Polite" and list(call.schema["properties"]) == ["thinking", "label", "strength"]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 from tweets import Feeling, Tweet, always_right, reply, shown
 
-from paretune import ChainOfThought, DataModel, Field, Generator, ScriptedLanguageModel, run_maybe_nested
+from paretune import ChainOfThought, DataModel, Field, Generator, Score, ScriptedLanguageModel, run_maybe_nested
 from paretune.lm.ledger import Ledger
 from paretune.lm.scripted import ScriptedBackend
 from paretune.lm.types import Request
@@ -154,6 +154,31 @@ def test_text_in_a_chat(tmp_path):
         ("system", "Go.\n\nReply in this form:\nLabel: <joy | fear>"),
         ("user", "Text: tweet 2\nLabel:"),
     )
+
+
+def test_kinds_in_words(tmp_path):
+    """Each line tells in words what to write: the labels, the description, or what kind of value a field holds."""
+
+    class Report(DataModel):
+        label: Literal["a", "b"]
+        name: str
+        pages: int
+        weight: float
+        certainty: Score
+        sure: bool
+        city: str = Field(description="Where it happened")
+
+    lines = "a\nName: x\nPages: 1\nWeight: 1.5\nCertainty: 0.5\nSure: yes\nCity: y"
+    request = request_of(tmp_path, structured_output="text", data_model=Report, script=lambda request: lines)
+    assert request.messages[0][1].partition("Reply in this form:\n")[2].splitlines() == [
+        "Label: <a | b>",
+        "Name: <text>",
+        "Pages: <whole number>",
+        "Weight: <number>",
+        "Certainty: <a score from 0.0 to 1.0, in steps of 0.1>",
+        "Sure: <yes or no>",
+        "City: <Where it happened>",
+    ]
 
 
 @pytest.mark.parametrize(("form", "answer"), [("text", "joy"), ("completion", " joy"), ("native", reply("joy"))])

@@ -52,8 +52,9 @@ def trial(name: str, values: Mapping[str, Any], right: int, tokens: float) -> di
     metrics = {"val_reward": share, "val_f1": 0.9 * share, "val_tokens_per_request": tokens, "reward": 0.99}
     return {
         "trial": name, "status": "COMPLETED", "values": dict(values), "score": -share, "metrics": metrics,
-        "epoch": 0, "calls": 160, "prompt_tokens": 9000, "completion_tokens": 400, "cost_usd": 0.5,
-        "latency_s": 0.2, "n": N, "error": None, "state": {}, "examples": [],
+        "standard_errors": {}, "calls": 160, "retries": 3, "prompt_tokens": 9000, "completion_tokens": 400,
+        "cost_usd": 0.5, "latency_s": 0.2, "n": N, "error": None, "best_replicate": 0,
+        "replicates": [{"metrics": metrics, "epoch": 0, "state": {}, "examples": [], "reached": None}],
     }  # fmt: skip
 
 
@@ -61,8 +62,9 @@ def failed(name: str = "0009", calls: int = 12) -> dict[str, Any]:
     """A failed trial's row."""
     return {
         "trial": name, "status": "FAILED", "values": {"few_shot": 16, "structured_output": True}, "score": None,
-        "metrics": {}, "epoch": None, "calls": calls, "prompt_tokens": 10, "completion_tokens": 0,
-        "cost_usd": 0.25, "latency_s": None, "n": None, "error": "boom", "state": None, "examples": [],
+        "metrics": {}, "standard_errors": {}, "calls": calls, "retries": 0, "prompt_tokens": 10, "completion_tokens": 0,
+        "cost_usd": 0.25, "latency_s": None, "n": None, "error": "boom", "best_replicate": 0,
+        "replicates": [],
     }  # fmt: skip
 
 

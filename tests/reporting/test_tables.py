@@ -21,7 +21,8 @@ def test_the_columns_of_the_table() -> None:
         "trial", "status", "few_shot", "structured_output", "temperature",
         "val_reward", "val_reward_lo", "val_reward_hi", "val_f1", "val_f1_lo", "val_f1_hi",
         "val_tokens_per_request", "val_tokens_per_request_lo", "val_tokens_per_request_hi",
-        "n", "calls", "prompt_tokens", "completion_tokens", "cost_usd", "latency_s", "score", "on_frontier",
+        "replicates", "n", "calls", "retries", "prompt_tokens", "completion_tokens",
+        "cost_usd", "latency_s", "score", "on_frontier",
     ]  # fmt: skip
 
 

@@ -27,7 +27,8 @@ from paretune.optimizers import Optimizer, RandomFewShot
 from paretune.rewards import LMAsJudge, Reward
 from paretune.schemas.data_model import SCORES
 from paretune.tuners import GridSearch, Objective
-from paretune.tuners.run_trial import check_objectives, planned_calls
+from paretune.tuners.building import check_objectives
+from paretune.tuners.run_trial import planned_calls
 
 
 class Question(DataModel):
@@ -236,14 +237,14 @@ def test_its_calls_never_become_examples(lm: Any, own: bool) -> None:
 
 
 def test_planned_calls_are_those_that_are_made(lm: Any) -> None:
-    """Each run of an example is two calls; a comparison that comes again is served, and nothing is paid for twice."""
+    """Each run of an example is two calls, and each epoch makes them anew."""
     judge = lm(strict, name="judge")
     program = program_of(lm(student), LMAsJudge(judge), RandomFewShot())
     x, y = (part[:3] for part in questions(3))
     history = run_maybe_nested(program.fit(x, y, epochs=2, batch_size=2, validation_data=questions(2, start=10)))
     made = [outcome.calls for part in (*history.training, *history.validation) for outcome in part.outcomes]
     assert sum(made) == planned_calls(program, 3, 2, 2, batch_size=2) == 2 * 2 * (3 + 2)
-    assert judge.ledger.session.paid == 3 + 2 and judge.ledger.session.served == 3 + 2
+    assert judge.ledger.session.paid == 2 * (3 + 2) and judge.ledger.session.served == 0
     assert planned_calls(program_of(lm(student), lambda t, p: 1.0), 3, 2, 2, batch_size=2) == 2 * 2
 
 

@@ -1,28 +1,17 @@
-"""A search for the tests: which settings make a scripted language model tell odd numbers from even ones.
-
-Run as a script it searches a grid and notes every call that reaches the model, in processes that can be killed.
-"""
+"""A search for the tests: which settings make a scripted language model tell odd numbers from even ones."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, Literal
 
-from paretune import ChainOfThought, DataModel, Generator, Input, LanguageModel, Program, ScriptedLanguageModel
-from paretune.lm.ledger import Ledger
+from paretune import ChainOfThought, DataModel, Generator, Input, LanguageModel, Program
 from paretune.lm.types import Request
 from paretune.metrics import CategoricalF1Score
 from paretune.optimizers import RandomFewShot
-from paretune.tuners import GridSearch, Objective
 from paretune.tuners.tuner import Tuner
-
-#: How many calls the searches that are killed make at once.
-CONCURRENCY = 4
 
 
 class Number(DataModel):
@@ -91,50 +80,8 @@ def rows(tuner: Tuner) -> list[dict[str, Any]]:
     for row in found:
         del row["latency_s"]
         row["metrics"] = {name: value for name, value in row["metrics"].items() if "latency" not in name}
-        for example in row["examples"]:
-            del example["latency_s"]
+        for replicate in row["replicates"]:
+            replicate["metrics"] = {name: x for name, x in replicate["metrics"].items() if "latency" not in name}
+            for example in replicate["examples"]:
+                del example["latency_s"]
     return found
-
-
-def run(folder: Path, concurrency: int) -> Tuner:
-    """Search the grid; every call that reaches the model is appended to ``folder/calls`` at once."""
-    log = os.open(folder / "calls", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-
-    def script(request: Request) -> str:
-        os.write(log, (digest_of(request) + "\n").encode())
-        return mostly_right(request)
-
-    model = ScriptedLanguageModel(
-        script, ledger=Ledger(folder / "ledger.sqlite"), concurrency=concurrency, latency_s=0.004, jitter=True
-    )
-    tuner = GridSearch(
-        make_builder(model),
-        objective=[Objective("val_reward", "max"), Objective("val_f1", "max")],
-        directory=folder,
-        project_name="search",
-        parallel_trials=2,
-        verbose=False,
-    )
-    tuner.search(**fit_arguments(epochs=2))
-    os.close(log)
-    return tuner
-
-
-def serve() -> None:
-    """For each line of standard input (a folder), search it in a fork of this process, and tell when that has ended.
-
-    Forking saves the time of the imports. The records are left in ``folder/records.json``.
-    """
-    for line in sys.stdin:
-        folder = Path(line.strip())
-        process = os.fork()
-        if not process:
-            (folder / "records.json").write_text(json.dumps(rows(run(folder, CONCURRENCY))))
-            os._exit(0)
-        print(process, flush=True)
-        os.waitpid(process, 0)
-        print("ended", flush=True)
-
-
-if __name__ == "__main__":
-    serve()

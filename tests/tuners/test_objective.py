@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from paretune.errors import UsageError
 from paretune.tuners.kt import KerasMultiObjective, KerasObjective
-from paretune.tuners.objective import MultiObjective, Objective, as_objective
+from paretune.tuners.objective import MultiObjective, Objective, as_constraint, as_objective
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 DIRECTIONS = st.lists(st.sampled_from(["min", "max"]), min_size=1, max_size=5)
@@ -101,3 +101,17 @@ def test_what_a_tuner_takes():
         {"name": "val_f1", "direction": "max", "weight": 1.0},
         {"name": "val_cost", "direction": "min", "weight": 1.0},
     ]
+
+
+@pytest.mark.parametrize(("constraint", "violation"), [("val_cost <= 0.5", -0.25), ("val_cost >= 0.5", 0.25)])
+def test_violation_of_a_constraint(constraint, violation):
+    """Above 0 on the wrong side of the bound; a metric that could not be measured keeps no bound."""
+    assert as_constraint(constraint).violation({"val_cost": 0.25}) == violation
+    assert as_constraint(constraint).violation({"val_reward": 1.0}) == math.inf
+
+
+@pytest.mark.parametrize("text", ["val_cost", "val_cost < 1", "val_cost <= cheap", "<= 1", "val_cost <= 1e999", "", 3])
+def test_what_is_no_constraint(text):
+    """A constraint that cannot be read is an error that says how one is written."""
+    with pytest.raises(UsageError, match="metric <= number"):
+        as_constraint(text)

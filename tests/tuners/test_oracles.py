@@ -16,7 +16,9 @@ from paretune.errors import UsageError
 from paretune.files import canonical_json
 from paretune.tuners.kt import HyperParameters, TrialStatus
 from paretune.tuners.objective import Objective
-from paretune.tuners.oracles import GridOracle, RandomOracle, ReplayableOracle, grid_values, space_size
+from paretune.tuners.oracle import ReplayableOracle
+from paretune.tuners.oracles import GridOracle, RandomOracle
+from paretune.tuners.spaces import grid_values, space_size
 
 Space = Callable[[HyperParameters], Any]
 
@@ -25,7 +27,7 @@ def oracle_of(kind: type[ReplayableOracle], declare: Space, **options: Any) -> A
     """An oracle over the space that a function declares."""
     space = HyperParameters()
     declare(space)
-    return kind(objective=Objective("val_reward"), hyperparameters=space, **{"max_trials": None, "seed": 0, **options})
+    return kind(Objective("val_reward"), hyperparameters=space, **{"max_trials": None, "seed": 0, **options})
 
 
 def proposals(oracle: ReplayableOracle, most: int = 10_000) -> list[dict[str, Any]]:

@@ -84,7 +84,7 @@ def test_grid_search(model, tuner, capsys):
     assert len(lm.backend.calls) == CALLS == search.session.paid
     for record in records:
         assert record.score == -(record.metrics["val_reward"] + record.metrics["val_f1"])
-        rewards = [example["reward"] for example in record.examples]
+        rewards = [example["reward"] for example in record.replicates[0].examples]
         assert record.metrics["val_reward"] == sum(rewards) / 4
     ranked = sorted(records, key=lambda record: record.score)
     assert [trial.trial_id for trial in search.oracle.get_best_trials(6)] == [record.trial for record in ranked]
@@ -192,8 +192,9 @@ def test_epochs_are_not_mixed(model, tuner):
         search = tuner(build_program, objective=objective)
         search.search(**fit_arguments(epochs=4, callbacks=[NextInstructions()]))
         (record,) = search.trial_records()
-        assert record.epoch == 1 and record.calls == 4 * 4
-        assert record.metrics["val_reward"] == 1.0 and [one["reward"] for one in record.examples] == [1.0] * 4
+        assert record.replicates[0].epoch == 1 and record.calls == 4 * 4
+        assert record.metrics["val_reward"] == 1.0
+        assert [one["reward"] for one in record.replicates[0].examples] == [1.0] * 4
         assert record.state["modules"]["generator"]["instructions"] == "1"
 
 
@@ -342,9 +343,11 @@ def test_failures_in_a_row_stop_the_search(model, tuner, in_a_row):
     """So many failed trials one after the other, and the search stops with one line."""
 
     def script(request: Request) -> str:
+        if asked(request) in (5, 103):  # the server is not dead altogether
+            return mostly_right(request)
         raise TransientError("connection refused")
 
-    search = tuner(make_builder(model(script)), max_failed_trials=in_a_row)
+    search = tuner(make_builder(model(script)), max_consecutive_failed_trials=in_a_row)
     with pytest.raises(SearchError, match=f"{in_a_row} trials in a row failed"):
         search.search(**fit_arguments())
     assert len(search.trial_records()) == in_a_row
@@ -462,7 +465,7 @@ def test_endless_random_search_is_refused(model, tuner):
     """A continuous space without max_trials has no end, so nothing is begun."""
     builder = simple_builder(model(), lambda hp: hp.Float("t", 0.0, 1.0))
     with pytest.raises(UsageError, match="give max_trials"):
-        tuner(builder, RandomSearch, objective="val_reward").search(**fit_arguments())
+        tuner(builder, RandomSearch, objective="val_reward", max_trials=None).search(**fit_arguments())
     search = tuner(builder, RandomSearch, objective="val_reward", max_trials=3)
     search.search(**fit_arguments())
     assert len({record.values["t"] for record in search.trial_records()}) == 3

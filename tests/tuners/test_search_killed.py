@@ -2,82 +2,74 @@
 
 from __future__ import annotations
 
-import collections
-import json
-import os
+import functools
 import random
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import odd_numbers
 import pytest
-from odd_numbers import CONCURRENCY, fit_arguments, make_builder, mostly_right, rows
+from odd_numbers import fit_arguments, make_builder, mostly_right, rows
+from short_searches import CONCURRENCY, SHORT, Searching, calls_in, records_in, run
 
-import paretune
-from paretune import ScriptedLanguageModel
+from paretune import ScriptedLanguageModel, tuners
 from paretune.lm.ledger import Ledger
 from paretune.tuners import GridSearch
 from paretune.tuners.trials import TrialRecord, TrialStore
 
+#: How often the search of each tuner is killed at a random moment; benchmarks/kills.py does it more often.
+KILLS = 3
 
-@pytest.fixture
-def searching() -> Iterator[subprocess.Popen[str]]:
-    """A process that forks searches; see odd_numbers.serve."""
-    with subprocess.Popen(
-        [sys.executable, odd_numbers.__file__],
-        env={**os.environ, "PYTHONPATH": str(Path(paretune.__file__).parent.parent)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        bufsize=1,
-    ) as process:
+
+@pytest.fixture(scope="module")
+def searching() -> Iterator[Searching]:
+    """A process that forks searches, which may be killed."""
+    with Searching() as process:
         yield process
-        assert process.stdin is not None
-        process.stdin.close()
 
 
-def test_killed_at_any_moment(tmp_path, searching):
-    """Killed six times and run to its end, a search gives the records of an uninterrupted one.
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> Callable[[str], tuple[list[dict[str, Any]], set[str]]]:
+    """The records of a tuner's short search that nothing interrupts, and the calls that it makes."""
+
+    @functools.cache
+    def of(kind: str) -> tuple[list[dict[str, Any]], set[str]]:
+        folder = tmp_path_factory.mktemp(kind)
+        records = rows(run(kind, folder))
+        calls = calls_in(folder)
+        assert len(set(calls)) == len(calls)
+        return records, set(calls)
+
+    return of
+
+
+def test_every_tuner_is_killed():
+    """No tuner is left out of these tests."""
+    assert set(SHORT) == set(tuners.__all__) - {"Objective"}
+
+
+@pytest.mark.parametrize("kind", SHORT)
+def test_killed_at_any_moment(tmp_path, searching, uninterrupted, kind):
+    """Killed several times and run to its end, a search gives the records of an uninterrupted one.
 
     Of the calls only those may be made twice that were in flight at a kill: at most as many as are made at once.
     """
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    whole.mkdir()
-    killed.mkdir()
-    expected = rows(odd_numbers.run(whole, CONCURRENCY))
-    calls = (whole / "calls").read_text().split()
-    rng = random.Random(20)
-    kills = 0
-    for kill in range(6):
-        print(killed, file=searching.stdin)
-        process = int(searching.stdout.readline())
-        target = len(calls) * (kill + rng.random()) / 7
-        deadline = time.monotonic() + 20
-        while lines(killed) < target and time.monotonic() < deadline:
-            time.sleep(0.001)
-        time.sleep(rng.random() * 0.005)
-        os.kill(process, signal.SIGKILL)
-        assert searching.stdout.readline() == "ended\n"
-        assert not (killed / "records.json").exists()
-        kills += 1
-    print(killed, file=searching.stdin)
-    searching.stdout.readline()
-    assert searching.stdout.readline() == "ended\n"
-    assert json.loads((killed / "records.json").read_text()) == expected
-    made = collections.Counter((killed / "calls").read_text().split())
-    assert set(made) == set(calls)
-    assert sum(made.values()) - len(made) <= kills * CONCURRENCY
+    records, calls = uninterrupted(kind)
+    kills = searching.killed_at_random(kind, tmp_path, len(calls), KILLS, random.Random(20))
+    assert kills == KILLS and records_in(tmp_path) == records
+    made = calls_in(tmp_path)
+    assert set(made) == calls and len(made) - len(calls) <= kills * CONCURRENCY
 
 
-def lines(folder: Path) -> int:
-    """How many calls were made so far."""
-    calls = folder / "calls"
-    return calls.read_bytes().count(b"\n") if calls.exists() else 0
+@pytest.mark.parametrize("kind", SHORT)
+def test_killed_at_every_write(tmp_path, searching, uninterrupted, kind):
+    """Killed at each write of a record (before, in, and after it), a search gives the records of an uninterrupted one,
+    and makes no call again that was not in flight at a kill."""
+    records, calls = uninterrupted(kind)
+    kills = searching.killed_at_every_write(kind, tmp_path)
+    assert kills >= len(records) and records_in(tmp_path) == records
+    made = calls_in(tmp_path)
+    assert set(made) == calls and len(made) - len(calls) <= kills * CONCURRENCY
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, TypeVar, cast
 
 from paretune.calls.prompts import PromptWriter
-from paretune.calls.trace import Call, add_call, current_replicate
+from paretune.calls.trace import Call, add_call, current_sample
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.types import Request, StructuredOutput
 from paretune.schemas.data_model import DataModel
@@ -52,8 +52,12 @@ async def ask(
 ) -> Output | None:
     """Ask for the output of one input record (plain JSON values), and note the call in the trace of ``caller``.
 
+    The question is one of the current sample's: whoever asks (a generator, a judge, an optimizer that wants proposals),
+    each epoch and each replicate draws a reply of its own.
+
     Returns None when the reply does not validate. Raises the errors of ``LanguageModel.complete``.
     """
+    sample = current_sample()
     request = Request(
         messages=writer.messages(prefix, record),
         structured_output=writer.structured_output,
@@ -64,9 +68,11 @@ async def ask(
         temperature=temperature,
         max_tokens=max_tokens,
         reasoning_effort=reasoning_effort,
-        replicate=current_replicate(),
+        replicate=sample.replicate,
+        epoch=sample.epoch,
     )
     reply = await language_model.complete(request)
     output = (parse_text if writer.in_text else parse_json)(reply.text, output_model)
+    language_model.ledger.note(reply, caller, valid=output is not None, replicate=sample.replicate)
     add_call(Call(caller, record, None if output is None else output.get_json(), reply))
     return output

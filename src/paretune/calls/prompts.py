@@ -12,14 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from paretune.lm.types import StructuredOutput
-from paretune.schemas.data_model import DataModel, field_labels
+from paretune.schemas.data_model import DataModel, field_labels, is_score
 from paretune.schemas.text_form import cue, grammar, render_text
 
 __all__ = ["Example", "PromptWriter"]
 
 #: ``{"input": {...}, "output": {...}}``
 Example = Mapping[str, Any]
+
+_YES_OR_NO = "yes or no"
+#: Other fields have no text form (see ``schemas.text_form``).
+_KINDS: dict[Any, str] = {int: "whole number", float: "number", str: "text"}
 
 
 @dataclass(frozen=True)
@@ -72,11 +78,11 @@ class PromptWriter:
         return (("system", prefix), ("user", question))
 
     def _form(self) -> str:
-        """The fields to reply with, one a line: the literal's values, or the description."""
+        """The fields to reply with, one a line: the literal's values, or the description, or what kind of value."""
         lines = []
         for name, info in self.output_model.model_fields.items():
             labels = field_labels(self.output_model, name)
-            kind = "yes or no" if info.annotation is bool else info.description or str(info.annotation)
+            kind = _YES_OR_NO if info.annotation is bool else info.description or _kind(self.output_model, name)
             lines.append(f"{cue(self.output_model, name)} <{' | '.join(map(str, labels)) if labels else kind}>")
         return "\n".join(lines)
 
@@ -91,6 +97,13 @@ class PromptWriter:
     def _text_example(self, example: Example) -> str:
         question = render_text(example["input"], self.input_model)
         return question + "\n" + render_text(example["output"], self.output_model)
+
+
+def _kind(model: type[BaseModel], name: str) -> str:
+    """In words, what a field without a description holds."""
+    if is_score(model, name):
+        return "a score from 0.0 to 1.0, in steps of 0.1"
+    return _KINDS.get(model.model_fields[name].annotation, "value")
 
 
 def _rank(names: Sequence[str]) -> Callable[[str], tuple[int, str]]:

@@ -6,11 +6,22 @@ import contextlib
 import contextvars
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from paretune.lm.types import Reply
 
-__all__ = ["Call", "add_call", "current_replicate", "is_training", "tracing"]
+__all__ = ["Call", "Sample", "add_call", "current_sample", "tracing"]
+
+
+class Sample(NamedTuple):
+    """Which sample of a question is drawn: each replicate of a training, and each of its epochs, asks anew.
+
+    ``training``: the example that is run is one to learn from.
+    """
+
+    replicate: int = 0
+    epoch: int = 0
+    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +34,22 @@ class Call:
     reply: Reply
 
 
+_FIRST = Sample()
 _calls: contextvars.ContextVar[list[Call] | None] = contextvars.ContextVar("paretune_calls", default=None)
-_replicate: contextvars.ContextVar[int] = contextvars.ContextVar("paretune_replicate", default=0)
-_training: contextvars.ContextVar[bool] = contextvars.ContextVar("paretune_training", default=False)
+_sample: contextvars.ContextVar[Sample] = contextvars.ContextVar("paretune_sample", default=_FIRST)
 
 
 @contextlib.contextmanager
-def tracing(replicate: int = 0, training: bool = False) -> Iterator[list[Call]]:
-    """Collect the calls made inside the block (and by the tasks it starts)."""
+def tracing(sample: Sample | None = None) -> Iterator[list[Call]]:
+    """Collect the calls made inside the block (and by the tasks it starts), which draw ``sample``, or the same one as
+    outside the block. A trace around this one hears nothing of them."""
     calls: list[Call] = []
-    tokens = _calls.set(calls), _replicate.set(replicate), _training.set(training)
+    tokens = _calls.set(calls), _sample.set(current_sample() if sample is None else sample)
     try:
         yield calls
     finally:
         _calls.reset(tokens[0])
-        _replicate.reset(tokens[1])
-        _training.reset(tokens[2])
+        _sample.reset(tokens[1])
 
 
 def add_call(call: Call) -> None:
@@ -48,11 +59,6 @@ def add_call(call: Call) -> None:
         calls.append(call)
 
 
-def current_replicate() -> int:
-    """Which repetition of the same question is being asked."""
-    return _replicate.get()
-
-
-def is_training() -> bool:
-    """Whether the example that is being run is one to learn from."""
-    return _training.get()
+def current_sample() -> Sample:
+    """The sample that calls draw here; outside ``fit`` and ``evaluate`` the first one."""
+    return _sample.get()

@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import random
+import functools
 import re
-import time
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from paretune.errors import RefusedInputError, TransientError, UsageError
-from paretune.files import digest
+from paretune.errors import ConfigError, FatalError, RefusedInputError, TransientError, UsageError
+from paretune.files import canonical_json, digest
 from paretune.lm.ledger import Ledger, default_ledger
+from paretune.lm.limiter import Limiter, shared_limiter
+from paretune.lm.sending import Retries, Sending
 from paretune.lm.types import Answer, Backend, Price, Reply, Request
 
 __all__ = ["LanguageModel"]
 
 LOCAL_PREFIX = "local/"
+#: After so many calls in a row without a reply, all attempts included, no more are made.
+GIVEN_UP = 20
 
+#: The fields of a request and what they are when they are not set.
+_UNSET = asdict(Request(messages=()))
 _SURROGATES = re.compile("[\ud800-\udfff]")
-#: Its own source of chance, so that the programs' seeds are left alone.
-_jitter = random.Random()
 
 
 @dataclass
 class _Traffic:
-    """What happens on one event loop: whoever may call at once, and what is being asked, by key.
+    """What happens on one event loop: who may call, and what is being asked, by key."""
 
-    A future gets the reply or the error; None when the caller that was sending it went away.
-    """
+    limiter: Limiter
+    on_the_way: dict[str, Sending] = field(default_factory=dict)
 
-    limit: asyncio.Semaphore
-    in_flight: dict[str, asyncio.Future[Reply | None]] = field(default_factory=dict)
+
+class _Question(NamedTuple):
+    """A request as it is sent, with its key in the ledger and everything that the key is made of."""
+
+    key: str
+    stated: dict[str, Any]
+    request: Request
 
 
 class LanguageModel:
@@ -49,9 +57,20 @@ class LanguageModel:
     api_key_env
         Name of the environment variable that holds the key; the provider's usual variable when None.
     concurrency
-        How many calls may be in flight at once, over all trials.
+        How many calls may be in flight at once, over all trials: fewer for a while after the server said that it were
+        too many (status 429).
+    requests_per_minute, tokens_per_minute
+        The most attempts, and the most tokens, in any minute; None: no limit. These limits hold in one process, for all
+        models made alike together.
     timeout_s, max_attempts
-        Seconds a call may take; how often it is tried when it fails for a passing reason.
+        Seconds an attempt may take; how often a call is tried when it fails for a passing reason.
+    total_timeout_s
+        Seconds a call may take over all attempts and the pauses between them; ten times ``timeout_s`` when None.
+        Waiting for one's turn within the limits does not count: that is no sign of a bad server.
+    fallbacks
+        Models (or names) that are asked, one after the other, when the last attempt failed for a passing reason; never
+        where the input is refused or no call can succeed. Their replies are kept as their own, and asked for without
+        a grammar or a reasoning effort where they take none.
     price
         ``{"prompt": …, "completion": …}`` in US dollars per million tokens; litellm's own list when None.
     ledger
@@ -67,33 +86,58 @@ class LanguageModel:
         api_base: str | None = None,
         api_key_env: str | None = None,
         concurrency: int = 16,
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
         timeout_s: float = 120.0,
         max_attempts: int = 5,
+        total_timeout_s: float | None = None,
+        fallbacks: Sequence[LanguageModel | str] = (),
         price: Mapping[str, float] | Price | None = None,
         ledger: Ledger | None = None,
         backend: Backend | None = None,
     ) -> None:
         if concurrency < 1 or max_attempts < 1:
             raise UsageError(f"concurrency and max_attempts must be at least 1 (got {concurrency}, {max_attempts})")
+        limits = {"requests_per_minute": requests_per_minute, "tokens_per_minute": tokens_per_minute}
+        times = {"timeout_s": timeout_s, "total_timeout_s": total_timeout_s}
+        for name, value in {**limits, **times}.items():
+            if value is not None and not value > 0:
+                raise UsageError(f"{name} must be above 0, or None (got {value})")
+        if isinstance(fallbacks, str):
+            raise UsageError(f"fallbacks must be a list of models (got {fallbacks!r})")
         self.model = model
         self.concurrency = concurrency
+        self.requests_per_minute, self.tokens_per_minute = requests_per_minute, tokens_per_minute
         self.max_attempts = max_attempts
+        self._given_up = 0
+        self.total_timeout_s = 10 * timeout_s if total_timeout_s is None else total_timeout_s
         self.ledger = ledger if ledger is not None else default_ledger()
+        self.fallbacks = [
+            LanguageModel(other, max_attempts=max_attempts, ledger=ledger, timeout_s=timeout_s)
+            if isinstance(other, str)
+            else other
+            for other in fallbacks
+        ]
         fixed = Price(**price) if isinstance(price, Mapping) else price
-        #: What makes this model again (no key is among it); None where the backend is the caller's own.
+        #: What makes this model again (no key is among it); None where a backend is the caller's own.
         self.arguments: dict[str, Any] | None = None
-        if backend is None:
+        if backend is None and all(other.arguments is not None for other in self.fallbacks):
             self.arguments = {
                 "model": model,
                 "api_base": api_base,
                 "api_key_env": api_key_env,
                 "concurrency": concurrency,
-                "timeout_s": timeout_s,
+                **limits,
+                **times,
                 "max_attempts": max_attempts,
+                "fallbacks": [other.arguments for other in self.fallbacks],
                 "price": None if fixed is None else asdict(fixed),
             }
         self.backend = backend or _backend(model, api_base, api_key_env, timeout_s, concurrency, fixed)
-        self._identity: dict[str, Any] | None = None
+        made_of = [model, api_base, api_key_env, concurrency, requests_per_minute, tokens_per_minute]
+        #: What models share a limiter by; None where the backend is the caller's own.
+        self._alike = None if backend else canonical_json(made_of)
+        self._own_identity: dict[str, Any] | None = None
         self._capabilities: dict[str, Any] | None = None
         self._traffic: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Traffic] = weakref.WeakKeyDictionary()
         #: Waits between attempts, given the seconds.
@@ -106,7 +150,7 @@ class LanguageModel:
     def capabilities(self) -> dict[str, Any]:
         """What the model takes, asked once a ledger: a later run gets the same answer without loading the client."""
         if self._capabilities is None:
-            key = digest({"capabilities": self.identity})
+            key = digest({"capabilities": self._own()})
             known = self.ledger.fact(key)
             if known is None:
                 known = self.ledger.remember(key, self.backend.capabilities())
@@ -115,10 +159,16 @@ class LanguageModel:
 
     @property
     def identity(self) -> dict[str, Any]:
+        """The model as a search's results depend on it: what its replies are keyed by, and its fallbacks."""
+        if not self.fallbacks:
+            return self._own()
+        return {**self._own(), "fallbacks": [other.identity for other in self.fallbacks]}
+
+    def _own(self) -> dict[str, Any]:
         """The model's part of every ledger key."""
-        if self._identity is None:
-            self._identity = self.backend.identity()
-        return self._identity
+        if self._own_identity is None:
+            self._own_identity = self.backend.identity()
+        return self._own_identity
 
     def price(self) -> Price | None:
         """The price of calls; None when nobody knows it."""
@@ -127,91 +177,117 @@ class LanguageModel:
     async def complete(self, request: Request) -> Reply:
         """Answer a request: from the ledger when it holds the reply, else by a call that is stored before it is used.
 
-        Equal requests in flight are sent once. Raises FatalError, RefusedInputError, or TransientError after the last
-        attempt.
+        The ledger is asked for the reply of this model, then of each fallback, before anything is paid. Equal requests
+        in flight are sent once. A caller that is cancelled leaves behind what it has sent: its reply is stored all the
+        same (see ``paretune.lm.sending.drain``).
+
+        Raises FatalError (BudgetError when a budget is spent), RefusedInputError, or TransientError after the last
+        attempt; FatalError, too, where so many calls in a row got no reply that the server must be down.
         """
+        question = self._question(request)
+        reply = self._stored(question)
+        if reply is not None:
+            return reply
+        try:
+            reply = await self._ask(question)
+            self._given_up = 0
+            return reply
+        except TransientError as error:
+            failed = error
+        for other in self.fallbacks:
+            try:
+                reply = await other.complete(_adapted(request, other))
+            except TransientError as error:
+                failed = TransientError(f"{failed}; {error}", error.retry_after, error.rate_limited)
+            else:
+                return self._stored(question) or reply  # another process may have got this model's own meanwhile
+        self._given_up += 1
+        if self._given_up >= GIVEN_UP:
+            raise FatalError(
+                f"{self._given_up} calls in a row were given up, so that no more are made; the last one: {failed}"
+            ) from failed
+        raise failed
+
+    def _question(self, request: Request) -> _Question:
         if request.grammar is not None and not self.capabilities["grammar"]:
             request = replace(request, grammar=None)
-        stated = {**self.identity, **_stated(request)}
+        stated = {**self._own(), **_stated(request)}
         try:
-            key = digest(stated)
+            return _Question(digest(stated), stated, request)
         except UnicodeEncodeError as error:  # half of a pair of surrogates: no server can be sent that
             raise RefusedInputError(f"{self.model}: the prompt is no valid Unicode text: {error}") from None
+
+    def _stored(self, question: _Question) -> Reply | None:
+        reply = self.ledger.get(question.key)
+        for other in self.fallbacks:
+            if reply is None:
+                reply = other._stored(other._question(_adapted(question.request, other)))
+        return reply
+
+    async def _ask(self, question: _Question) -> Reply:
         traffic = self._traffic_here()
-        while True:
-            reply = self.ledger.get(key)
-            if reply is not None:
-                return reply
-            waiting = traffic.in_flight.get(key)
-            if waiting is None:
-                return await self._pay(key, stated, request, traffic)
-            reply = await asyncio.shield(waiting)
-            if reply is not None:
-                self.ledger.session.served += 1
-                return replace(reply, served=True)
+        sending = traffic.on_the_way.get(question.key)
+        if sending is not None:
+            reply = await sending.wait()
+            self.ledger.session.served += 1
+            return replace(reply, served=True)
+        self.ledger.check_room()
+        retries = Retries(self.max_attempts, self.total_timeout_s, self.pause)
+        store = functools.partial(self._store, question)
+        sending = Sending(self.model, self.backend, question.request, traffic.limiter, retries, store)
+        sending.list_in(traffic.on_the_way, question.key)
+        return await sending.wait()
 
-    async def _pay(self, key: str, stated: dict[str, Any], request: Request, traffic: _Traffic) -> Reply:
-        future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
-        traffic.in_flight[key] = future
-        try:
-            async with traffic.limit:
-                await self.backend.prepare()
-                answer, latency, attempts = await self._send(request)
-            price = self.backend.price()
-            reply = Reply(
-                text=_SURROGATES.sub("\ufffd", answer.text),
-                prompt_tokens=answer.prompt_tokens,
-                completion_tokens=answer.completion_tokens,
-                cost_usd=None if price is None else price.cost(answer),
-                latency_s=latency,
-                attempts=attempts,
-                finish_reason=answer.finish_reason,
-            )
-            reply = self.ledger.put(
-                key, self.model, stated, reply, usage=answer.usage, price=None if price is None else asdict(price)
-            )
-            future.set_result(reply)
-            return reply
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError):
-                future.set_result(None)
-            else:
-                future.set_exception(error)
-                future.exception()  # retrieved here: nobody else need be waiting
-            raise
-        finally:
-            del traffic.in_flight[key]
-
-    async def _send(self, request: Request) -> tuple[Answer, float, int]:
-        """Call until it succeeds, with capped exponential backoff and full jitter between attempts."""
-        for attempt in range(1, self.max_attempts + 1):
-            started = time.perf_counter()
-            try:
-                answer = await self.backend.send(request)
-            except TransientError as error:
-                if attempt == self.max_attempts:
-                    raise TransientError(f"{self.model}: gave up after {attempt} attempts: {error}") from error
-                ceiling = min(30.0, 0.5 * 2.0 ** (attempt - 1))
-                await self.pause(max(_jitter.uniform(0, ceiling), error.retry_after or 0.0))
-            else:
-                return answer, round(time.perf_counter() - started, 4), attempt
-        raise AssertionError("unreachable")
+    def _store(self, question: _Question, answer: Answer, latency_s: float, attempts: int) -> Reply:
+        price = self.backend.price()
+        reply = Reply(
+            text=_SURROGATES.sub("\ufffd", answer.text),
+            prompt_tokens=answer.prompt_tokens,
+            completion_tokens=answer.completion_tokens,
+            cost_usd=None if price is None else price.cost(answer),
+            latency_s=latency_s,
+            attempts=attempts,
+            finish_reason=answer.finish_reason,
+            key=question.key,
+            model=self.model,
+        )
+        listed = None if price is None else asdict(price)
+        return self.ledger.put(question.key, self.model, question.stated, reply, usage=answer.usage, price=listed)
 
     def _traffic_here(self) -> _Traffic:
         loop = asyncio.get_running_loop()
-        if loop not in self._traffic:
-            self._traffic[loop] = _Traffic(asyncio.Semaphore(self.concurrency))
-        return self._traffic[loop]
+        traffic = self._traffic.get(loop)
+        if traffic is None:
+            limits = (self.concurrency, self.requests_per_minute, self.tokens_per_minute)
+            limiter = shared_limiter(self._alike, lambda: Limiter(*limits, pause=self.pause))
+            traffic = self._traffic[loop] = _Traffic(limiter)
+        return traffic
+
+
+def _adapted(request: Request, model: LanguageModel) -> Request:
+    """A request that was written for another model, as a fallback takes it.
+
+    Raises ConfigError where its messages would have to be others.
+    """
+    takes = model.capabilities
+    if request.reasoning_effort is not None and not takes["reasoning_effort"]:
+        request = replace(request, reasoning_effort=None)
+    if request.structured_output in ("native", "tool") and takes["structured_output"] != "native":
+        if takes["structured_output"] != "tool":
+            raise ConfigError(
+                f"the fallback {model.model!r} takes no JSON schema: declare structured_output prompt or text for the "
+                f"program (it is {request.structured_output!r}), or another fallback"
+            )
+        request = replace(request, structured_output="tool")
+    return request
 
 
 def _stated(request: Request) -> dict[str, Any]:
     """A request as it is keyed and stored: what is not set is left out, so that new options keep old keys."""
-    empty = Request(messages=())
     if request.temperature is not None:  # 0 and 0.0 are one temperature, and one key
         request = replace(request, temperature=float(request.temperature))
-    return {
-        name: value for name, value in asdict(request).items() if name == "messages" or value != getattr(empty, name)
-    }
+    values = ((name, getattr(request, name)) for name in _UNSET)  # asdict() would copy all that is in them
+    return {name: value for name, value in values if name == "messages" or value != _UNSET[name]}
 
 
 def _backend(

@@ -6,12 +6,12 @@ import asyncio
 import functools
 import importlib
 import os
-import re
 import weakref
 from typing import Any
 
 from paretune.errors import FatalError, TransientError
 from paretune.lm.litellm_errors import NO_KEY, load_litellm, named_error
+from paretune.lm.masking import logins_of, place_of, public_address
 from paretune.lm.types import Answer, Price, Request
 
 __all__ = ["LitellmBackend"]
@@ -36,7 +36,7 @@ class LitellmBackend:
         label: str | None = None,
     ) -> None:
         self.model = model
-        self.label = label or (model if api_base is None else f"{model} at {_without_login(api_base)}")
+        self.label = label or (model if api_base is None else f"{model} at {public_address(api_base)}")
         self.api_base = api_base
         self.api_key_env = api_key_env
         self.timeout_s = timeout_s
@@ -45,7 +45,7 @@ class LitellmBackend:
         self._key = api_key
 
     def identity(self) -> dict[str, Any]:
-        return {"model": self.model, "endpoint": _without_login(self.api_base or _endpoint_of_environment(self.model))}
+        return {"model": self.model, "endpoint": place_of(self._address())}
 
     def capabilities(self) -> dict[str, Any]:
         litellm = load_litellm()
@@ -63,6 +63,10 @@ class LitellmBackend:
     def price(self) -> Price | None:
         return self.fixed_price if self.fixed_price is not None else _listed_price(self.model)
 
+    def max_output_tokens(self) -> int | None:
+        """The longest completion of a model that litellm lists; a server of one's own may allow any."""
+        return None if self.api_base is not None else _listed_length(self.model)
+
     async def send(self, request: Request) -> Answer:
         litellm = load_litellm()
         try:
@@ -74,7 +78,7 @@ class LitellmBackend:
                 messages = [{"role": role, "content": content} for role, content in request.messages]
                 response = await litellm.acompletion(messages=messages, **arguments)
         except Exception as error:
-            named = named_error(error, self.label, secret=self._key)
+            named = named_error(error, self.label, secrets=self._secrets())
             if named is None:
                 raise
             raise named from None
@@ -89,6 +93,14 @@ class LitellmBackend:
     def close(self) -> None:
         """Nothing to release: litellm keeps its own connections."""
 
+    def _address(self) -> str | None:
+        return self.api_base or _of_environment(self.model, "BASE_URL", "API_BASE")
+
+    def _secrets(self) -> list[str]:
+        """What this model's calls carry beside the request."""
+        own = self._key if self._key else _of_environment(self.model, "API_KEY")
+        return [*([own] if own and own != NO_KEY else []), *logins_of(self._address())]
+
     def _answer(self, response: Any, request: Request) -> Answer:
         choice = response.choices[0]
         if request.structured_output == "completion":
@@ -96,6 +108,8 @@ class LitellmBackend:
         else:
             calls = getattr(choice.message, "tool_calls", None)
             text = (calls[0].function.arguments if calls else choice.message.content) or ""
+        for secret in self._secrets():  # no prompt holds one: this server writes its headers into its replies
+            text = text.replace(secret, "***") if len(secret) >= 8 else text
         usage = {} if response.usage is None else response.usage.model_dump(exclude_none=True)
         if not usage.get("prompt_tokens"):  # no prompt is empty: the server reports no usage
             usage = self._estimate(request, text)
@@ -195,16 +209,11 @@ def _warm_up() -> None:
     load_litellm().completion("openai/none", [{"role": "user", "content": "x"}], mock_response="x", **nowhere)
 
 
-def _endpoint_of_environment(model: str) -> str | None:
-    """Where litellm sends calls when the environment names an address for the model's provider."""
+def _of_environment(model: str, *kinds: str) -> str | None:
+    """What the environment names for the model's provider, as litellm looks for it: an address, or the key."""
     provider = model.partition("/")[0].upper() if "/" in model else "OPENAI"
-    found = (os.environ.get(f"{provider}_{kind}") for kind in ("BASE_URL", "API_BASE"))
-    return next((address for address in found if address), None)
-
-
-def _without_login(address: str | None) -> str | None:
-    """An address as it may be stored: user names and passwords are no part of the place."""
-    return None if address is None else re.sub(r"//[^/@]*@", "//", address)
+    found = (os.environ.get(f"{provider}_{kind}", "").strip() for kind in kinds)
+    return next((value for value in found if value), None)
 
 
 def _knows(question: Any, model: str) -> bool:
@@ -223,3 +232,12 @@ def _listed_price(model: str) -> Price | None:
         return None
     prompt, completion = info.get("input_cost_per_token"), info.get("output_cost_per_token")
     return None if prompt is None or completion is None else Price(prompt * 1e6, completion * 1e6)
+
+
+@functools.cache
+def _listed_length(model: str) -> int | None:
+    try:
+        length: int | None = load_litellm().get_model_info(model).get("max_output_tokens")
+    except Exception:  # litellm raises all kinds for models that it does not list
+        return None
+    return length

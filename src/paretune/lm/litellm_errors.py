@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from paretune.errors import FatalError, RefusedInputError, TransientError
+from paretune.eventloop import stop_shared_loop
+from paretune.lm.masking import masked
 
 __all__ = ["NO_KEY", "load_litellm", "named_error"]
 
@@ -37,15 +41,16 @@ def load_litellm() -> Any:
     litellm.num_retries = 0
     litellm.telemetry = False
     litellm.disable_aiohttp_transport = True  # its sessions are never closed
+    atexit.register(stop_shared_loop)  # runs before litellm's own clean-up, which takes the loop for stopped
     return litellm
 
 
-def named_error(error: Exception, label: str, *, secret: str | None = None) -> Exception | None:
-    """Our error for an exception of litellm's; None for anything that is a bug of ours."""
+def named_error(error: Exception, label: str, *, secrets: Iterable[str] = ()) -> Exception | None:
+    """Our error for an exception of litellm's, without ``secrets``; None for anything that is a bug of ours."""
     kinds = load_litellm().exceptions
     if not type(error).__module__.startswith(("litellm", "openai", "httpx")):
         return None
-    message = f"{label}: {_first_line(error, secret)}"
+    message = f"{label}: {masked(_reason(error), *secrets)[:300]}"
     said = f"{error} {getattr(error, 'body', '')}"
     status = getattr(error, "status_code", None)
     if isinstance(error, kinds.ContextWindowExceededError | kinds.ContentPolicyViolationError):
@@ -58,7 +63,7 @@ def named_error(error: Exception, label: str, *, secret: str | None = None) -> E
         return FatalError(message)
     # The status decides, not litellm's class: it makes a BadRequestError of any answer that says invalid_request_error.
     if isinstance(status, int) and (status >= 500 or status in _PASSING):
-        return TransientError(message, _retry_after(error))
+        return TransientError(message, _retry_after(error), rate_limited=status == 429)
     if isinstance(status, int) and status >= 400:
         return FatalError(message)
     if isinstance(error, kinds.APIError | kinds.APIConnectionError | kinds.Timeout):
@@ -73,23 +78,20 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
-def _first_line(error: Exception, secret: str | None) -> str:
+def _reason(error: Exception) -> str:
+    """What happened, in one line."""
+    causes = list(_causes(error))
+    unreadable = [cause for cause in causes if isinstance(cause, json.JSONDecodeError | AttributeError)]
+    if unreadable and not any(type(cause).__name__ == "HTTPStatusError" for cause in causes):
+        return f"the server's reply is no completion ({_first_line(unreadable[0])})"
     kinds = r"(?:(?:litellm\.)?\w*(?:Error|Timeout)(?: Error)?(?:: | - ))*(?:\w+Exception - )?"
-    lines = re.sub(f"^{kinds}", "", str(error)).strip().splitlines()
-    line = lines[0] if lines else type(error).__name__
-    for value in _secrets(secret):
-        line = line.replace(value, "***")
-    return line[:300]
+    line = _first_line(re.sub(f"^{kinds}", "", str(error))) or type(error).__name__
+    beneath = next((text for cause in reversed(causes) if (text := _first_line(cause))), "")
+    return f"{line.rstrip('.')}: {beneath}" if line == "Connection error." else line
 
 
-def _secrets(secret: str | None) -> list[str]:
-    """Everything that no message may show: the key in use and all that the environment calls a key, longest first."""
-    marked = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
-    values = {value.strip() for name, value in os.environ.items() if marked.search(name.upper())}
-    values = {value for value in values if len(value) >= 8}
-    if secret and secret != NO_KEY:
-        values.add(secret)
-    return sorted(values, key=len, reverse=True)
+def _first_line(said: object) -> str:
+    return next(iter(str(said).strip().splitlines()), "")
 
 
 def _retry_after(error: Exception) -> float | None:

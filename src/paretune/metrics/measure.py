@@ -10,7 +10,7 @@ import numpy as np
 from paretune.metrics.base import Array, Direction, Metric, Record, mean
 from paretune.metrics.outcome import Outcome
 
-__all__ = ["OPERATIONAL", "Measure", "measures_of"]
+__all__ = ["OPERATIONAL", "Measure", "mean_of_replicates", "measures_of"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,28 @@ def measures_of(outcomes: Sequence[Outcome], y_true: Sequence[Record], metrics: 
         measures += _metric_measures(metric, scored)
     measures += [_ratio_measure(name, "min", outcomes, value) for name, value in OPERATIONAL.items()]
     return measures
+
+
+def mean_of_replicates(replicates: Sequence[Sequence[Measure]]) -> list[Measure]:
+    """Each measure's mean over replicates of the same examples, as one measure.
+
+    Its statistics are those of the replicates side by side, (n, K k): n * K answers stay n independent examples, and a
+    resample of the examples takes an example with all its replicates.
+    """
+    if len(replicates) == 1:
+        return list(replicates[0])
+    return [_mean_measure(measures) for measures in zip(*replicates, strict=True)]
+
+
+def _mean_measure(measures: Sequence[Measure]) -> Measure:
+    count, first = len(measures), measures[0]
+
+    def reduce(totals: Array) -> Array:
+        parts = np.split(totals, count, axis=-1)
+        return np.asarray(np.mean([first.reduce(part) for part in parts], axis=0))
+
+    statistics = np.concatenate([measure.statistics for measure in measures], axis=1)
+    return replace(first, statistics=statistics, reduce=reduce, proportion=False)
 
 
 def _ratio_measure(

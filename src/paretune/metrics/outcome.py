@@ -17,8 +17,8 @@ class Outcome:
 
     ``invalid``: a reply came that does not validate; it counts as a wrong answer (reward 0). ``failed``: no reply could
     be had, or the judge gave no score; ``error`` says why, and the example is not scored (reward None). ``latency_s``
-    is the sum over the example's calls, as first measured; ``cost_usd`` is None where a price is unknown. The calls of
-    the reward (a judge's) are among them.
+    is the sum over the example's calls, as first measured; ``cost_usd`` is None where a price is unknown; ``retries``
+    counts the attempts at these calls that failed. The calls of the reward (a judge's) are among them.
     """
 
     status: Status
@@ -30,6 +30,7 @@ class Outcome:
     cost_usd: float | None
     latency_s: float
     error: str | None = None
+    retries: int = 0
 
     def row(self) -> dict[str, Any]:
         """This outcome as a JSON row."""
@@ -37,8 +38,8 @@ class Outcome:
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Outcome:
-        """An outcome from a row that may have more columns."""
-        return cls(**{name: row[name] for name in cls.__slots__})
+        """An outcome from a row that may have more columns, and may be of before retries were counted."""
+        return cls(**{name: {"retries": 0, **row}[name] for name in cls.__slots__})
 
 
 def too_many_failures(outcomes: Sequence[Outcome], allowed: float) -> str | None:

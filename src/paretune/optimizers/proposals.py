@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from paretune.calls.ask import ask, reply_schema, writer_for
-from paretune.calls.trace import add_call, tracing
+from paretune.calls.trace import add_call, current_sample, tracing
 from paretune.errors import RefusedInputError, TransientError
 from paretune.lm.language_model import LanguageModel
 from paretune.schemas.data_model import DataModel, Field
@@ -55,7 +55,7 @@ async def ask_for_instructions(
     another reason proposes nothing.
     """
     writer = writer_for(language_model, Experience, Proposal)
-    with tracing(variant) as calls:
+    with tracing(current_sample()._replace(replicate=variant)) as calls:
         try:
             proposal = await ask(
                 "opro",

@@ -10,10 +10,10 @@ from paretune.pipeline.program import ProgramSetup
 from paretune.pipeline.scoring import Records
 from paretune.programs.program import Program
 from paretune.programs.trainer import Evaluation
+from paretune.tuners.building import build
 from paretune.tuners.kt import HyperParameters
-from paretune.tuners.run_trial import build
 
-__all__ = ["baseline", "evaluation_rows", "rebuild"]
+__all__ = ["baseline", "baseline_program", "evaluation_rows", "rebuild"]
 
 
 async def rebuild(setup: ProgramSetup, best: Mapping[str, Any]) -> Program:
@@ -27,12 +27,17 @@ async def rebuild(setup: ProgramSetup, best: Mapping[str, Any]) -> Program:
 
 async def baseline(setup: ProgramSetup, values: Mapping[str, Any], train: tuple[Records, Records]) -> Program:
     """The program of section ``program`` with some values in place, trained like a trial."""
-    if setup.program.builder is not None:
-        raise ConfigError("evaluate.baseline: program.builder declares no values to compare with; set it to null")
-    program = await setup.declared_program(values, "evaluate.baseline")
+    program = await baseline_program(setup, values)
     if program.optimizer is not None:
         await program.fit(*train, epochs=setup.search.epochs, batch_size=setup.search.batch_size, verbose=0)
     return program
+
+
+async def baseline_program(setup: ProgramSetup, values: Mapping[str, Any]) -> Program:
+    """The baseline before it is trained. Raises ConfigError for values that cannot be."""
+    if setup.program.builder is not None:
+        raise ConfigError("evaluate.baseline: program.builder declares no values to compare with; set it to null")
+    return await setup.declared_program(values, "evaluate.baseline")
 
 
 def evaluation_rows(evaluation: Evaluation, x: Records, y: Records) -> list[dict[str, Any]]:

@@ -10,17 +10,21 @@ from typing import Any
 from pydantic import ValidationError
 
 from paretune.errors import ConfigError
+from paretune.lm.env_file import load_env_file
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.local_memory import loaded_models
 from paretune.optimizers.base import Optimizer
 from paretune.optimizers.opro import OPRO
 from paretune.optimizers.random_few_shot import RandomFewShot
 from paretune.pipeline.params import check_sections, section
 from paretune.pipeline.scoring import Scoring
-from paretune.pipeline.settings import LmParams, ProgramParams, SearchParams, SpaceParams
+from paretune.pipeline.settings import LmParams, ModelParams, ProgramParams, SearchParams
+from paretune.pipeline.space import SpaceParams, check_conditions, ends
 from paretune.programs.generator import ChainOfThought, Generator
 from paretune.programs.module import Input
 from paretune.programs.program import Program
 from paretune.schemas.faults import did_you_mean, find_faults
+from paretune.tuners.spaces import under
 
 __all__ = ["ProgramSetup"]
 
@@ -38,6 +42,9 @@ class ProgramSetup:
         check_sections(params, {"lm": LmParams, "program": ProgramParams, "search": SearchParams})
         self.scoring = Scoring(params)
         self.lm = section(params, "lm", LmParams)
+        if self.lm.env_file is not None:
+            load_env_file(self.lm.env_file)
+        loaded_models.limit = None if self.lm.memory_gb is None else int(self.lm.memory_gb * 1e9)
         self.program = section(params, "program", ProgramParams)
         self.search = section(params, "search", SearchParams)
         self._language_models: dict[str, LanguageModel] = {}
@@ -54,7 +61,7 @@ class ProgramSetup:
 
     def declare(self, hp: Any) -> dict[str, Any]:
         """Declare the space of ``search.space`` to ``hp``; the values that it gives."""
-        return {name: _declare(hp, name, kind) for name, kind in self.search.space.items()}
+        return _declare_space(hp, self.search.space)
 
     async def declared_program(self, values: Mapping[str, Any], place: str = "search.space") -> Program:
         """The program of section ``program`` with some hyperparameters' values in place (errors name ``place``)."""
@@ -92,15 +99,21 @@ class ProgramSetup:
     def language_model(self, name: str) -> LanguageModel:
         """The language model of a name, one object each."""
         if name not in self._language_models:
-            own = self.lm.models.get(name)
-            reached = {
-                key: getattr(own, key) if own is not None and key in own.model_fields_set else getattr(self.lm, key)
-                for key in ("api_base", "api_key_env", "concurrency", "timeout_s", "max_attempts", "price")
-            }
-            if reached["price"] is not None:
-                reached["price"] = reached["price"].model_dump()
-            self._language_models[name] = LanguageModel(name, **reached)
+            self._language_models[name] = self._make_language_model(name, with_fallbacks=True)
         return self._language_models[name]
+
+    def _make_language_model(self, name: str, *, with_fallbacks: bool) -> LanguageModel:
+        own = self.lm.models.get(name)
+        reached = {
+            key: getattr(own, key) if own is not None and key in own.model_fields_set else getattr(self.lm, key)
+            for key in ModelParams.model_fields
+        }
+        if reached["price"] is not None:
+            reached["price"] = reached["price"].model_dump()
+        others = [other for other in reached.pop("fallbacks") if other != name] if with_fallbacks else []
+        reached.pop("fallbacks", None)
+        fallbacks = [self._make_language_model(other, with_fallbacks=False) for other in others]
+        return LanguageModel(name, **reached, fallbacks=fallbacks)
 
     def _settings(self, values: Mapping[str, Any], place: str) -> ProgramParams:
         tunable = [name for name in ProgramParams.model_fields if name not in _NOT_TUNABLE]
@@ -118,13 +131,25 @@ class ProgramSetup:
 
     def _check_space(self) -> None:
         """Try every end of every hyperparameter on its own; combinations are checked when they are built."""
+        check_conditions(self.search.space)
         for name, kind in self.search.space.items():
-            for value in _ends(kind):
+            for value in ends(kind):
                 self._settings({name: value}, "search.space")
 
 
+def _declare_space(hp: Any, space: Mapping[str, SpaceParams]) -> dict[str, Any]:
+    """Declare a space to ``hp``; the values that it gives, without those that do not exist under the others."""
+    values = {}
+    for name, kind in space.items():
+        with under(hp, kind.conditions):
+            value = _declare(hp, name, kind)
+        if value is not None:
+            values[name] = value
+    return values
+
+
 def _declare(hp: Any, name: str, kind: SpaceParams) -> Any:
-    """Sample one declared hyperparameter from ``hp``."""
+    """Sample one declared hyperparameter from ``hp``; None where it does not exist."""
     if kind.kind == "fixed":
         return hp.Fixed(name, kind.value)
     if kind.kind == "boolean":
@@ -138,16 +163,6 @@ def _declare(hp: Any, name: str, kind: SpaceParams) -> Any:
         step = None if kind.step is None else int(kind.step)
         return hp.Int(name, int(kind.min), int(kind.max), step=step, sampling=kind.sampling)
     return hp.Float(name, kind.min, kind.max, step=kind.step, sampling=kind.sampling)
-
-
-def _ends(kind: SpaceParams) -> list[Any]:
-    if kind.kind == "fixed":
-        return [kind.value]
-    if kind.kind == "boolean":
-        return [True, False]
-    if kind.kind == "choice":
-        return list(kind.values)
-    return [int(end) if kind.kind == "int" else end for end in (kind.min, kind.max)]
 
 
 def _load_builder(name: str) -> Callable[[Any], Any]:

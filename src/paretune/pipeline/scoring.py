@@ -24,7 +24,7 @@ from paretune.metrics.classification import (
     CategoricalPrecision,
     CategoricalRecall,
 )
-from paretune.metrics.measure import Measure, measures_of
+from paretune.metrics.measure import Measure, mean_of_replicates, measures_of
 from paretune.metrics.outcome import Outcome
 from paretune.metrics.text import F1Score
 from paretune.pipeline.params import check_sections, section
@@ -33,7 +33,7 @@ from paretune.rewards.base import ExactMatch, Reward, as_reward
 from paretune.schemas.data_model import DataModel
 from paretune.schemas.faults import did_you_mean
 
-__all__ = ["Records", "Scoring", "measures_of_rows"]
+__all__ = ["Records", "Scoring", "measures_of_rows", "measures_of_trial"]
 
 Records = Sequence[DataModel]
 
@@ -105,6 +105,11 @@ def measures_of_rows(rows: Sequence[Mapping[str, Any]], gold: Records, metrics: 
     """The measures of recorded outcomes."""
     outcomes = [Outcome.from_row(dict(row)) for row in rows]
     return measures_of(outcomes, [record.get_json() for record in gold], metrics)
+
+
+def measures_of_trial(trial: Mapping[str, Any], gold: Records, metrics: Sequence[Metric]) -> list[Measure]:
+    """The measures of a trial's row on the validation examples, means over its replicates."""
+    return mean_of_replicates([measures_of_rows(one["examples"], gold, metrics) for one in trial["replicates"]])
 
 
 def _made(kinds: Mapping[str, type[Any]], declared: Mapping[str, Any], place: str) -> Any:

@@ -3,62 +3,68 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import paretune
 from paretune.errors import SearchError
 from paretune.files import digest_files, state_root
+from paretune.lm.budget import Budget
 from paretune.pipeline.params import check_sections, section
 from paretune.pipeline.program import ProgramSetup
-from paretune.pipeline.settings import ObjectiveParams, TunerParams
+from paretune.pipeline.settings import BudgetParams, ObjectiveParams, TunerParams
 from paretune.stats.pareto import non_dominated
-from paretune.tuners.kt import HyperParameters
 from paretune.tuners.objective import Objective, parts_of
-from paretune.tuners.oracles import space_size
-from paretune.tuners.tuner import GridSearch, RandomSearch, Tuner
+from paretune.tuners.searches import BayesianOptimization, GridSearch, Hyperband, ParetoSearch, RandomSearch
+from paretune.tuners.tuner import Tuner
 
-__all__ = ["best_of", "make_tuner", "space_note"]
+__all__ = ["best_of", "make_tuner"]
 
-TUNERS: dict[str, type[Tuner]] = {"grid": GridSearch, "random": RandomSearch}
+TUNERS: dict[str, Callable[..., Tuner]] = {
+    "bayesian": BayesianOptimization,
+    "grid": GridSearch,
+    "hyperband": Hyperband,
+    "pareto": ParetoSearch,
+    "random": RandomSearch,
+}
 #: The sections whose values a search's results depend on.
-_IDENTITY = ("task", "layout", "lm", "program", "objective")
+_IDENTITY = ("task", "layout", "program", "objective")
+#: The settings of language models that decide what a reply is or costs; the others decide when it comes.
+_LM_IDENTITY = ("model", "api_base", "fallbacks", "price")
 #: The packages whose code a search's results depend on.
 _CODE = ("callbacks", "calls", "lm", "metrics", "optimizers", "pipeline", "programs", "rewards", "schemas", "tuners")
 
 
 def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
     """The declared tuner; its state is kept below ``state_root()``, one file for each different search."""
-    check_sections(params, {"tuner": TunerParams, "objective": ObjectiveParams})
+    check_sections(params, {"budget": BudgetParams, "tuner": TunerParams, "objective": ObjectiveParams})
     objective = section(params, "objective", ObjectiveParams)
     search = setup.search
-    return TUNERS[section(params, "tuner", TunerParams).name](
+    chosen = section(params, "tuner", TunerParams)
+    budget = section(params, "budget", BudgetParams)
+    return TUNERS[chosen.name](
         setup.build_program,
         objective=[Objective(part.name, part.direction, part.weight) for part in objective.objectives],
         scale=objective.scale,
-        max_trials=search.max_trials,
+        constraints=objective.constraints,
         seed=search.seed,
         directory=state_root(),
         project_name="searches",
         parallel_trials=search.parallel_trials,
+        executions_per_trial=search.executions_per_trial,
         max_failure_rate=search.max_failure_rate,
-        identity={"params": {name: params[name] for name in _IDENTITY}, "code": _code_digest(setup.program.source)},
+        max_retries_per_trial=search.max_retries_per_trial,
+        budget=Budget(**budget.model_dump()),
+        identity=_identity(params, setup.program.source),
+        **chosen.options,
+        **({} if chosen.name == "hyperband" else {"max_trials": search.max_trials}),
     )
 
 
-def space_note(setup: ProgramSetup, tuner: Tuner) -> str | None:
-    """A line for a budget that cannot cover a finite declared space; None when it can."""
-    declared = HyperParameters()
-    setup.declare(declared)
-    size, budget = space_size(declared), tuner.oracle.max_trials
-    if size is None or budget is None or size <= budget:
-        return None
-    return f"note: the space has {size} configurations, search.max_trials allows {budget} of them"
-
-
 def best_of(tuner: Tuner) -> dict[str, Any]:
-    """What best.json holds: the winner by the scalar, its trained state, and the frontier's trials.
+    """What best.json holds: the winner by the scalar, its trained state, the frontier's trials, and why the search
+    ended before all its trials (null: it did not).
 
     Raises SearchError when no trial was completed.
     """
@@ -76,9 +82,22 @@ def best_of(tuner: Tuner) -> dict[str, Any]:
         "values": winner.values,
         "metrics": winner.metrics,
         "score": winner.score,
+        "stopped": tuner.stopped,
         "objectives": [part.describe() for part in objectives],
         "frontier": [record.trial for record, flag in zip(completed, on_frontier, strict=True) if flag],
         "state": winner.state,
+    }
+
+
+def _identity(params: Mapping[str, Any], builder_source: str) -> dict[str, Any]:
+    def deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: settings[name] for name in _LM_IDENTITY if name in settings}
+
+    models = {name: deciding(settings) for name, settings in params["lm"].get("models", {}).items()}
+    sections = {name: params[name] for name in _IDENTITY}
+    return {
+        "params": {**sections, "lm": deciding(params["lm"]), "models": models},
+        "code": _code_digest(builder_source),
     }
 
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from paretune.lm.types import StructuredOutput
 from paretune.pipeline.params import Params
+from paretune.pipeline.space import SpaceParams
 
 __all__ = [
+    "BudgetParams",
     "LmParams",
     "ObjectiveParams",
     "ProgramParams",
     "SearchParams",
-    "SpaceParams",
     "TunerParams",
 ]
-
-Scalar = bool | int | float | str
 
 
 class PriceParams(Params):
@@ -34,8 +33,12 @@ class ModelParams(Params):
     api_base: str | None = None
     api_key_env: str | None = None
     concurrency: PositiveInt | None = None
+    requests_per_minute: PositiveInt | None = None
+    tokens_per_minute: PositiveInt | None = None
     timeout_s: PositiveFloat | None = None
+    total_timeout_s: PositiveFloat | None = None
     max_attempts: PositiveInt | None = None
+    fallbacks: tuple[str, ...] = ()
     price: PriceParams | None = None
 
 
@@ -46,9 +49,15 @@ class LmParams(Params):
     api_base: str | None = None
     api_key_env: str | None = None
     concurrency: PositiveInt = 8
+    requests_per_minute: PositiveInt | None = None
+    tokens_per_minute: PositiveInt | None = None
     timeout_s: PositiveFloat = 120.0
+    total_timeout_s: PositiveFloat | None = None
     max_attempts: PositiveInt = 5
+    fallbacks: tuple[str, ...] = ()
     price: PriceParams | None = None
+    env_file: str | None = None
+    memory_gb: PositiveFloat | None = None
     models: dict[str, ModelParams] = Field(default_factory=dict)
 
 
@@ -75,58 +84,6 @@ class ProgramParams(Params):
     max_tokens: PositiveInt | None = None
 
 
-class ChoiceParams(Params):
-    """One of some values; the first one is the default."""
-
-    kind: Literal["choice"]
-    values: tuple[Scalar, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _of_one_type(self) -> ChoiceParams:
-        numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
-        if not numbers and len({type(value) for value in self.values}) > 1:
-            raise ValueError(f"values must be of one type (got {list(self.values)})")
-        if len(set(self.values)) < len(self.values):
-            raise ValueError(f"values must differ (got {list(self.values)})")
-        return self
-
-
-class RangeParams(Params):
-    """Numbers from ``min`` to ``max``, both included, in steps of ``step`` where it is given."""
-
-    kind: Literal["int", "float"]
-    min: float
-    max: float
-    step: PositiveFloat | None = None
-    sampling: Literal["linear", "log"] = "linear"
-
-    @model_validator(mode="after")
-    def _in_order(self) -> RangeParams:
-        if self.min >= self.max:
-            raise ValueError(f"min must be < max (got {self.min:g} and {self.max:g})")
-        if self.sampling == "log" and (self.min <= 0 or self.step is not None):
-            raise ValueError("log sampling needs min > 0 and no step")
-        if self.kind == "int" and any(value is not None and value % 1 for value in (self.min, self.max, self.step)):
-            raise ValueError("min, max and step of an int must be whole numbers")
-        return self
-
-
-class BooleanParams(Params):
-    """True or false."""
-
-    kind: Literal["boolean"]
-
-
-class FixedParams(Params):
-    """One value, shown as a hyperparameter."""
-
-    kind: Literal["fixed"]
-    value: Scalar
-
-
-SpaceParams = Annotated[ChoiceParams | RangeParams | BooleanParams | FixedParams, Field(discriminator="kind")]
-
-
 class SearchParams(Params):
     """Section ``search``: the space, the budget, and how a trial is trained."""
 
@@ -135,14 +92,46 @@ class SearchParams(Params):
     seed: NonNegativeInt = 0
     epochs: PositiveInt = 1
     batch_size: PositiveInt = 8
+    executions_per_trial: PositiveInt = 1
     parallel_trials: PositiveInt = 1
     max_failure_rate: float = Field(default=0.1, ge=0, le=1)
+    max_retries_per_trial: NonNegativeInt = 0
+
+
+#: The options of each tuner, by the names of its constructor's arguments.
+TUNER_OPTIONS: dict[str, tuple[str, ...]] = {
+    "grid": (),
+    "random": (),
+    "bayesian": ("num_initial_points", "alpha", "beta"),
+    "hyperband": ("max_epochs", "factor", "hyperband_iterations"),
+    "pareto": ("sampler", "num_initial_points"),
+}
 
 
 class TunerParams(Params):
-    """Section ``tuner``: which oracle proposes the trials."""
+    """Section ``tuner``: which oracle proposes the trials, and the options of that one."""
 
-    name: Literal["grid", "random"]
+    name: Literal["grid", "random", "bayesian", "hyperband", "pareto"]
+    num_initial_points: PositiveInt | None = None
+    alpha: PositiveFloat | None = None
+    beta: PositiveFloat | None = None
+    max_epochs: PositiveInt | None = None
+    factor: int | None = Field(default=None, ge=2)
+    hyperband_iterations: PositiveInt | None = None
+    sampler: Literal["tpe", "nsga2", "gp"] | None = None
+
+    @property
+    def options(self) -> dict[str, int | float | str]:
+        """The options that are given."""
+        return self.model_dump(exclude={"name"}, exclude_none=True)
+
+    @model_validator(mode="after")
+    def _of_this_tuner(self) -> TunerParams:
+        for name in self.options:
+            if name not in TUNER_OPTIONS[self.name]:
+                known = ", ".join(TUNER_OPTIONS[self.name]) or "none"
+                raise ValueError(f"{name} is no option of the {self.name} tuner (it has: {known})")
+        return self
 
 
 class ObjectivePart(Params):
@@ -154,7 +143,18 @@ class ObjectivePart(Params):
 
 
 class ObjectiveParams(Params):
-    """Section ``objective``; ``scale: range`` divides each metric by its range over the trials."""
+    """Section ``objective``; ``scale: range`` divides each metric by its range over the trials. ``constraints`` are
+    bounds such as ``val_cost <= 0.002``."""
 
     objectives: tuple[ObjectivePart, ...] = Field(min_length=1)
     scale: Literal["none", "range"] = "none"
+    constraints: tuple[str, ...] = ()
+
+
+class BudgetParams(Params):
+    """Section ``budget``: what a search may spend; null: no limit."""
+
+    usd: PositiveFloat | None = None
+    calls: PositiveInt | None = None
+    tokens: PositiveInt | None = None
+    account: str = Field(default="default", min_length=1)

@@ -149,6 +149,7 @@ class Generator(Module):
 class ChainOfThought(Generator):
     """A Generator whose reply starts with ``thinking: str``, unless the data model has that field already.
 
+    Replies are records of a subclass of the data model, with its validators and methods.
     ``max_thinking`` limits the thinking to that many characters, where replies are constrained.
     """
 
@@ -178,9 +179,9 @@ def _with_thinking(data_model: type[DataModel], limit: int | None) -> type[DataM
         description="Your step by step thinking",
         json_schema_extra=None if limit is None else {"maxLength": limit},
     )
-    others: dict[str, Any] = {name: (info.annotation, info) for name, info in data_model.model_fields.items()}
-    fields = {"thinking": (str, thinking), **others}
-    return create_model(data_model.__name__, __base__=DataModel, **fields)
+    first: type[DataModel] = create_model("Thinking", __base__=DataModel, thinking=(str, thinking))
+    # Fields stand in the order of the bases from the last to the first; validators and methods are inherited.
+    return create_model(data_model.__name__, __base__=(data_model, first))
 
 
 def default_instructions(input_model: type[DataModel], output_model: type[DataModel]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from paretune.calls.trace import Call, add_call, tracing
 from paretune.errors import UsageError
 from paretune.programs.module import Module, Node, Symbol
 
@@ -19,16 +21,22 @@ class Graph:
         self.outputs = tuple(outputs)
         if len(set(self.inputs)) < len(self.inputs):
             raise UsageError("one Input stands twice in the program's inputs")
-        #: In the order in which they run.
+        #: Each after those that it depends on.
         self.nodes = self._ordered()
+        #: The same, in groups: the nodes of a group depend on earlier groups only, and run at the same time.
+        self._groups = self._grouped()
 
     @property
     def modules(self) -> list[Module]:
-        """The modules in the order in which they run, each once."""
+        """The modules in the order of the nodes, each once."""
         return list(dict.fromkeys(node.module for node in self.nodes))
 
     async def run(self, records: Sequence[Any]) -> list[Any]:
-        """The output records of one record an input; None where there is no valid one."""
+        """The output records of one record an input; None where there is no valid one.
+
+        Nodes that do not depend on each other run at the same time. Their calls stand in the trace in the order of the
+        nodes, whichever came back first; of several errors, that of the first node is raised when all have ended.
+        """
         if len(records) != len(self.inputs):
             raise UsageError(f"the program has {len(self.inputs)} inputs (got {len(records)} records)")
         given = dict(zip(self.inputs, records, strict=True))
@@ -40,10 +48,32 @@ class Graph:
             result = done[symbol.node]
             return result if result is None or symbol.place is None else result[symbol.place]
 
-        for node in self.nodes:
+        calls: dict[Node, list[Call]] = {}
+
+        async def run(node: Node) -> None:
             values = [value(symbol) for symbol in node.inputs]
-            done[node] = await (node.module(values) if node.listed else node.module(*values))
+            with tracing() as calls[node]:
+                done[node] = await (node.module(values) if node.listed else node.module(*values))
+
+        try:
+            for group in self._groups:
+                await _all_of([run(node) for node in group])
+        finally:
+            for node in self.nodes:
+                for call in calls.get(node, ()):
+                    add_call(call)
         return [value(symbol) for symbol in self.outputs]
+
+    def _grouped(self) -> list[list[Node]]:
+        groups: list[list[Node]] = []
+        place: dict[Node | None, int] = {}
+        for node in self.nodes:
+            sources = (symbol.node for symbol in node.inputs if symbol not in self.inputs)
+            place[node] = 1 + max((place[source] for source in sources), default=-1)
+            if place[node] == len(groups):
+                groups.append([])
+            groups[place[node]].append(node)
+        return groups
 
     def _ordered(self) -> list[Node]:
         order: dict[Node, None] = {}
@@ -66,3 +96,12 @@ class Graph:
         if not reached.issuperset(self.inputs):
             raise UsageError("the outputs do not depend on the inputs")
         return list(order)
+
+
+async def _all_of(runs: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run to the end of all; the first one's error is raised."""
+    if len(runs) == 1:
+        return await runs[0]
+    for result in await asyncio.gather(*runs, return_exceptions=True):
+        if result is not None:
+            raise result

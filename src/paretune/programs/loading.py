@@ -101,7 +101,11 @@ class _Reader:
             return given
         if entry["arguments"] is None:
             raise self._missing("language model (it has a backend of its own)", entry["model"])
-        return LanguageModel(**entry["arguments"])
+        return _made(entry["arguments"])
 
     def _missing(self, what: str, name: str) -> DataError:
         return DataError(f"{self.path!r} needs the {what} {name!r}: give custom_objects={{{name!r}: …}}")
+
+
+def _made(arguments: Mapping[str, Any]) -> LanguageModel:
+    return LanguageModel(**{**arguments, "fallbacks": [_made(other) for other in arguments.get("fallbacks", ())]})

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paretune.calls.trace import is_training
+from paretune.calls.trace import current_sample
 from paretune.errors import UsageError
 from paretune.schemas.data_model import DataModel, added_names, combined_model, combined_record
 
@@ -109,7 +109,7 @@ class Module:
         if any(item is None for item in flat):
             return None
         if "training" in inspect.signature(self.call).parameters:
-            options.setdefault("training", is_training())
+            options.setdefault("training", current_sample().training)
         return await self.call(*inputs, **options)
 
     def add_node(self, symbols: Sequence[Symbol], listed: bool = False) -> Any:

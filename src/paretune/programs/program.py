@@ -8,6 +8,7 @@ from typing import Any
 
 from paretune.callbacks.base import Callback
 from paretune.callbacks.progress import measures_line, print_line
+from paretune.calls.trace import Sample
 from paretune.errors import DataError, UsageError
 from paretune.files import read_json, write_json
 from paretune.metrics.base import Metric
@@ -68,6 +69,12 @@ class Program(Module):
         """The modules that training may change, those inside other modules included."""
         return [module for module in inner_modules(self) if isinstance(module, Generator)]
 
+    @property
+    def calls_per_run(self) -> int:
+        """How many calls one run makes: a module that is used twice asks twice. The generators inside a module of one's
+        own are counted once each."""
+        return sum(_calls_of(node.module) for node in self.graph.nodes)
+
     async def call(self, *inputs: Any) -> Any:
         listed = len(inputs) == 1 and isinstance(inputs[0], list | tuple)
         outputs = await self.graph.run(inputs[0] if listed else inputs)
@@ -117,8 +124,10 @@ class Program(Module):
     ) -> History:
         """Train on (x, y), and validate after each epoch; see ``programs.trainer.train``.
 
-        ``validation_split`` sets the last share of the examples aside where there is no ``validation_data``. Progress
-        goes to stderr (see ``programs.trainer.Verbose``).
+        ``validation_split`` sets the last share of the examples aside where there is no ``validation_data``. Another
+        ``replicate`` draws, shuffles and asks with other seeds. After ``load_state`` of a state of ``History.states``
+        and with ``initial_epoch``, the training goes on as if it had never been interrupted. Progress goes to stderr
+        (see ``programs.trainer.Verbose``).
         """
         self._require_compiled("fit")
         if isinstance(callbacks, Callback):
@@ -140,11 +149,17 @@ class Program(Module):
         return await train(self, examples, validation, options)
 
     async def evaluate(
-        self, x: Sequence[Any], y: Sequence[DataModel], *, batch_size: int | None = 32, verbose: Verbose = "auto"
+        self,
+        x: Sequence[Any],
+        y: Sequence[DataModel],
+        *,
+        batch_size: int | None = 32,
+        verbose: Verbose = "auto",
+        replicate: int = 0,
     ) -> dict[str, float]:
         """The reward, the metrics and the operational measures over all examples (a mean over examples, whatever the
-        batch size, which only exists for likeness with Keras)."""
-        values = (await self.evaluation(x, y)).values
+        batch size, which only exists for likeness with Keras). Each ``replicate`` asks anew."""
+        values = (await self.evaluation(x, y, replicate)).values
         if verbose:
             print_line(f"{self.name}: {len(y)} examples  {measures_line(values)}")
         return values
@@ -152,7 +167,7 @@ class Program(Module):
     async def evaluation(self, x: Sequence[Any], y: Sequence[DataModel], replicate: int = 0) -> Evaluation:
         """As ``evaluate``, with every example's outcome."""
         self._require_compiled("evaluate")
-        return await evaluate(self, Examples.of(self, x, y), replicate)
+        return await evaluate(self, Examples.of(self, x, y), Sample(replicate))
 
     async def predict(self, x: Sequence[Any], *, batch_size: int | None = 32, verbose: Verbose = "auto") -> list[Any]:
         """The output record of each input, None where there is no valid one; for a program with several outputs, one
@@ -219,6 +234,12 @@ class Program(Module):
     def _require_compiled(self, what: str) -> None:
         if not self.compiled:
             raise UsageError(f"{self.name}: call compile(reward=…, metrics=[…]) before {what}()")
+
+
+def _calls_of(module: Module) -> int:
+    if isinstance(module, Program):
+        return module.calls_per_run
+    return 1 if isinstance(module, Generator) else sum(_calls_of(inner) for inner in module.submodules)
 
 
 def _symbols(given: Any) -> tuple[Symbol, ...]:

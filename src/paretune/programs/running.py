@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from paretune.calls.trace import Call, tracing
+from paretune.calls.trace import Call, Sample, tracing
 from paretune.errors import JudgementError, RefusedInputError, TransientError
 from paretune.eventloop import map_ordered
+from paretune.lm.asking import asking, current_asker
 from paretune.metrics.measure import Measure, measures_of
 from paretune.metrics.outcome import Outcome
 from paretune.programs.examples import Examples, Row, as_rows
@@ -41,9 +42,9 @@ class Ran:
     calls: tuple[Call, ...]
 
 
-async def evaluate(program: Program, examples: Examples, replicate: int = 0) -> Evaluation:
+async def evaluate(program: Program, examples: Examples, sample: Sample) -> Evaluation:
     """Run and score every example; one program run each, no barrier anywhere."""
-    ran = await run_all(program, examples, range(len(examples)), replicate)
+    ran = await run_all(program, examples, range(len(examples)), sample)
     return evaluation_of(program, [item.outcome for item in ran], examples.gold)
 
 
@@ -64,13 +65,14 @@ async def predict(program: Program, x: Sequence[Any]) -> list[Any]:
     return [[None if output is None else output[place] for output in outputs] for place in range(width)]
 
 
-async def run_all(
-    program: Program, examples: Examples, indices: Sequence[int], replicate: int = 0, training: bool = False
-) -> list[Ran]:
+async def run_all(program: Program, examples: Examples, indices: Sequence[int], sample: Sample) -> list[Ran]:
     """Run and score some of the examples; the results in the order of ``indices``."""
 
+    part = "train" if sample.training else current_asker().example or "val"
+
     async def one(index: int) -> Ran:
-        return await _run_example(program, examples.rows[index], examples.gold[index], replicate, training)
+        with asking(example=f"{part}/{index}"):
+            return await _run_example(program, examples.rows[index], examples.gold[index], sample)
 
     return await map_ordered(one, indices)
 
@@ -81,9 +83,9 @@ def evaluation_of(program: Program, outcomes: Sequence[Outcome], y: Sequence[Dat
     return Evaluation(tuple(outcomes), tuple(measures_of(outcomes, gold, program.metrics)))
 
 
-async def _run_example(program: Program, row: Row, y: DataModel, replicate: int, training: bool) -> Ran:
+async def _run_example(program: Program, row: Row, y: DataModel, sample: Sample) -> Ran:
     """Run and score one example. An infrastructure failure is a value; fatal errors and bugs are raised."""
-    with tracing(replicate, training) as calls:
+    with tracing(sample) as calls:
         reward: float | None = 0.0
         failure: str | None = None
         asked: int | None = None
@@ -110,5 +112,6 @@ async def _run_example(program: Program, row: Row, y: DataModel, replicate: int,
         cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
         latency_s=round(sum(call.reply.latency_s for call in calls), 4),
         error=failure,
+        retries=sum(max(0, call.reply.attempts - 1) for call in calls),
     )
     return Ran(outcome, tuple(calls[:asked]))

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticUndefined
 
-from paretune.schemas.data_model import DataModel, Score
+from paretune.schemas.data_model import DataModel, Score, has_validators
 
 __all__ = ["is_rebuildable", "model_from_schema"]
 
@@ -80,14 +80,17 @@ def _models_in(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 def _has_code(model: type[BaseModel]) -> bool:
     """Whether a class does something that a schema does not tell."""
     own = model.__pydantic_decorators__
-    decorated = (own.field_validators, own.model_validators, own.validators, own.root_validators)
     written = (own.field_serializers, own.model_serializers, own.computed_fields)
-    return any((*decorated, *written)) or any(
-        info.default_factory is not None
-        or info.json_schema_extra is not None
-        or info.alias is not None
-        or any(_is_validator(item) for item in (*info.metadata, *_metadata_in(info.annotation)))
-        for info in model.model_fields.values()
+    return (
+        has_validators(model)
+        or any(written)
+        or any(
+            info.default_factory is not None
+            or info.json_schema_extra is not None
+            or info.alias is not None
+            or any(_is_validator(item) for item in (*info.metadata, *_metadata_in(info.annotation)))
+            for info in model.model_fields.values()
+        )
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 from paretune.errors import DataError, UsageError
 from paretune.files import read_json, write_json
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.masking import public_address
 from paretune.programs.generator import ChainOfThought, Generator
 from paretune.programs.module import Combine, Module, Symbol, inner_modules
 from paretune.programs.saved_models import is_rebuildable
@@ -147,14 +147,12 @@ class Writer:
             self._places[model] = len(self.language_models)
             arguments = model.arguments
             if arguments is not None:
-                arguments = {**arguments, "api_base": _without_secrets(arguments["api_base"])}
+                arguments = _without_logins(arguments)
             self.language_models.append({"model": model.model, "arguments": arguments})
         return self._places[model]
 
 
-def _without_secrets(address: str | None) -> str | None:
-    """An address without user, password, query and fragment."""
-    if address is None:
-        return None
-    parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+def _without_logins(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a language model again, its fallbacks' too, with addresses that hold no secret."""
+    fallbacks = [_without_logins(other) for other in arguments.get("fallbacks", ())]
+    return {**arguments, "api_base": public_address(arguments["api_base"]), "fallbacks": fallbacks}

@@ -11,7 +11,7 @@ import numpy as np
 
 from paretune.callbacks.base import CallbackList
 from paretune.callbacks.progress import ProgressDisplay
-from paretune.calls.trace import Call, tracing
+from paretune.calls.trace import Call, Sample, tracing
 from paretune.errors import UsageError
 from paretune.lm.types import Reply
 from paretune.metrics.measure import measures_of
@@ -46,8 +46,10 @@ class FitOptions:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
             raise UsageError(f"epochs and batch_size must be at least 1 (got {self.epochs} and {self.batch_size})")
-        if self.initial_epoch < 0:
-            raise UsageError(f"initial_epoch must be at least 0 (got {self.initial_epoch})")
+        if self.initial_epoch < 0 or self.replicate < 0:
+            raise UsageError(
+                f"initial_epoch and replicate must be at least 0 (got {self.initial_epoch} and {self.replicate})"
+            )
         if self.verbose not in ("auto", 0, 1, 2):
             raise UsageError(f"verbose must be 0, 1, 2 or 'auto' (got {self.verbose!r})")
 
@@ -70,7 +72,8 @@ async def train(program: Program, examples: Examples, validation: Examples | Non
     """Train a compiled program.
 
     Each epoch runs every training example once, batch by batch, each batch under the candidate that the optimizer
-    proposed before it; then installs the best candidate and validates it. So a program with one generator makes
+    proposed before it; then installs the best candidate and validates it. Each epoch draws replies of its own, also for
+    a question that an earlier epoch asked, and so does a judge. So a program with one generator makes
     ``epochs * (N_train + N_val)`` calls, and those of the optimizer's proposals. Without an optimizer there is nothing
     to train: only the validation is run. Without validation data there are no ``val_`` measures.
 
@@ -114,11 +117,11 @@ async def _run_epoch(
     trained = validated = None
     proposing: list[Call] = []
     if program.optimizer is not None:
-        with tracing(options.replicate) as proposing:  # each example has a trace of its own
+        with tracing(Sample(options.replicate, epoch)) as proposing:  # each example has a trace of its own
             trained = await _train_epoch(program, epoch, examples, options, callbacks)
         logs |= trained.values
     if validation is not None:
-        validated = await evaluate(program, validation, options.replicate)
+        validated = await evaluate(program, validation, Sample(options.replicate, epoch))
         logs |= {f"val_{name}": value for name, value in validated.values.items()}
     history.epoch.append(epoch)
     for name, value in logs.items():
@@ -143,7 +146,7 @@ async def _train_epoch(
         batch = [int(index) for index in order[start : start + options.batch_size]]
         await callbacks.call("on_train_batch_begin", number, {})
         await optimizer.propose(program.generators, batch)
-        ran = await run_all(program, examples, batch, options.replicate, training=True)
+        ran = await run_all(program, examples, batch, Sample(options.replicate, epoch, training=True))
         outcomes.update(zip(batch, (item.outcome for item in ran), strict=True))
         optimizer.observe([_observation(i, item) for i, item in zip(batch, ran, strict=True)])
         if callbacks.callbacks:

@@ -82,7 +82,7 @@ def evaluation_summary(
 
 
 def search_summary(trials: Sequence[Mapping[str, Any]], objectives: Sequence[Objective]) -> Scalars:
-    """Counts of trials, the frontier's size, the normalised hypervolume in [0, 1], LM calls and US dollars.
+    """Counts of trials, the frontier's size, the normalised hypervolume in [0, 1], LM calls, retries and US dollars.
 
     Calls and dollars are those of all trials, failed ones too, as if nothing had been served from the ledger. When a
     trial that made calls has no known cost, the sum is not known either and ``cost_usd`` is left out.
@@ -96,6 +96,7 @@ def search_summary(trials: Sequence[Mapping[str, Any]], objectives: Sequence[Obj
         "failed": len(trials) - len(completed),
         "frontier_size": sum(frontier(trials, objectives)),
         "lm_calls": sum(int(trial.get("calls") or 0) for trial in trials),
+        "retries": sum(int(trial.get("retries") or 0) for trial in trials),
     }
     volume = normalised_hypervolume(np.asarray(points), [objective.direction for objective in objectives])
     return counts | _scalars({"hypervolume": volume, "cost_usd": math.fsum(costs)})

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["hyperparameter_names", "metric_names", "trial_table"]
 
-_COUNTS = ["n", "calls", "prompt_tokens", "completion_tokens"]
+_COUNTS = ["n", "calls", "retries", "prompt_tokens", "completion_tokens"]
 _AMOUNTS = ["cost_usd", "latency_s", "score"]
 
 
@@ -31,13 +31,15 @@ def trial_table(results: Sequence[Result]) -> pandas.DataFrame:
     """The table of trials, one row each in the order given; what a trial does not have is an empty cell.
 
     Columns: ``trial``, ``status``, the hyperparameters (one that is called like another column gets the prefix
-    ``hp_``), each validation metric with ``_lo`` and ``_hi``, then counts, costs (USD), seconds and ``on_frontier``.
+    ``hp_``), each validation metric with ``_lo`` and ``_hi`` (with several replicates also ``_se``, the standard error
+    of their mean), then counts, costs (USD), seconds and ``on_frontier``.
     """
     import pandas
 
     metrics = metric_names(results)
-    fixed = {"trial", "status", *_COUNTS, *_AMOUNTS, "on_frontier"}
-    fixed.update(f"{name}{end}" for name in metrics for end in ("", "_lo", "_hi"))
+    fixed = {"trial", "status", "replicates", *_COUNTS, *_AMOUNTS, "on_frontier"}
+    fixed.update(f"{name}{end}" for name in metrics for end in ("", "_lo", "_hi", "_se"))
+    replicated = any(result.row.get("standard_errors") for result in results)
     columns: dict[str, Any] = {
         "trial": [result.trial for result in results],
         "status": [str(result.row["status"]) for result in results],
@@ -50,6 +52,10 @@ def trial_table(results: Sequence[Result]) -> pandas.DataFrame:
         columns[name] = [exact(each.value) for each in estimates]
         columns[f"{name}_lo"] = [exact(each.lo) for each in estimates]
         columns[f"{name}_hi"] = [exact(each.hi) for each in estimates]
+        if replicated:
+            errors = [(result.row.get("standard_errors") or {}).get(name) for result in results]
+            columns[f"{name}_se"] = pandas.Series([exact(each) for each in errors], dtype="Float64")
+    columns["replicates"] = [len(result.row["replicates"]) for result in results]
     for name in _COUNTS:
         columns[name] = pandas.array([result.row.get(name) for result in results], dtype="Int64")
     for name in _AMOUNTS:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, create_model, model_validator
 
 from paretune.errors import UsageError
 
@@ -20,6 +20,7 @@ __all__ = [
     "combined_model",
     "combined_record",
     "field_labels",
+    "has_validators",
     "is_score",
 ]
 
@@ -84,7 +85,8 @@ def combined_model(
 ) -> type[DataModel]:
     """The data model with the fields of ``left``, then those of ``right`` under ``names`` (see ``added_names``).
 
-    The same arguments give the same class. Raises UsageError when ``names`` leave two fields with one name.
+    Its records are those whose parts the validators of both classes accept, as these leave them. The same arguments
+    give the same class. Raises UsageError when ``names`` leave two fields with one name.
     """
     if names is None:
         names = added_names(left, right)
@@ -99,7 +101,34 @@ def _combined(left: type[DataModel], right: type[DataModel], names: tuple[str, .
     fields: dict[str, Any] = {name: (info.annotation, info) for name, info in left.model_fields.items()}
     for name, info in zip(names, right.model_fields.values(), strict=True):
         fields[name] = (info.annotation, info)
-    return create_model(f"{left.__name__}_{right.__name__}", __base__=DataModel, **fields)
+    parts = [
+        (left, {name: name for name in left.model_fields}),
+        (right, dict(zip(right.model_fields, names, strict=True))),
+    ]
+    checks: dict[str, Any] = {
+        f"part_{place}": model_validator(mode="before")(_check_of(part, own))
+        for place, (part, own) in enumerate(parts)
+        if has_validators(part)
+    }
+    return create_model(f"{left.__name__}_{right.__name__}", __base__=DataModel, __validators__=checks, **fields)
+
+
+def has_validators(model: type[BaseModel]) -> bool:
+    """Whether a class has validators of its own, beside those in its fields' annotations."""
+    own = model.__pydantic_decorators__
+    return any((own.field_validators, own.model_validators, own.validators, own.root_validators))
+
+
+def _check_of(part: type[DataModel], names: Mapping[str, str]) -> Callable[[Any], Any]:
+    """Makes those values of a combined record that belong to ``part`` (under ``names``) go through its validators."""
+
+    def check(values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        record = part.model_validate({name: values[new] for name, new in names.items() if new in values})
+        return values | {new: getattr(record, name) for name, new in names.items()}
+
+    return check
 
 
 def combined_record(
@@ -109,7 +138,7 @@ def combined_record(
     values = {name: getattr(left, name) for name in left_model.model_fields}
     for name, added in added_names(left_model, right_model).items():
         values[added] = getattr(right, name)
-    return combined_model(left_model, right_model)(**values)
+    return combined_model(left_model, right_model).model_construct(**values)  # valid, since the two records are
 
 
 @functools.cache

@@ -11,7 +11,14 @@ from paretune.pipeline.conf_digest import conf_digest
 from paretune.pipeline.params import Params, check_sections, read_params, section, unset
 from paretune.pipeline.report_settings import EvaluateParams, ReportParams
 from paretune.pipeline.run_stage import run_stage
-from paretune.pipeline.settings import LmParams, ObjectiveParams, ProgramParams, SearchParams, TunerParams
+from paretune.pipeline.settings import (
+    BudgetParams,
+    LmParams,
+    ObjectiveParams,
+    ProgramParams,
+    SearchParams,
+    TunerParams,
+)
 from paretune.pipeline.task import DataParams, LayoutParams, SplitParams, TaskParams
 
 CONF = Path("conf")
@@ -24,6 +31,7 @@ SECTIONS: dict[str, type[Params]] = {
     "lm": LmParams,
     "program": ProgramParams,
     "search": SearchParams,
+    "budget": BudgetParams,
     "tuner": TunerParams,
     "objective": ObjectiveParams,
     "evaluate": EvaluateParams,

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from paretune.errors import SearchError
 from paretune.eventloop import run_maybe_nested
 from paretune.files import read_json, read_jsonl, write_json, write_jsonl
+from paretune.lm.asking import asking
+from paretune.metrics.measure import Measure
 from paretune.metrics.outcome import too_many_failures
 from paretune.pipeline.evaluation import baseline, evaluation_rows, rebuild
 from paretune.pipeline.params import read_params, section
 from paretune.pipeline.program import ProgramSetup
 from paretune.pipeline.report_settings import EvaluateParams, ReportParams
 from paretune.pipeline.run_stage import run_stage
-from paretune.pipeline.scoring import measures_of_rows
+from paretune.pipeline.scoring import measures_of_trial
 from paretune.programs.trainer import Evaluation
 from paretune.reporting.results import objectives_from
 from paretune.reporting.summary import Evaluation as Summarised
@@ -40,18 +43,22 @@ async def _main() -> None:
     train, val, test = scoring.read(SPLITS / "train.jsonl"), scoring.read(SPLITS / "val.jsonl"), scoring.read(TEST)
     best, trials = read_json(SEARCH / "best.json"), list(read_jsonl(SEARCH / "trials.jsonl"))
     winner = await rebuild(setup, best)
-    tested = await winner.evaluation(*test)
+    with asking(search="evaluate", trial=best["trial"], example="test"):
+        tested = await winner.evaluation(*test)
     if error := too_many_failures(tested.outcomes, setup.search.max_failure_rate):
         raise SearchError(f"the winner could not be evaluated: {error}")
     write_jsonl(OUTPUT / "predictions.jsonl", evaluation_rows(tested, *test))
     compared = None
     if compare.baseline is not None:
-        compared = await (await baseline(setup, compare.baseline, train)).evaluation(*test)
+        with asking(search="evaluate", trial="baseline"):
+            base = await baseline(setup, compare.baseline, train)
+        with asking(search="evaluate", trial="baseline", example="test"):
+            compared = await base.evaluation(*test)
         write_jsonl(OUTPUT / "baseline.jsonl", evaluation_rows(compared, *test))
-    rows = next(trial["examples"] for trial in trials if trial["trial"] == best["trial"])
+    searched = next(trial for trial in trials if trial["trial"] == best["trial"])
     numbers = summary(
         test=_summarised(tested),
-        val=Summarised(measures_of_rows(rows, val[1], winner.metrics), len(rows), _failed(rows)),
+        val=_validated(searched, measures_of_trial(searched, val[1], winner.metrics)),
         trials=trials,
         objectives=objectives_from(best["objectives"]),
         baseline=None if compared is None else _summarised(compared),
@@ -62,6 +69,10 @@ async def _main() -> None:
     )
     write_json(METRICS, numbers)
     print(f"{METRICS}: test reward {numbers['test']['reward']:.3f} on {numbers['test']['n']} examples", file=sys.stderr)
+
+
+def _validated(trial: dict[str, Any], measures: list[Measure]) -> Summarised:
+    return Summarised(measures, trial["n"], sum(_failed(one["examples"]) for one in trial["replicates"]))
 
 
 def _summarised(evaluation: Evaluation) -> Summarised:

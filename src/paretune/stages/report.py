@@ -12,7 +12,7 @@ from paretune.metrics.measure import Measure
 from paretune.pipeline.params import read_params, section
 from paretune.pipeline.report_settings import ReportParams
 from paretune.pipeline.run_stage import run_stage
-from paretune.pipeline.scoring import Scoring, measures_of_rows
+from paretune.pipeline.scoring import Scoring, measures_of_trial
 from paretune.reporting.report import ReportSettings, report
 
 SPLITS = Path("data/splits")
@@ -29,7 +29,7 @@ def main() -> None:
     best = read_json(SEARCH / "best.json")
 
     def measures_of(trial: Mapping[str, Any]) -> list[Measure]:
-        measures = measures_of_rows(trial["examples"], gold, scoring.metrics)
+        measures = measures_of_trial(trial, gold, scoring.metrics)
         return [measure for measure in measures if f"val_{measure.name}" in trial["metrics"]]
 
     paths = report(

@@ -10,7 +10,7 @@ from paretune.files import write_json, write_jsonl
 from paretune.pipeline.params import read_params
 from paretune.pipeline.program import ProgramSetup
 from paretune.pipeline.run_stage import run_stage
-from paretune.pipeline.search import best_of, make_tuner, space_note
+from paretune.pipeline.search import best_of, make_tuner
 
 SPLITS = Path("data/splits")
 OUTPUT = Path("data/search")
@@ -25,9 +25,9 @@ def main() -> None:
     x, y = setup.scoring.read(SPLITS / "train.jsonl")
     validation = setup.scoring.read(SPLITS / "val.jsonl")
     tuner = make_tuner(params, setup)
-    if note := space_note(setup, tuner):
-        print(note, file=sys.stderr)
-    tuner.search(x, y, validation_data=validation, epochs=setup.search.epochs, batch_size=setup.search.batch_size)
+    fit = {"validation_data": validation, "epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
+    print(tuner.estimate(x, y, **fit), file=sys.stderr)
+    tuner.search(x, y, **fit)
     best = best_of(tuner)
     write_jsonl(OUTPUT / "trials.jsonl", (record.row() for record in tuner.trial_records()))
     write_json(OUTPUT / "best.json", best)

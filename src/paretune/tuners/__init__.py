@@ -8,17 +8,20 @@ from paretune.lazy import lazy_dir, lazy_names
 
 if TYPE_CHECKING:
     from paretune.tuners.objective import Objective
-    from paretune.tuners.tuner import GridSearch, RandomSearch
+    from paretune.tuners.searches import BayesianOptimization, GridSearch, Hyperband, ParetoSearch, RandomSearch
 
-__all__ = ["GridSearch", "Objective", "RandomSearch"]
+__all__ = ["BayesianOptimization", "GridSearch", "Hyperband", "Objective", "ParetoSearch", "RandomSearch"]
 
 # Loading Keras-Tuner takes seconds, and disable_keras_backend() lives beside it.
 __getattr__ = lazy_names(
     __name__,
     {
-        "GridSearch": "paretune.tuners.tuner",
+        "BayesianOptimization": "paretune.tuners.searches",
+        "GridSearch": "paretune.tuners.searches",
+        "Hyperband": "paretune.tuners.searches",
         "Objective": "paretune.tuners.objective",
-        "RandomSearch": "paretune.tuners.tuner",
+        "ParetoSearch": "paretune.tuners.searches",
+        "RandomSearch": "paretune.tuners.searches",
     },
 )
 __dir__ = lazy_dir(__name__)

@@ -28,6 +28,11 @@ class Accounts:
         since = self.since()
         return since.paid + since.served, since.paid, since.spent_usd
 
+    def flush(self) -> None:
+        """Write what the ledgers know of who asked."""
+        for ledger in self._ledgers:
+            ledger.flush()
+
     def _total(self) -> Session:
         sessions = [ledger.session for ledger in self._ledgers]
         return Session(

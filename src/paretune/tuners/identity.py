@@ -11,7 +11,7 @@ import numpy as np
 from paretune.files import digest
 from paretune.programs.program import Program
 from paretune.tuners.objective import parts_of
-from paretune.tuners.oracles import ReplayableOracle
+from paretune.tuners.oracle import ReplayableOracle
 
 __all__ = ["fingerprint"]
 
@@ -31,7 +31,7 @@ def fingerprint(
     """
     return digest(
         {
-            "oracle": type(oracle).__name__,
+            "oracle": {"kind": type(oracle).__name__, **oracle.settings()},
             "space": oracle.get_space().get_config()["space"],
             "objectives": [part.describe() for part in parts_of(oracle.objective)],
             "builder": _source(build_program),

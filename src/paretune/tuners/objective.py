@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from paretune.errors import UsageError
 from paretune.metrics.measure import OPERATIONAL
 from paretune.tuners.kt import KerasMultiObjective, KerasObjective
 
-__all__ = ["MultiObjective", "Objective", "Scale", "as_objective", "parts_of"]
+__all__ = ["Constraint", "MultiObjective", "Objective", "Scale", "as_constraint", "as_objective", "parts_of"]
 
 Scale = Literal["none", "range"]
 
@@ -68,6 +70,41 @@ class MultiObjective(KerasMultiObjective):  # type: ignore[misc]
             for position, value in enumerate(values):
                 scores[position] += sign * value / (width or 1.0)
         return scores
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A bound that a trial's metric must keep, such as ``val_cost <= 0.002``."""
+
+    name: str
+    sign: Literal["<=", ">="]
+    bound: float
+
+    def violation(self, logs: Mapping[str, float]) -> float:
+        """How far the metric is on the wrong side of the bound: above 0 where the constraint is broken, infinite where
+        the metric could not be measured."""
+        if self.name not in logs:
+            return math.inf
+        excess = float(logs[self.name]) - self.bound
+        return excess if self.sign == "<=" else -excess
+
+    def describe(self) -> str:
+        """This constraint as ``as_constraint`` reads it."""
+        return f"{self.name} {self.sign} {self.bound!r}"
+
+
+def as_constraint(text: str | Constraint) -> Constraint:
+    """What a tuner takes as a constraint: ``<metric> <= <number>`` or ``<metric> >= <number>``."""
+    if isinstance(text, Constraint):
+        return text
+    found = re.fullmatch(r"\s*(\w+)\s*(<=|>=)\s*([-+.\deE]+)\s*", str(text))
+    try:
+        bound = float(found[3]) if found else math.nan
+    except ValueError:
+        bound = math.nan
+    if found is None or not math.isfinite(bound):
+        raise UsageError(f"a constraint is written `metric <= number` or `metric >= number` (got {text!r})")
+    return Constraint(found[1], "<=" if found[2] == "<=" else ">=", bound)
 
 
 def parts_of(objective: Objective | MultiObjective) -> list[Objective]:

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from paretune.tuners.objective import MultiObjective, Objective, parts_of
 from paretune.tuners.trials import TrialRecord
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "summary_line"]
 
 
 class Progress:
@@ -25,7 +26,7 @@ class Progress:
         self.total_trials: int | None = None
         self.planned: dict[str, int] = {}
         self.done: dict[str, TrialRecord] = {}
-        self.best = ""
+        self.standing = ""
         self._started = time.monotonic()
         self._live: Any = None
 
@@ -45,14 +46,22 @@ class Progress:
         """A trial begins that will make so many calls."""
         self.planned[number] = calls
 
-    def trial_ended(self, record: TrialRecord, summary: str, best: str) -> None:
-        """A trial ended; ``summary`` tells its objectives, ``best`` the best so far."""
+    def trial_ended(self, record: TrialRecord, summary: str, standing: Callable[[], str]) -> None:
+        """A trial ended; ``summary`` tells its objectives. ``standing`` tells how the search stands, by all its trials:
+        it is only asked where that is shown."""
         self.done[record.trial] = record
-        self.best = best
+        if not self.verbose:
+            return
+        if self._live is not None:
+            self.standing = standing()
         values = "  ".join(f"{name}={value}" for name, value in record.values.items())
         number = f"{int(record.trial)}/{self.total_trials or '?'}"
         left = self._left()
         self._print(f"trial {number}  {values}  {summary}  {record.calls} calls{f'  {left} left' if left else ''}")
+
+    def note(self, text: str) -> None:
+        """Say something about the search as a whole."""
+        self._print(f"note: {text}")
 
     def stop(self) -> None:
         """End the display; what was printed stays."""
@@ -70,13 +79,13 @@ class Progress:
 
     def _line(self) -> str:
         answered, paid, spent = self.counters()
-        running = ", ".join(str(int(number)) for number in self.planned if number not in self.done)
+        running = ", ".join(str(int(number)) for number in list(self.planned) if number not in self.done)
         parts = [
             f"trial {running or '-'} of {self.total_trials or '?'}",
             f"{answered} calls ({paid} paid, ${spent:.4f})",
         ]
-        if self.best:
-            parts.append(f"best {self.best}")
+        if self.standing:
+            parts.append(self.standing)
         left = self._left()
         if left:
             parts.append(f"{left} left")
@@ -93,3 +102,14 @@ class Progress:
         total = sum(self.planned.values()) + per_trial * max(0, self.total_trials - started - resumed)
         seconds = max(0.0, total - answered) * elapsed / answered
         return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+
+
+def summary_line(record: TrialRecord, objective: Objective | MultiObjective) -> str:
+    """A trial's objectives, with the standard errors over its replicates, or why it failed."""
+    if record.status == "FAILED":
+        return f"FAILED: {record.error}"
+    parts = []
+    for name in (part.name for part in parts_of(objective)):
+        spread = f" ±{record.standard_errors[name]:.2g}" if name in record.standard_errors else ""
+        parts.append(f"{name.removeprefix('val_')} {record.metrics[name]:.3g}{spread}")
+    return "  ".join(parts)

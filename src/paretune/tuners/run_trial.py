@@ -1,161 +1,160 @@
-"""One trial: build the program, train it, and say how it went."""
+"""One trial: train the program, once a replicate, and say how it went."""
 
 from __future__ import annotations
 
 import copy
-import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from paretune.errors import UsageError
 from paretune.lm.types import Reply
-from paretune.metrics.measure import OPERATIONAL
 from paretune.metrics.outcome import Outcome, too_many_failures
-from paretune.programs.module import clear_session
 from paretune.programs.program import Program
-from paretune.programs.trainer import Evaluation, History
-from paretune.tuners.kt import HyperParameters
+from paretune.programs.trainer import History
 from paretune.tuners.objective import MultiObjective, Objective, parts_of
-from paretune.tuners.trials import TrialRecord, finite
+from paretune.tuners.trials import ReplicateRecord, TrialRecord, finite
 
-__all__ = ["build", "check_declared", "check_objectives", "explore", "planned_calls", "run_trial"]
-
-
-async def build(build_program: Callable[[Any], Any], hyperparameters: HyperParameters) -> Program:
-    """Call a (sync or async) ``build_program(hp)``; raises UsageError when it gives no compiled Program."""
-    clear_session()
-    program = build_program(hyperparameters)
-    if inspect.isawaitable(program):
-        program = await program
-    if not isinstance(program, Program) or not program.compiled:
-        raise UsageError(f"build_program(hp) must return a compiled Program (got {program!r})")
-    return program
+__all__ = ["TrialOptions", "example_counts", "planned_calls", "planned_calls_of", "run_trial"]
 
 
-async def explore(build_program: Callable[[Any], Any], space: HyperParameters) -> Program:
-    """Build once under the defaults, and again for each conditional scope that stayed closed, until ``space`` knows
-    every hyperparameter; the program under the defaults is returned."""
-    first = await build(build_program, space)
-    opened, seen = list(space.active_scopes), list(space.inactive_scopes)
-    while (scope := next((conditions for conditions in seen if conditions not in opened), None)) is not None:
-        opened.append(scope)
-        point = space.copy()
-        point.values.update({condition.name: condition.values[0] for condition in scope})
-        for kind in point.space:
-            if not point.is_active(kind):
-                point.values.pop(kind.name, None)
-            else:
-                point.values.setdefault(kind.name, kind.default)
-        await build(build_program, point)
-        space.merge(point, overwrite=False)
-        opened += point.active_scopes
-        seen += point.inactive_scopes
-    return first
+@dataclass(frozen=True)
+class TrialOptions:
+    """What all trials of a search share; see ``Tuner``. ``keep_reached``: later trials may go on from earlier ones."""
+
+    objective: Objective | MultiObjective
+    max_failure_rate: float = 0.1
+    replicates: int = 1
+    retries: int = 0
+    max_consecutive_failures: int = 3
+    keep_reached: bool = False
 
 
-def check_declared(space: HyperParameters, trial: HyperParameters) -> None:
-    """Refuse a hyperparameter that shows up only in some trials: no oracle could have proposed a value for it."""
-    known = {kind.name for kind in space.space}
-    for kind in trial.space:
-        if kind.name not in known:
-            raise UsageError(
-                f"hyperparameter {kind.name!r} is declared only for some values of others, so it is never varied: "
-                "declare it always, or inside `with hp.conditional_scope(name, values):`"
-            )
+@dataclass(frozen=True)
+class _Run:
+    """One replicate, and what it took (training and the optimizer's proposals included)."""
 
-
-def check_objectives(objective: Objective | MultiObjective, program: Program, has_validation: bool) -> None:
-    """Refuse, before the first call, an objective that no trial can report."""
-    reported = {"reward", *(metric.name for metric in program.metrics if metric.scalar), *OPERATIONAL}
-    per_class = {metric.name for metric in program.metrics if not metric.scalar}
-    prefix = "val_" if has_validation else ""
-    known = sorted(f"{prefix}{name}" for name in reported)
-    for part in parts_of(objective):
-        plain = part.name.removeprefix("val_")
-        if plain in per_class:
-            raise UsageError(f"objective {part.name!r} has one value per class: choose average='macro' or another")
-        if part.name not in known and not (part.name == plain and plain in reported):
-            raise UsageError(f"objective {part.name!r} is reported by no metric (there are: {', '.join(known)})")
-        if plain == "cost":
-            models = [generator.language_model for generator in program.generators]
-            for model in (*models, *program.reward.language_models):
-                if model.price() is None:
-                    raise UsageError(
-                        f"objective {part.name!r}: the price of {model.model!r} is unknown; "
-                        "give one (price: {prompt: …, completion: …} in US dollars per million tokens)"
-                    )
+    record: ReplicateRecord
+    took: tuple[Outcome | Reply, ...]
+    error: str | None
 
 
 def planned_calls(program: Program, n_train: int, n_val: int, epochs: int, batch_size: int) -> int:
-    """How many calls a trial makes: each epoch runs the training examples (with an optimizer) and the validation, and
-    each run calls every generator and what the reward calls (which an invalid output saves); then there are the
+    """How many calls a training makes: each epoch runs the training examples (with an optimizer) and the validation,
+    and each run calls every generator and what the reward calls (which an invalid output saves); then there are the
     optimizer's own calls."""
     optimizer = program.optimizer
     per_epoch = (n_train if optimizer is not None else 0) + n_val
-    runs = per_epoch * epochs * (len(program.generators) + program.reward.calls_per_example)
+    runs = per_epoch * epochs * (program.calls_per_run + program.reward.calls_per_example)
     batches = math.ceil(n_train / batch_size) * epochs
     return runs + (0 if optimizer is None else optimizer.planned_calls(program.generators, batches))
 
 
+def planned_calls_of(program: Program, fit: Mapping[str, Any]) -> int:
+    """How many calls ``program.fit(**fit)`` makes."""
+    n_train, n_val = example_counts(fit)
+    epochs = fit.get("epochs", 1) - fit.get("initial_epoch", 0)
+    return planned_calls(program, n_train, n_val, epochs, fit.get("batch_size") or 32)
+
+
+def example_counts(fit: Mapping[str, Any]) -> tuple[int, int]:
+    """How many examples ``program.fit(**fit)`` trains on, and how many it validates on."""
+    given, validation, split = len(fit["y"]), fit.get("validation_data"), fit.get("validation_split", 0.0)
+    if validation:
+        return given, len(validation[1])
+    n_val = max(1, round(given * split)) if split else 0
+    return given - n_val, n_val
+
+
 async def run_trial(
-    program: Program,
+    build: Callable[[int], Awaitable[Program]],
     number: str,
     values: dict[str, Any],
-    objective: Objective | MultiObjective,
-    max_failure_rate: float,
-    fit: dict[str, Any],
+    options: TrialOptions,
+    fit: Mapping[str, Any],
 ) -> TrialRecord:
-    """Train a program and record the trial; it is FAILED when too many examples could not be scored."""
-    callbacks = copy.deepcopy(fit.get("callbacks"))  # each trial has its own: they remember what they saw
-    history: History = await program.fit(**{"verbose": 0, **fit, "callbacks": callbacks})
-    outcomes = [outcome for part in _evaluations(history) for outcome in part.outcomes]
-    proposals = [reply for replies in history.proposals for reply in replies]
-    took: list[Outcome | Reply] = [*outcomes, *proposals]
+    """Train a program, once a replicate, and record the trial; it is FAILED when too many examples could not be scored.
+
+    ``build`` makes the program of a replicate, in the state from which its training begins.
+    """
+    runs: list[_Run] = []
+    while len(runs) < options.replicates and not (runs and runs[-1].error):
+        program = await build(len(runs))
+        runs.append(await _run_replicate(program, len(runs), options, fit))
+    took = [one for run in runs for one in run.took]
     costs = [one.cost_usd for one in took]
-    calls = sum(outcome.calls for outcome in outcomes) + len(proposals)
-    best = _best_epoch(history, objective)
-    scored = history.validation[best] or history.training[best]
-    if scored is None:
-        raise UsageError("a trial without validation data and without an optimizer runs no example: give fit() some")
-    totals = {
-        "calls": calls,
-        "prompt_tokens": sum(one.prompt_tokens for one in took),
-        "completion_tokens": sum(one.completion_tokens for one in took),
-        "cost_usd": None if None in costs else sum(cost for cost in costs if cost is not None),
-        "latency_s": round(sum(one.latency_s for one in took) / calls, 6) if calls else None,
-        "n": len(scored.outcomes),
-        "epoch": history.epoch[best],
-    }
-    metrics = finite({name: series[best] for name, series in history.history.items()})
-    error = too_many_failures(scored.outcomes, max_failure_rate)
-    if error is None and (missing := [part.name for part in parts_of(objective) if part.name not in metrics]):
-        error = f"objective {missing[0]!r} could not be measured"
+    calls = sum(one.calls if isinstance(one, Outcome) else 1 for one in took)
+    error = runs[-1].error
+    metrics, errors = _means([run.record.metrics for run in runs])
     return TrialRecord(
         trial=number,
         status="COMPLETED" if error is None else "FAILED",
         values=values,
         metrics=metrics,
+        standard_errors=errors,
+        calls=calls,
+        retries=sum(one.retries if isinstance(one, Outcome) else one.attempts - 1 for one in took),
+        prompt_tokens=sum(one.prompt_tokens for one in took),
+        completion_tokens=sum(one.completion_tokens for one in took),
+        cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+        latency_s=round(sum(one.latency_s for one in took) / calls, 6) if calls else None,
+        n=len(runs[-1].record.examples),
         error=error,
-        state={**history.states[best], "optimizer": None} if error is None else {},
-        examples=[outcome.row() for outcome in scored.outcomes],
-        **totals,  # type: ignore[arg-type]
+        replicates=tuple(run.record for run in runs),
+        best_replicate=_best([run.record.metrics for run in runs], options.objective) if error is None else 0,
     )
 
 
-def _evaluations(history: History) -> list[Evaluation]:
-    return [part for part in (*history.training, *history.validation) if part is not None]
-
-
-def _best_epoch(history: History, objective: Objective | MultiObjective) -> int:
-    """The epoch with the best scalar (the earliest of equals), so that a trial's metrics are all of one epoch."""
+async def _run_replicate(program: Program, replicate: int, options: TrialOptions, fit: Mapping[str, Any]) -> _Run:
+    callbacks = copy.deepcopy(fit.get("callbacks"))  # each training has its own: they remember what they saw
+    history: History = await program.fit(**{"verbose": 0, **fit, "callbacks": callbacks, "replicate": replicate})
+    evaluations = [part for part in (*history.training, *history.validation) if part is not None]
+    if not evaluations:
+        raise UsageError("a trial without validation data and without an optimizer runs no example: give fit() some")
+    outcomes = [outcome for part in evaluations for outcome in part.outcomes]
+    proposals = [reply for replies in history.proposals for reply in replies]
     logs = [{name: series[i] for name, series in history.history.items()} for i in range(len(history.epoch))]
+    best = _best(logs, options.objective)
+    scored = history.validation[best] or history.training[best]
+    assert scored is not None, "every epoch runs the same parts"
+    metrics = finite(logs[best])
+    error = too_many_failures(scored.outcomes, options.max_failure_rate)
+    if error is None and (missing := [part.name for part in parts_of(options.objective) if part.name not in metrics]):
+        error = f"objective {missing[0]!r} could not be measured"
+    record = ReplicateRecord(
+        metrics=metrics,
+        epoch=history.epoch[best],
+        state={**history.states[best], "optimizer": None} if error is None else {},
+        examples=[outcome.row() for outcome in scored.outcomes],
+        reached=history.states[-1] if options.keep_reached and error is None else None,
+    )
+    return _Run(record, (*outcomes, *proposals), error)
+
+
+def _best(logs: Sequence[Mapping[str, float]], objective: Objective | MultiObjective) -> int:
+    """The place of the logs with the best scalar (the earliest of equals): of epochs, so that a trial's metrics are all
+    of one, and of replicates."""
     if len(logs) == 1:
         return 0
     if isinstance(objective, MultiObjective):
-        unscaled = MultiObjective(objective.objectives)
-        scores = unscaled.scores(logs)
+        scores = MultiObjective(objective.objectives).scores(logs)
     else:
         sign = 1.0 if objective.direction == "min" else -1.0
         scores = [sign * log[objective.name] for log in logs]
     return min(range(len(scores)), key=lambda i: (scores[i] != scores[i], scores[i]))
+
+
+def _means(metrics: Sequence[Mapping[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
+    """Each metric's mean over the replicates that all have it, and the standard error of that mean (sd / sqrt(K))."""
+    if len(metrics) == 1:
+        return dict(metrics[0]), {}
+    means, errors = {}, {}
+    for name in metrics[0]:
+        values = [one[name] for one in metrics if name in one]
+        if len(values) == len(metrics):
+            means[name] = float(np.mean(values))
+            errors[name] = float(np.std(values, ddof=1) / math.sqrt(len(values)))
+    return means, errors

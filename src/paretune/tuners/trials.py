@@ -13,38 +13,64 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["TrialRecord", "TrialStore"]
+__all__ = ["ReplicateRecord", "TrialRecord", "TrialStore", "finite"]
+
+
+@dataclass(frozen=True)
+class ReplicateRecord:
+    """One training of a trial's program: the metrics, the trained state and the validation examples of its best epoch.
+
+    ``examples`` are the outcomes on the n validation examples, in data order. ``reached`` is the state after the last
+    epoch, the optimizer's included; only for searches in which a later trial may go on from it.
+    """
+
+    metrics: dict[str, float]
+    epoch: int
+    state: dict[str, Any]
+    examples: list[dict[str, Any]]
+    reached: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class TrialRecord:
     """Everything that is known of a finished trial.
 
-    ``metrics`` are those of the best epoch (``epoch``), never a mix. ``calls``, tokens and cost are the whole trial's,
-    training included, as they would be without the ledger; ``latency_s`` is the mean of a call. ``examples`` are the
-    outcomes on the ``n`` validation examples, in data order. ``score`` is the scalar that trials are ranked by, known
-    when the search ends.
+    ``metrics`` are means over the replicates, each of which has its metrics from one epoch, never a mix; with several
+    replicates ``standard_errors`` has those of the means. Calls, retries, tokens and cost are the whole trial's, as
+    they would be without the ledger; ``latency_s`` is the mean of a call. ``score`` is the scalar that trials are
+    ranked by, known when the search ends; ``best_replicate`` is the one whose state a rebuilt program gets.
     """
 
     trial: str
     status: Literal["COMPLETED", "FAILED"]
     values: dict[str, Any]
     metrics: dict[str, float] = field(default_factory=dict)
-    epoch: int = 0
+    standard_errors: dict[str, float] = field(default_factory=dict)
     calls: int = 0
+    retries: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float | None = 0.0
     latency_s: float | None = None
     n: int = 0
     error: str | None = None
-    state: dict[str, Any] = field(default_factory=dict)
-    examples: list[dict[str, Any]] = field(default_factory=list)
+    replicates: tuple[ReplicateRecord, ...] = ()
+    best_replicate: int = 0
     score: float | None = None
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The trained state that a rebuilt program gets."""
+        return self.replicates[self.best_replicate].state
 
     def row(self) -> dict[str, Any]:
         """This record as JSON values."""
-        return asdict(self)
+        return {**asdict(self), "replicates": [asdict(replicate) for replicate in self.replicates]}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> TrialRecord:
+        """A record from its row. Raises TypeError or KeyError for what is none."""
+        return cls(**{**row, "replicates": tuple(ReplicateRecord(**one) for one in row["replicates"])})
 
 
 class TrialStore:
@@ -60,8 +86,8 @@ class TrialStore:
         found = {}
         for line in self.path.read_bytes().split(b"\n")[:-1]:
             try:
-                record = TrialRecord(**json.loads(line))
-            except (ValueError, TypeError):  # a line cut short by a kill, ended by a later append
+                record = TrialRecord.from_row(json.loads(line))
+            except (ValueError, TypeError, KeyError):  # a line cut short by a kill, ended by a later append
                 continue
             if record.status == "COMPLETED":
                 found[record.trial] = record

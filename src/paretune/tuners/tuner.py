@@ -1,30 +1,41 @@
-"""Tuners: Keras-Tuner's constructors and methods over one asyncio search loop."""
+"""The base of all tuners: Keras-Tuner's constructor and methods over one asyncio search loop."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from filelock import FileLock, Timeout
 
-from paretune.errors import SearchError, UsageError
+from paretune.errors import BudgetError, SearchError, UsageError
 from paretune.eventloop import run_maybe_nested, run_together
+from paretune.lm.budget import Budget
 from paretune.lm.ledger import Session
+from paretune.lm.sending import drain
 from paretune.programs.program import Program
 from paretune.tuners.accounts import Accounts
+from paretune.tuners.building import as_builder, build, check_declared, check_objectives, explore, validates
 from paretune.tuners.identity import fingerprint
-from paretune.tuners.kt import HyperParameters, Trial, TrialStatus
-from paretune.tuners.objective import Scale, as_objective, parts_of
-from paretune.tuners.oracles import GridOracle, RandomOracle, ReplayableOracle, plain, space_size
-from paretune.tuners.progress import Progress
-from paretune.tuners.run_trial import build, check_declared, check_objectives, explore, planned_calls, run_trial
+from paretune.tuners.kt import HyperParameters
+from paretune.tuners.loop import SearchRun
+from paretune.tuners.objective import Constraint, Scale, as_constraint, as_objective, parts_of
+from paretune.tuners.oracle import ReplayableOracle
+from paretune.tuners.progress import Progress, summary_line
+from paretune.tuners.run_trial import TrialOptions
+from paretune.tuners.spaces import space_size
 from paretune.tuners.trials import TrialRecord, TrialStore
 
-__all__ = ["GridSearch", "RandomSearch", "Tuner"]
+if TYPE_CHECKING:
+    from paretune.tuners.estimate import Estimate
+
+__all__ = ["Tuner"]
+
+#: How long the end of a search waits for the calls that are still in flight, in seconds: they are paid for.
+_DRAIN_S = 50.0
 
 
 class Tuner:
@@ -32,24 +43,34 @@ class Tuner:
 
     Parameters
     ----------
-    build_program
-        The hypermodel.
+    hypermodel
+        ``build_program``, or an object with such a method ``build``.
     objective
         A metric's name, an Objective, or a list of Objectives.
-    max_trials
-        How many trials at most; raising it later continues a finished search.
     seed
         The same seed gives the same trials; 0 when None, so that every search can be resumed.
-    directory, project_name
+    hyperparameters, tune_new_entries, allow_new_entries
+        A space declared beforehand; whether hyperparameters that only the hypermodel declares are varied (else they
+        keep their defaults), and whether there may be such.
+    max_retries_per_trial
+        How often a trial that FAILED is run again at once.
+    max_consecutive_failed_trials
+        So many FAILED trials in a row stop the search.
+    executions_per_trial
+        How many replicates of each trial are run, each with a seed of its own; a trial's metrics are their means.
+    directory, project_name, overwrite
         Where the record of the search is kept; ``overwrite=True`` discards it.
     parallel_trials
-        How many trials run at once; they share the language models' concurrency limits.
+        How many trials run at once; they share the language models' concurrency limits. Where proposals depend on
+        results, it is part of the search: trial n is proposed from the results of the trials up to n - parallel_trials.
     max_failure_rate
         A trial with a larger share of failed examples (no reply after all attempts) is FAILED, not scored.
-    max_failed_trials
-        So many FAILED trials in a row stop the search.
     scale
         ``range`` divides each of several objectives by its range over the trials before they are added.
+    constraints
+        Bounds such as ``"val_cost <= 0.002"``: a trial that breaks one ranks behind all that keep them.
+    budget
+        What the search may spend; see ``lm.budget.Budget``. None: no cap, or that of ``with budget.charging()``.
     identity
         Anything beside the space, the objectives, the data and the arguments of ``search`` that results depend on
         (JSON values): a search with another identity starts a record of its own.
@@ -59,81 +80,121 @@ class Tuner:
 
     def __init__(
         self,
-        build_program: Callable[[Any], Any],
+        hypermodel: Any,
         objective: Any = None,
-        max_trials: int | None = None,
+        *,
         seed: int | None = None,
         hyperparameters: HyperParameters | None = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        executions_per_trial: int = 1,
         directory: str | Path | None = None,
         project_name: str = "search",
         overwrite: bool = False,
         parallel_trials: int = 1,
         max_failure_rate: float = 0.1,
-        max_failed_trials: int = 3,
         scale: Scale = "none",
+        constraints: Sequence[str | Constraint] = (),
+        budget: Budget | None = None,
         identity: Any = None,
         verbose: bool = True,
+        oracle_options: Mapping[str, Any] | None = None,
     ) -> None:
-        if parallel_trials < 1:
-            raise UsageError(f"parallel_trials must be at least 1 (got {parallel_trials})")
-        if max_trials is not None and max_trials < 1:
-            raise UsageError(f"max_trials must be at least 1 (got {max_trials})")
-        self.build_program = build_program
+        _check_counts(parallel_trials=parallel_trials, executions_per_trial=executions_per_trial)
+        _check_counts(max_consecutive_failed_trials=max_consecutive_failed_trials)
+        self.build_program = as_builder(hypermodel)
         self.seed = 0 if seed is None else seed
         self.parallel_trials = parallel_trials
-        self.max_failure_rate = max_failure_rate
-        self.max_failed_trials = max_failed_trials
+        self.allow_new_entries = allow_new_entries
+        self.tune_new_entries = tune_new_entries
+        self.budget = budget
         self.identity = identity
         self.verbose = verbose
         self.overwrite = overwrite
         self.project_dir = Path(directory or ".") / project_name
-        self.oracle = self.oracle_class(
-            objective=as_objective("val_reward" if objective is None else objective, scale),
-            max_trials=max_trials,
-            hyperparameters=hyperparameters,
+        self._new_oracle = functools.partial(
+            self.oracle_class,
+            as_objective("val_reward" if objective is None else objective, scale),
             seed=self.seed,
+            slots=parallel_trials,
+            constraints=[as_constraint(each) for each in constraints],
+            **(oracle_options or {}),
+        )
+        self.oracle: ReplayableOracle = self._new_oracle(hyperparameters=hyperparameters)
+        self.options = TrialOptions(
+            objective=self.oracle.objective,
+            max_failure_rate=max_failure_rate,
+            replicates=executions_per_trial,
+            retries=max_retries_per_trial,
+            max_consecutive_failures=max_consecutive_failed_trials,
+            keep_reached=self.oracle.continues,
         )
         self.records: dict[str, TrialRecord] = {}
         self.resumed = 0
         self.session = Session()
+        #: Why the search ended before all its trials (the budget was spent); None when it did not.
+        self.stopped: str | None = None
 
     def search(self, *args: Any, **fit: Any) -> None:
-        """Run the search; the arguments are those of ``Program.fit``. Works inside a running event loop as well."""
+        """Run the search; the arguments are those of ``Program.fit``. Works inside a running event loop as well.
+
+        When the budget is spent, the search ends with the trials that are finished (see ``stopped``); it goes on where
+        it was when it is run again with a larger one.
+        """
         run_maybe_nested(self.search_async(*args, **fit))
 
     async def search_async(self, x: Sequence[Any], y: Sequence[Any], **fit: Any) -> None:
         """As ``search``, awaited."""
         fit = {"x": x, "y": y, **fit}
-        first = await explore(self.build_program, self.oracle.hyperparameters)
-        check_objectives(self.oracle.objective, first, _validates(fit))
-        total = self._total_trials()
+        first = await self._explore(fit)
+        total = self.oracle.total()
         if total is None:
             raise UsageError("the space has no end: give max_trials=…")
         with self._locked_store(first, fit) as store:
             known = store.load()
             self.oracle.restart()  # a second search on this tuner is rebuilt from the record, like that of a new one
-            self.records, self.resumed = {}, 0
-            self._building = asyncio.Lock()
             accounts = Accounts(first)
             progress = Progress(accounts.counters, verbose=self.verbose)
             progress.start(total, min(total, len(known)))
-            slots = [
-                self._run_slot(f"slot-{slot}", store, known, fit, progress) for slot in range(self.parallel_trials)
-            ]
+            self._note_space(progress, total)
+            run = SearchRun(self.oracle, self._build, store, known, fit, self.options, progress)
+            self.stopped = None
             try:
-                await run_together(slots)
+                with contextlib.nullcontext() if self.budget is None else self.budget.charging():
+                    await run_together([run.slot() for _ in range(self.parallel_trials)])
+            except BudgetError as error:
+                if not self.oracle.get_best_trials(1):
+                    raise
+                self.stopped = str(error)
+                progress.note(f"stopped: {error}")
             finally:
+                await drain(_DRAIN_S)
+                accounts.flush()
                 progress.stop()
-                self.session = accounts.since()
-                for record in list(self.records.values()):
-                    self.records[record.trial] = replace(record, score=self.oracle.trials[record.trial].score)
+                self.session, self.resumed = accounts.since(), run.resumed
+                self.oracle.score_all()
+                self.records = {
+                    number: replace(record, score=self.oracle.trials[number].score)
+                    for number, record in run.records.items()
+                }
+
+    def estimate(self, x: Sequence[Any], y: Sequence[Any], **fit: Any) -> Estimate:
+        """What ``search`` with these arguments would still take: calls, tokens, dollars, time; nothing is called.
+
+        ``print`` shows it, ``as_json`` gives its numbers. Raises what ``search`` raises before its first call.
+        """
+        from paretune.tuners.estimate import estimate
+
+        return run_maybe_nested(estimate(self, {"x": x, "y": y, **fit}))
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
         """The hyperparameters of the best trials, best first."""
         return [trial.hyperparameters for trial in self.oracle.get_best_trials(num_trials)]
 
     async def get_best_programs(self, num_models: int = 1) -> list[Program]:
-        """The best trials' programs, rebuilt and with their trained state."""
+        """The best trials' programs, rebuilt and with their trained state (with replicates: that of the best one)."""
         programs = []
         for trial in self.oracle.get_best_trials(num_models):
             program = await build(self.build_program, trial.hyperparameters.copy())
@@ -144,57 +205,52 @@ class Tuner:
     def results_summary(self, num_trials: int = 10) -> None:
         """Print the best trials, their hyperparameters and their metrics."""
         best = self.oracle.get_best_trials(num_trials)
-        print(f"{len(best)} best of {len(self.oracle.trials)} trials, by {_objective_text(self.oracle.objective)}")
+        aim = " and ".join(f"{part.name} ({part.direction})" for part in parts_of(self.oracle.objective))
+        print(f"{len(best)} best of {len(self.oracle.trials)} trials, by {aim}")
         for trial in best:
-            values = "  ".join(f"{name}={value}" for name, value in trial.hyperparameters.values.items())
-            print(f"trial {trial.trial_id}  score {trial.score:.4f}  {self._summary(self.records[trial.trial_id])}")
-            print(f"    {values}")
+            broken = "" if self.oracle.feasible(trial) else "  breaks a constraint"
+            summary = summary_line(self.records[trial.trial_id], self.oracle.objective)
+            print(f"trial {trial.trial_id}  score {trial.score:.4f}  {summary}{broken}")
+            print("    " + "  ".join(f"{name}={value}" for name, value in trial.hyperparameters.values.items()))
 
     def trial_records(self) -> list[TrialRecord]:
         """The finished trials in the order of their numbers."""
         return [self.records[number] for number in sorted(self.records, key=int)]
 
-    async def _run_slot(
-        self, slot: str, store: TrialStore, known: dict[str, TrialRecord], fit: dict[str, Any], progress: Progress
-    ) -> None:
-        """Take the next proposal as soon as the last trial is done."""
-        while (trial := self.oracle.create_trial(slot)).status == TrialStatus.RUNNING:
-            values = {name: plain(value) for name, value in trial.hyperparameters.values.items()}
-            record = known.get(trial.trial_id)
-            if record is not None and record.values == values:
-                self.resumed += 1
-            else:
-                async with self._building:  # one at a time: the modules' automatic names start anew with each program
-                    program = await build(self.build_program, trial.hyperparameters)
-                check_declared(self.oracle.hyperparameters, trial.hyperparameters)
-                check_objectives(self.oracle.objective, program, _validates(fit))
-                progress.trial_started(trial.trial_id, self._planned(program, fit))
-                record = await run_trial(
-                    program, trial.trial_id, values, self.oracle.objective, self.max_failure_rate, fit
-                )
-                store.append(record)
-            self._finish(trial, record)
-            progress.trial_ended(record, self._summary(record), self._best_text())
-            self._stop_when_all_fail()
+    async def _explore(self, fit: Mapping[str, Any]) -> Program:
+        """Learn the whole space from the hypermodel, and refuse what cannot work; the program under the defaults."""
+        given = {kind.name for kind in self.oracle.hyperparameters.space}
+        self.space = self.oracle.hyperparameters if self.tune_new_entries else self.oracle.hyperparameters.copy()
+        first = await explore(self.build_program, self.space)
+        new = [kind.name for kind in self.space.space if kind.name not in given]
+        if new and not self.allow_new_entries:
+            raise UsageError(f"allow_new_entries=False, but the hypermodel declares {new} beside `hyperparameters`")
+        check_objectives(self.oracle.objective, first, validates(fit), self.oracle.constraints)
+        return first
 
-    def _finish(self, trial: Trial, record: TrialRecord) -> None:
-        status = TrialStatus.COMPLETED if record.status == "COMPLETED" else TrialStatus.FAILED
-        self.oracle.finish(trial, status, record.metrics, record.epoch, record.error)
-        self.records[record.trial] = record
+    async def _build(self, hyperparameters: HyperParameters, fit: Mapping[str, Any]) -> Program:
+        """The program of a trial, checked before it makes a call."""
+        program = await build(self.build_program, hyperparameters)
+        check_declared(self.space, hyperparameters)
+        check_objectives(self.oracle.objective, program, validates(fit), self.oracle.constraints)
+        return program
 
-    def _stop_when_all_fail(self) -> None:
-        last = [self.records[number] for number in self.oracle.end_order[-self.max_failed_trials :]]
-        if len(last) == self.max_failed_trials and all(record.status == "FAILED" for record in last):
-            raise SearchError(
-                f"{self.max_failed_trials} trials in a row failed; the last one: {last[-1].error}. "
-                "What was paid for is kept, and the next run goes on from here"
-            )
+    def _note_space(self, progress: Progress, total: int) -> None:
+        """Tell of a budget that cannot cover a finite space before anything is spent."""
+        size = space_size(self.oracle.hyperparameters)
+        if size is not None and self.oracle.max_trials is not None and size > total:
+            progress.note(f"the space has {size} configurations, max_trials allows {total} of them")
+
+    def _record_path(self, first: Program, fit: Mapping[str, Any]) -> Path:
+        more = {"seed": self.seed, "max_failure_rate": self.options.max_failure_rate, "identity": self.identity}
+        if self.options.replicates > 1:
+            more["replicates"] = self.options.replicates
+        name = fingerprint(self.oracle, self.build_program, first, fit, **more)
+        return self.project_dir / f"{name[:16]}.jsonl"
 
     @contextlib.contextmanager
     def _locked_store(self, first: Program, fit: Mapping[str, Any]) -> Iterator[TrialStore]:
-        more = {"seed": self.seed, "max_failure_rate": self.max_failure_rate, "identity": self.identity}
-        name = fingerprint(self.oracle, self.build_program, first, fit, **more)
-        path = self.project_dir / f"{name[:16]}.jsonl"
+        path = self._record_path(first, fit)
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_suffix(".lock"))
         try:
@@ -212,44 +268,8 @@ class Tuner:
         finally:
             lock.release()
 
-    def _planned(self, program: Program, fit: Mapping[str, Any]) -> int:
-        n_train, validation = len(fit["y"]), fit.get("validation_data")
-        split = fit.get("validation_split", 0.0)
-        n_val = len(validation[1]) if validation else max(1, round(n_train * split)) if split else 0
-        n_train -= 0 if validation else n_val
-        epochs = fit.get("epochs", 1) - fit.get("initial_epoch", 0)
-        return planned_calls(program, n_train, n_val, epochs, fit.get("batch_size") or 32)
 
-    def _total_trials(self) -> int | None:
-        sizes = [size for size in (space_size(self.oracle.hyperparameters), self.oracle.max_trials) if size is not None]
-        return min(sizes, default=None)
-
-    def _summary(self, record: TrialRecord) -> str:
-        if record.status == "FAILED":
-            return f"FAILED: {record.error}"
-        names = [part.name for part in parts_of(self.oracle.objective)]
-        return "  ".join(f"{name.removeprefix('val_')} {record.metrics[name]:.3g}" for name in names)
-
-    def _best_text(self) -> str:
-        best = self.oracle.get_best_trials(1)
-        return f"trial {int(best[0].trial_id)}: {self._summary(self.records[best[0].trial_id])}" if best else ""
-
-
-class GridSearch(Tuner):
-    """Every combination of the hyperparameters exactly once."""
-
-    oracle_class = GridOracle
-
-
-class RandomSearch(Tuner):
-    """Independent uniform draws without repeats."""
-
-    oracle_class = RandomOracle
-
-
-def _validates(fit: Mapping[str, Any]) -> bool:
-    return bool(fit.get("validation_data") or fit.get("validation_split"))
-
-
-def _objective_text(objective: Any) -> str:
-    return " and ".join(f"{part.name} ({part.direction})" for part in parts_of(objective))
+def _check_counts(**counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            raise UsageError(f"{name} must be at least 1 (got {value})")

@@ -1,0 +1,131 @@
+"""The file of the ledger: its tables, how it is opened, and what is said when it cannot be used."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from paretune.errors import ConfigError
+
+__all__ = ["CALLS", "NOTES", "atomically", "check_version", "connect", "is_busy", "unusable"]
+
+#: Seconds to wait for another process's writing; the event loop stands still meanwhile.
+LOCK_TIMEOUT_S = 10.0
+
+VERSION = 1
+#: The columns of the table ``calls``.
+CALLS = (
+    "key, model, request, reply, prompt_tokens, completion_tokens, finish_reason, usage, price, cost_usd, latency_s,"
+    " attempts, created_at"
+)
+#: The columns of the table ``asked``. What is not known is empty: a NULL would be no part of the primary key.
+NOTES = "key, search, trial, example, module, replicate, valid, paid, at"
+
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS calls (
+    key TEXT PRIMARY KEY,
+    model TEXT NOT NULL,
+    request TEXT NOT NULL,
+    reply TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    finish_reason TEXT,
+    usage TEXT,
+    price TEXT,
+    cost_usd REAL,
+    latency_s REAL NOT NULL,
+    attempts INTEGER NOT NULL,
+    created_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS asked (
+    key TEXT NOT NULL,
+    search TEXT NOT NULL,
+    trial TEXT NOT NULL,
+    example TEXT NOT NULL,
+    module TEXT NOT NULL,
+    replicate INTEGER NOT NULL,
+    valid INTEGER NOT NULL,
+    paid INTEGER NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (key, search, trial, example, module)
+) WITHOUT ROWID;
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file for reading and writing, in autocommit mode; it is made where there is none.
+
+    Raises sqlite3.Error, or ConfigError for a file of a newer paretune.
+    """
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        try:
+            version = check_version(connection, path)
+            connection.execute("PRAGMA journal_mode = WAL")
+            if version < VERSION:
+                connection.executescript(_SCHEMA)
+            return connection
+        except BaseException as error:
+            connection.close()
+            # While another process makes the log or clears it away, SQLite does not wait by itself.
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
+        time.sleep(0.005)
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether it is a lock of another connection that stands in the way."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the file's tables; a newer one than this paretune knows is a ConfigError."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > VERSION:
+        raise ConfigError(
+            f"the ledger {str(path)!r} has format {version}, this paretune knows formats up to {VERSION}: "
+            "update paretune, or set PARETUNE_HOME to another folder"
+        )
+    return version
+
+
+@contextlib.contextmanager
+def atomically(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All that the block writes is stored, or nothing where it raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # some errors have undone it already
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+        raise
+
+
+def unusable(path: Path, error: Exception) -> ConfigError:
+    """What is wrong with the file, and what can be done about it."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if is_busy(error):
+        cure = "Another process is writing to it: let it end, then run again"
+    elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        cure = (
+            "It is damaged: move it away with its -wal and -shm files (its .rescue file may stay) and run again; "
+            f"`sqlite3 {path.name} .recover | sqlite3 recovered.sqlite` saves what can be read"
+        )
+    elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        cure = "Make the folder and the file writable, then run again"
+    else:
+        cure = "Free disk space, or move the file away, then run again"
+    return ConfigError(f"the ledger {str(path)!r} cannot be used: {error}; it was left as it is. {cure}")

@@ -1,0 +1,51 @@
+"""Keeping keys and passwords out of every text that is shown or stored."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from paretune.files import digest
+
+__all__ = ["logins_of", "masked", "place_of", "public_address"]
+
+_MASK = "***"
+_MARKED = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
+_LOGIN = re.compile(r"//[^/\s]*@")
+
+
+def masked(text: str, *known: str | None) -> str:
+    """A text without the ``known`` secrets, without anything that the environment calls a key, a token, a secret or a
+    password (of eight characters or more), and without the logins of addresses."""
+    values = {value.strip() for name, value in os.environ.items() if _MARKED.search(name.upper())}
+    values = {value for value in values if len(value) >= 8} | {value for value in known if value}
+    values |= {quote(value, safe="") for value in values}
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, _MASK)
+    return _LOGIN.sub("//", text)
+
+
+def public_address(address: str | None) -> str | None:
+    """An address as it may be shown: without user, password, query and fragment."""
+    if address is None:
+        return None
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def place_of(address: str | None) -> str | None:
+    """What an address adds to the identity of a model: the public part, and a digest of the query."""
+    query = "" if address is None else urlsplit(address).query
+    return f"{public_address(address)}?sha256:{digest(query)}" if query else public_address(address)
+
+
+def logins_of(address: str | None) -> list[str]:
+    """The secrets in an address: the password, plain and as HTTP sends it beside the user name, and the query."""
+    if address is None:
+        return []
+    parts = urlsplit(address)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    sent = base64.b64encode(f"{user}:{password}".encode()).decode() if user or password else ""
+    return [secret for secret in (password, sent, parts.query) if secret]

@@ -1,0 +1,178 @@
+"""A question on its way: the attempts to get its answer, in one task for all who ask the same.
+
+What was sent is paid for, so nobody who goes away takes the answer along: a call in flight goes on, and its reply is
+stored. What has not begun (the wait for a place, the pause between attempts) ends when nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from paretune.errors import TransientError
+from paretune.lm.budget import current_budget, prompt_bytes
+from paretune.lm.limiter import Limiter
+from paretune.lm.types import Answer, Backend, Reply, Request
+
+__all__ = ["Retries", "Sending", "drain"]
+
+#: Its own source of chance, so that the programs' seeds are left alone.
+_jitter = random.Random()
+
+#: What is in flight although nobody waits for it any more, by event loop.
+_left: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[Sending]] = weakref.WeakKeyDictionary()
+
+
+async def drain(timeout_s: float) -> int:
+    """Wait until every call in flight on this event loop whose callers went away is answered, and its reply stored.
+
+    Calls that somebody waits for are left alone. Returns how many were given up after ``timeout_s`` seconds: their
+    replies are lost, and a budget counts them in full.
+    """
+    left = [sending for sending in _left.get(asyncio.get_running_loop(), ()) if not sending.is_wanted]
+    if left:
+        await asyncio.wait([sending.task for sending in left], timeout=timeout_s)
+    late = [sending.task for sending in left if not sending.task.done() and not sending.is_wanted]
+    for task in late:
+        task.cancel()
+    if late:
+        await asyncio.wait(late)
+    return len(late)
+
+
+class Retries(NamedTuple):
+    """How long an answer is tried for: attempts, and seconds over all attempts and the pauses between them."""
+
+    max_attempts: int
+    total_timeout_s: float
+    pause: Callable[[float], Awaitable[object]]
+
+
+class Sending:
+    """One question on its way, for any number of callers of ``wait``.
+
+    ``store`` makes the reply of an answer, the seconds that its attempt took, and the number of attempts.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        backend: Backend,
+        request: Request,
+        limiter: Limiter,
+        retries: Retries,
+        store: Callable[[Answer, float, int], Reply],
+    ) -> None:
+        self.name = name
+        self.backend = backend
+        self.request = request
+        self.limiter = limiter
+        self.retries = retries
+        self._store = store
+        self._listed: tuple[dict[str, Sending], str] = ({}, "")
+        self._waiting = 0
+        self._in_flight = False
+        #: Seconds of attempts and pauses until now.
+        self._spent_s = 0.0
+        self.task = asyncio.create_task(self._run())
+
+    def list_in(self, on_the_way: dict[str, Sending], key: str) -> None:
+        """Be found by others who ask the same, for as long as they may join."""
+        on_the_way[key] = self
+        self._listed = on_the_way, key
+
+    def _unlist(self) -> None:
+        on_the_way, key = self._listed
+        if on_the_way.get(key) is self:
+            del on_the_way[key]
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody waits for the reply."""
+        return self._waiting > 0
+
+    async def wait(self) -> Reply:
+        """The reply. Raises the error of the last attempt."""
+        self._waiting += 1
+        try:
+            return await asyncio.shield(self.task)
+        finally:
+            self._waiting -= 1
+            if not self.is_wanted and not self.task.done():
+                self._leave()
+
+    def _leave(self) -> None:
+        if self._in_flight:
+            left = _left.setdefault(asyncio.get_running_loop(), set())
+            left.add(self)
+            self.task.add_done_callback(lambda _: left.discard(self))
+            self.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody else retrieves it
+        else:
+            self._unlist()
+            self.task.cancel()
+
+    async def _run(self) -> Reply:
+        try:
+            return await self._try()
+        finally:
+            self._unlist()
+
+    async def _try(self) -> Reply:
+        """Attempt until it succeeds, with capped exponential backoff and full jitter between the attempts."""
+        for attempt in range(1, self.retries.max_attempts + 1):
+            try:
+                return await self._attempt(attempt)
+            except TransientError as error:
+                if not self.is_wanted:
+                    raise
+                if attempt == self.retries.max_attempts:
+                    raise TransientError(f"{self.name}: gave up after {attempt} attempts: {error}") from error
+                ceiling = min(30.0, 0.5 * 2.0 ** (attempt - 1))
+                pause_s = max(_jitter.uniform(0, ceiling), error.retry_after or 0.0)
+                if self._spent_s + pause_s >= self.retries.total_timeout_s:
+                    seconds = f"{self._spent_s:.0f} s and {attempt} attempts"
+                    raise TransientError(f"{self.name}: gave up after {seconds}: {error}") from error
+            self._spent_s += pause_s
+            await self.retries.pause(pause_s)
+        raise AssertionError("unreachable")
+
+    async def _attempt(self, attempt: int) -> Reply:
+        estimate = 0 if self.limiter.tokens_per_minute is None else _estimated_tokens(self.request)
+        async with self.limiter.attempt(estimate) as place:
+            await self.backend.prepare()
+            budget = current_budget()
+            charge = None if budget is None else await budget.reserve(self.name, self.backend, self.request)
+            deadline = asyncio.timeout(self.retries.total_timeout_s - self._spent_s)
+            started = time.perf_counter()
+            self._in_flight = True
+            try:
+                async with deadline:
+                    answer = await self.backend.send(self.request)
+            except BaseException as error:
+                if charge is not None:
+                    unknown = deadline.expired() or not isinstance(error, Exception)
+                    charge.in_full() if unknown else charge.settle()
+                if deadline.expired():
+                    self._spent_s = self.retries.total_timeout_s
+                    raise TransientError(f"{self.name}: no answer in time") from None
+                self._spent_s += time.perf_counter() - started
+                raise
+            finally:
+                self._in_flight = False
+            # From here to the end nothing suspends, so that nothing can take away what was paid for.
+            reply = self._store(answer, round(time.perf_counter() - started, 4), attempt)
+            tokens = answer.prompt_tokens + answer.completion_tokens
+            place.settle(tokens)
+            if charge is not None:
+                price = self.backend.price()
+                charge.settle(tokens, 0.0 if price is None else price.cost(answer))
+            return reply
+
+
+def _estimated_tokens(request: Request) -> int:
+    """Four bytes are about one token; the completion is counted at its longest, where that is given."""
+    return prompt_bytes(request) // 4 + (request.max_tokens or 0)

@@ -1,0 +1,145 @@
+"""From params.yaml, or Hydra overrides, to what a search and the held-out test would take; nothing is called."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from paretune.eventloop import run_maybe_nested
+from paretune.files import read_jsonl, write_jsonl
+from paretune.lm.rehearsal import LedgerView
+from paretune.pipeline.compose import compose
+from paretune.pipeline.data import open_dataset, validation_rows
+from paretune.pipeline.evaluation import baseline_program
+from paretune.pipeline.params import check_sections, read_params, section
+from paretune.pipeline.program import ProgramSetup
+from paretune.pipeline.report_settings import EvaluateParams
+from paretune.pipeline.scoring import Records
+from paretune.pipeline.search import make_tuner
+from paretune.pipeline.task import DataParams, LayoutParams, SplitParams, TaskParams
+from paretune.tuners.estimate import Estimate
+from paretune.tuners.estimate import estimate as estimate_search
+from paretune.tuners.estimate_text import spending_text
+from paretune.tuners.rehearsal import rehearse
+from paretune.tuners.spending import Spending, spending
+from paretune.tuners.tally import Tally, added, chosen
+
+__all__ = ["report"]
+
+MATERIALIZED = Path("data/materialized")
+SPLITS = Path("data/splits")
+LOCK = Path("dvc.lock")
+
+Split = tuple[Records, Records]
+
+
+def report(root: Path, overrides: Sequence[str] = (), *, as_json: bool = False) -> str:
+    """What the search of ``root/params.yaml`` (or of the configuration that Hydra overrides give) would take, and the
+    held-out test after it: lines for people, or JSON."""
+    with contextlib.chdir(root), tempfile.TemporaryDirectory() as scratch, _importable(root):
+        file = compose(root, overrides, Path(scratch) / "params.yaml") if overrides else "params.yaml"
+        estimate, test = run_maybe_nested(_estimate(read_params(file), Path(scratch)))
+    if as_json:
+        numbers = {name: share.as_json() for name, share in test.items()}
+        return json.dumps({"search": estimate.as_json(), "test": numbers}, indent=2)
+    lines = [f"{f'test: {name}':<14} {spending_text(share.calls, share.usd)}" for name, share in test.items()]
+    return "\n".join([*estimate.lines(), *lines])
+
+
+async def _estimate(params: Mapping[str, Any], scratch: Path) -> tuple[Estimate, dict[str, Spending]]:
+    """The search, and by program (winner, baseline) what the held-out test takes."""
+    setup = ProgramSetup(params)
+    compare = section(params, "evaluate", EvaluateParams)
+    train, val, test = _data(params, setup, scratch)
+    tuner = make_tuner(params, setup)
+    fit = {"epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
+    estimate = await estimate_search(tuner, {"x": train[0], "y": train[1], "validation_data": val, **fit})
+    models = {name: model for one in estimate.rehearsals for name, model in one.models.items()}
+    tallies: dict[str, Tally] = {"winner": chosen(one.evaluation(len(test[1])) for one in estimate.rehearsals)}
+    view = LedgerView(setup.language_model(setup.lm.model).ledger.path)
+    if compare.baseline is not None:
+        program = await baseline_program(setup, compare.baseline)
+        rehearsal = await rehearse(program, {"x": train[0], "y": train[1], **fit}, view, 50)
+        trained = rehearsal.training(0, setup.search.epochs) if program.optimizer is not None else {}
+        tallies["baseline"] = added([trained, rehearsal.evaluation(len(test[1]))])
+        models |= rehearsal.models
+    return estimate, {name: spending(tally, models, view) for name, tally in tallies.items()}
+
+
+@contextlib.contextmanager
+def _importable(root: Path) -> Iterator[None]:
+    """A stage finds a builder of the project's own in its folder and in src/; so does this."""
+    before = list(sys.path)
+    sys.path[:0] = [str(root), str(root / "src")]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _data(params: Mapping[str, Any], setup: ProgramSetup, scratch: Path) -> tuple[Split, Split, Split]:
+    """Training, validation and test examples: those that the stages have left where they are up to date, else made
+    as the stages would make them."""
+    check_sections(params, {"task": TaskParams, "layout": LayoutParams, "data": DataParams, "split": SplitParams})
+    lock = _lock()
+    whole, test = (_materialized(params, lock, split, scratch) for split in ("train", "test"))
+    parts = [SPLITS / "train.jsonl", SPLITS / "val.jsonl"]
+    if whole != MATERIALIZED / "train.jsonl" or not _up_to_date(lock, "split", params):
+        chosen = validation_rows(whole, section(params, "split", SplitParams))
+        parts = [scratch / "split_train.jsonl", scratch / "split_val.jsonl"]
+        for part, is_val in zip(parts, (False, True), strict=True):
+            write_jsonl(part, (row for number, row in enumerate(read_jsonl(whole)) if (number in chosen) == is_val))
+    train, val = (setup.scoring.read(part) for part in parts)
+    return train, val, setup.scoring.read(test)
+
+
+def _materialized(params: Mapping[str, Any], lock: Mapping[str, Any], split: str, scratch: Path) -> Path:
+    if _up_to_date(lock, f"materialize@{split}", params):
+        return MATERIALIZED / f"{split}.jsonl"
+    dataset = open_dataset(
+        section(params, "task", TaskParams),
+        section(params, "layout", LayoutParams),
+        section(params, "data", DataParams),
+        split,
+    )
+    path = scratch / f"{split}.jsonl"
+    write_jsonl(path, ({"x": x.get_json(), "y": y.get_json()} for x, y in dataset))
+    return path
+
+
+def _lock() -> dict[str, Any]:
+    """What DVC knows of the stages that have run."""
+    try:
+        return dict(yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"])
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return {}
+
+
+def _up_to_date(lock: Mapping[str, Any], stage: str, params: Mapping[str, Any]) -> bool:
+    """Whether a stage's files are those that it made of these params and of the data as it is (its code aside)."""
+    made = lock.get(stage, {})
+    files = [*made.get("outs", ()), *(dep for dep in made.get("deps", ()) if not dep["path"].startswith("src/"))]
+    values = made.get("params", {}).get("params.yaml", {})
+    return bool(files) and all(_at(params, name) == value for name, value in values.items()) and all(map(_same, files))
+
+
+def _at(params: Any, name: str) -> Any:
+    for part in name.split("."):
+        params = params.get(part) if isinstance(params, Mapping) else None
+    return params
+
+
+def _same(file: Mapping[str, Any]) -> bool:
+    path = Path(file["path"])
+    if not path.is_file():
+        return False
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "md5").hexdigest() == file.get("md5")

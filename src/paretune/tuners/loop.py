@@ -1,0 +1,145 @@
+"""The search loop: slots that share the language models' limits, and take the next trial as soon as it may start."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from paretune.errors import SearchError
+from paretune.lm.asking import asking
+from paretune.programs.program import Program
+from paretune.stats.pareto import non_dominated
+from paretune.tuners.kt import HyperParameters, Trial, TrialStatus
+from paretune.tuners.objective import parts_of
+from paretune.tuners.oracle import ReplayableOracle, trial_id
+from paretune.tuners.progress import Progress, summary_line
+from paretune.tuners.run_trial import TrialOptions, planned_calls_of, run_trial
+from paretune.tuners.spaces import Values, plain
+from paretune.tuners.trials import TrialRecord, TrialStore
+
+__all__ = ["SearchRun"]
+
+Build = Callable[[HyperParameters, Mapping[str, Any]], Awaitable[Program]]
+
+
+class SearchRun:
+    """One run of a search, from its record to its end.
+
+    ``known`` are the trials that an earlier run has finished, ``fit`` the arguments of ``Program.fit``. ``records`` has
+    the finished trials of both runs, ``resumed`` counts those of the earlier one.
+    """
+
+    def __init__(
+        self,
+        oracle: ReplayableOracle,
+        build: Build,
+        store: TrialStore,
+        known: Mapping[str, TrialRecord],
+        fit: Mapping[str, Any],
+        options: TrialOptions,
+        progress: Progress,
+    ) -> None:
+        self.oracle, self.build, self.store, self.known = oracle, build, store, known
+        self.fit, self.options, self.progress = fit, options, progress
+        self.records: dict[str, TrialRecord] = {}
+        self.resumed = 0
+        self._building = asyncio.Lock()
+        #: Guards the oracle, and tells the slots that wait for a result.
+        self._turn = asyncio.Condition()
+
+    async def slot(self) -> None:
+        """Run one trial after another until none is left."""
+        while (trial := await self._next_trial()) is not None:
+            record = self.known.get(trial.trial_id)
+            if record is not None:
+                self.resumed += 1
+            else:
+                with asking(search=self.store.path.stem, trial=trial.trial_id):
+                    record = await self._run(trial)
+                self.store.append(record)
+            async with self._turn:
+                self._finish(trial, record)
+                self._turn.notify_all()
+            self._stop_when_all_fail()
+
+    async def _next_trial(self) -> Trial | None:
+        """Start the next trial as soon as it may start; None when there will be none."""
+        async with self._turn:
+            while True:
+                number = self.oracle.next_number()
+                if number is not None:
+                    values = await self._values(number)
+                    if values is not None:
+                        return self.oracle.start(number, values)
+                    self.oracle.exhausted = True
+                if self.oracle.done() or not self.oracle.ongoing_trials:
+                    return None
+                await self._turn.wait()
+
+    async def _values(self, number: int) -> Values | None:
+        """The recorded values of a trial that was finished before, else those that the oracle proposes."""
+        record = self.known.get(trial_id(number))
+        if record is not None:
+            return record.values
+        propose = self.oracle.propose
+        values = await asyncio.to_thread(propose, number) if self.oracle.slow else propose(number)
+        return None if values is None else {name: plain(value) for name, value in values.items()}
+
+    async def _run(self, trial: Trial) -> TrialRecord:
+        values = dict(trial.hyperparameters.values)
+        fit = self._fit(values)
+        before = self.records[values["tuner/trial_id"]] if "tuner/trial_id" in values else None
+
+        async def build(replicate: int) -> Program:
+            async with self._building:  # one at a time: the modules' automatic names start anew with each program
+                program = await self.build(trial.hyperparameters.copy(), fit)
+            if before is not None:  # the training goes on from where it was
+                program.load_state(before.replicates[replicate].reached or {})
+            self.progress.trial_started(trial.trial_id, self.options.replicates * planned_calls_of(program, fit))
+            return program
+
+        for _ in range(1 + self.options.retries):
+            record = await run_trial(build, trial.trial_id, values, self.options, fit)
+            if record.status == "COMPLETED":
+                break
+        return record
+
+    def _fit(self, values: Values) -> Mapping[str, Any]:
+        """The arguments of ``fit`` for a trial, whose epochs may be those of Hyperband."""
+        if "tuner/epochs" not in values:
+            return self.fit
+        return {**self.fit, "epochs": values["tuner/epochs"], "initial_epoch": values["tuner/initial_epoch"]}
+
+    def _finish(self, trial: Trial, record: TrialRecord) -> None:
+        status = TrialStatus.COMPLETED if record.status == "COMPLETED" else TrialStatus.FAILED
+        epoch = record.replicates[record.best_replicate].epoch if record.replicates else 0
+        self.oracle.finish(trial, status, record.metrics, epoch, record.error)
+        self.records[record.trial] = record
+        summary = summary_line(record, self.oracle.objective)
+        self.progress.trial_ended(record, summary, self._standing)
+
+    def _stop_when_all_fail(self) -> None:
+        allowed = self.options.max_consecutive_failures
+        last = [self.records[number] for number in self.oracle.end_order[-allowed:]]
+        if len(last) == allowed and all(record.status == "FAILED" for record in last):
+            raise SearchError(
+                f"{allowed} trials in a row failed; the last one: {last[-1].error}. "
+                "What was paid for is kept, and the next run goes on from here"
+            )
+
+    def _standing(self) -> str:
+        """The best trial so far, and how many trials no other one beats."""
+        best = self.oracle.get_best_trials(1)
+        if not best:
+            return ""
+        summary = summary_line(self.records[best[0].trial_id], self.oracle.objective)
+        return f"best trial {int(best[0].trial_id)}: {summary}  {self._frontier_size()} on the frontier"
+
+    def _frontier_size(self) -> int:
+        objectives = parts_of(self.oracle.objective)
+        done = [record.metrics for record in self.records.values() if record.status == "COMPLETED"]
+        points = [[metrics[part.name] for part in objectives] for metrics in done]
+        return int(non_dominated(np.array(points), [part.direction for part in objectives]).sum()) if points else 0

@@ -1,0 +1,172 @@
+"""Search for a whole frontier: Optuna's multi-objective samplers propose, on a fixed schedule and without repeats."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from paretune.errors import UsageError
+from paretune.tuners.kt import TrialStatus, hyperparameter_kinds
+from paretune.tuners.objective import parts_of
+from paretune.tuners.oracle import SequentialOracle, trial_id
+from paretune.tuners.oracles import untried
+from paretune.tuners.spaces import Values, even_grid, nearest
+
+__all__ = ["ParetoOracle", "Sampler"]
+
+Sampler = Literal["tpe", "nsga2", "gp"]
+_SAMPLERS = ("tpe", "nsga2", "gp")
+#: How often the sampler is asked for a point that was not tried.
+_ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A hyperparameter for Optuna: under a label of its own, since two may share a name under different conditions."""
+
+    label: str
+    kind: Any
+    grid: Sequence[Any] | None
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether near places in the grid mean near values."""
+        unordered = isinstance(self.kind, hyperparameter_kinds.Choice) and not self.kind.ordered
+        return not unordered and not isinstance(self.kind, hyperparameter_kinds.Boolean)
+
+    def position(self, value: Any) -> float | int:
+        """Where a value stands."""
+        if self.grid is not None:
+            return self.grid.index(value)
+        return min(max(float(self.kind.value_to_prob(value)), 0.0), 1.0)
+
+    def distribution(self, kinds: Any) -> Any:
+        """The positions, as one of the classes in ``optuna.distributions``."""
+        if self.grid is None:
+            return kinds.FloatDistribution(0.0, 1.0)
+        places = len(self.grid)
+        return kinds.IntDistribution(0, places - 1) if self.is_ordered else kinds.CategoricalDistribution(range(places))
+
+    def ask(self, asked: Any) -> Any:
+        """The value that the sampler suggests for a trial of a study."""
+        if self.grid is None:
+            return nearest(self.kind, asked.suggest_float(self.label, 0.0, 1.0))
+        if self.is_ordered:
+            return self.grid[asked.suggest_int(self.label, 0, len(self.grid) - 1)]
+        return self.grid[asked.suggest_categorical(self.label, range(len(self.grid)))]
+
+
+class ParetoOracle(SequentialOracle):
+    """Proposals of an Optuna sampler, which sees the single objectives and the constraints instead of a scalar.
+
+    Each proposal comes from a study made for it, of the earlier trials' values and the visible ones' results, with a
+    sampler seeded by the trial's number: nothing is carried over, so that a resumed search is like any other. Optuna
+    sees positions: the place of a value in its grid, or a point of [0, 1].
+    """
+
+    slow = True
+
+    def __init__(self, *args: Any, sampler: Sampler = "tpe", num_initial_points: int = 10, **options: Any) -> None:
+        self.optuna = _import_optuna()
+        if sampler not in _SAMPLERS:
+            raise UsageError(f"sampler must be one of {', '.join(map(repr, _SAMPLERS))} (got {sampler!r})")
+        if sampler == "gp" and importlib.util.find_spec("torch") is None:
+            raise UsageError("sampler 'gp' needs PyTorch: pip install torch, or take 'tpe'")
+        fewest = 2 if sampler == "nsga2" else 1
+        if num_initial_points < fewest:
+            raise UsageError(f"num_initial_points must be at least {fewest} (got {num_initial_points})")
+        self.sampler: Sampler = sampler
+        self.num_initial_points = num_initial_points
+        self._marks: dict[int, dict[str, Any]] = {}
+        super().__init__(*args, **options)
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "sampler": self.sampler, "num_initial_points": self.num_initial_points}
+
+    def restart(self) -> None:
+        super().restart()
+        self._marks.clear()
+
+    def propose(self, number: int) -> Values | None:
+        rng = np.random.default_rng([self.seed, number])
+        study = self._study(number)
+        for _ in range(_ATTEMPTS):
+            study.sampler = self._new_sampler(int(rng.integers(2**31)))
+            values = self._suggested(study.ask())
+            if not self.tried(values):
+                return values
+        return untried(self, rng)
+
+    def _new_sampler(self, seed: int) -> Any:
+        samplers, initial = self.optuna.samplers, self.num_initial_points
+        if self.sampler == "nsga2":
+            return samplers.NSGAIISampler(population_size=initial, seed=seed)
+        if self.sampler == "gp":
+            return samplers.GPSampler(n_startup_trials=initial, warn_independent_sampling=False, seed=seed)
+        return samplers.TPESampler(n_startup_trials=initial, constant_liar=True, seed=seed)
+
+    def _study(self, number: int) -> Any:
+        """What the proposal of a trial may know: all earlier points, and the results of the visible trials."""
+        directions = ["minimize" if part.direction == "min" else "maximize" for part in parts_of(self.objective)]
+        study = self.optuna.create_study(directions=directions, study_name="search")
+        for earlier in range(number):
+            study.add_trial(self._as_seen(earlier, pending=earlier > number - self.slots))
+        return study
+
+    def _as_seen(self, number: int, pending: bool) -> Any:
+        """A trial as Optuna's samplers see it."""
+        trial, states = self.trials[trial_id(number)], self.optuna.trial.TrialState
+        state, results = states.RUNNING if pending else states.FAIL, {}
+        if not pending and trial.status == TrialStatus.COMPLETED:
+            logs = self._logs[trial.trial_id]
+            state = states.COMPLETE
+            results = {
+                "values": [logs[part.name] for part in parts_of(self.objective)],
+                "constraints": {bound.describe(): bound.violation(logs) for bound in self.constraints},
+            }
+        values = trial.hyperparameters.values
+        varied = [axis for axis in self._axes() if trial.hyperparameters.is_active(axis.kind)]
+        return self.optuna.trial.create_trial(
+            state=state,
+            params={axis.label: axis.position(values[axis.kind.name]) for axis in varied},
+            distributions={axis.label: axis.distribution(self.optuna.distributions) for axis in varied},
+            system_attrs=self._marks_of(number),
+            **results,
+        )
+
+    def _marks_of(self, number: int) -> dict[str, Any]:
+        """What NSGA-II notes on a trial when it proposes it, its generation: asked for here, because it depends on the
+        earlier trials only, and a trial that is known from a record was never proposed."""
+        if self.sampler == "nsga2" and number not in self._marks:
+            study = self._study(number)
+            study.sampler = self._new_sampler(0)
+            asked = study.ask()
+            self._suggested(asked)  # the sampler works when the first value is asked for
+            self._marks[number] = dict(study.get_trials(deepcopy=False)[number].system_attrs)
+        return dict(self._marks.get(number, {}))
+
+    def _suggested(self, asked: Any) -> Values:
+        """The sampler's point, conditions respected."""
+        point = self.hyperparameters.copy()
+        point.values = {}
+        for axis in self._axes():
+            if point.is_active(axis.kind):
+                point.values[axis.kind.name] = axis.ask(asked)
+        return dict(point.values)
+
+    def _axes(self) -> list[_Axis]:
+        return [_Axis(f"{i} {kind.name}", kind, even_grid(kind)) for i, kind in enumerate(self.hyperparameters.space)]
+
+
+def _import_optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise UsageError("ParetoSearch needs Optuna: pip install 'paretune[pareto]'") from None
+    logging.getLogger("optuna.storages._in_memory").setLevel(logging.WARNING)  # it announces each study
+    return optuna
