@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from paretune.eventloop import map_ordered, run_maybe_nested, run_together, stop_shared_loop
+from paretune.eventloop import map_ordered, run_maybe_nested, run_together
 
 
 async def answer() -> int:
@@ -144,20 +144,6 @@ def test_interrupt_cancels_and_cleans_up():
         signal.signal(signal.SIGINT, before)
     assert events == ["cleaned up"]
     assert run_maybe_nested(answer()) == 42
-
-
-def test_a_stopped_loop_is_followed_by_another():
-    """Once stopped, nothing runs in the shared loop any more; the next call has a new one."""
-
-    async def here() -> asyncio.AbstractEventLoop:
-        return asyncio.get_running_loop()
-
-    stopped = run_maybe_nested(here())
-    stop_shared_loop()
-    assert not stopped.is_running()
-    following = run_maybe_nested(here())
-    assert following is not stopped and following.is_running()
-    stopped.close()
 
 
 @pytest.mark.parametrize(("n", "limit"), [(0, 3), (1, 3), (20, 1), (20, 3), (20, 100)])

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
-__all__ = ["map_ordered", "run_maybe_nested", "run_together", "stop_shared_loop"]
+__all__ = ["map_ordered", "run_maybe_nested", "run_together"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -19,7 +19,6 @@ _CLEAN_UP_S = 60.0
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
-_thread: threading.Thread | None = None
 #: Whether the shared loop waits for the code that runs here, so that it cannot be asked to run anything.
 _nested: contextvars.ContextVar[bool] = contextvars.ContextVar("paretune_nested", default=False)
 
@@ -80,24 +79,12 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def _shared_loop() -> asyncio.AbstractEventLoop:
-    global _loop, _thread
+    global _loop
     with _lock:
         if _loop is None or _loop.is_closed():
             _loop = asyncio.new_event_loop()
-            _thread = threading.Thread(target=_loop.run_forever, name="paretune-loop", daemon=True)
-            _thread.start()
+            threading.Thread(target=_loop.run_forever, name="paretune-loop", daemon=True).start()
         return _loop
-
-
-def stop_shared_loop() -> None:
-    """Stop the loop as the process ends, for those whose own clean-up must not find it at work; a later call makes
-    another one."""
-    global _loop
-    with _lock:
-        loop, _loop = _loop, None
-    if loop is not None and _thread is not None and not loop.is_closed():
-        loop.call_soon_threadsafe(loop.stop)
-        _thread.join(1.0)
 
 
 class _Job(Generic[Result]):

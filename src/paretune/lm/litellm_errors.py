@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from paretune.errors import FatalError, RefusedInputError, TransientError
-from paretune.eventloop import stop_shared_loop
 from paretune.lm.masking import masked
 
 __all__ = ["NO_KEY", "load_litellm", "named_error"]
@@ -41,8 +39,22 @@ def load_litellm() -> Any:
     litellm.num_retries = 0
     litellm.telemetry = False
     litellm.disable_aiohttp_transport = True  # its sessions are never closed
-    atexit.register(stop_shared_loop)  # runs before litellm's own clean-up, which takes the loop for stopped
+    _leave_out_logging()
     return litellm
+
+
+def _leave_out_logging() -> None:
+    """Close what litellm would log of each call, instead of queueing it.
+
+    Nobody listens, and its worker belongs to one event loop: when calls come from another one it is dropped while it
+    runs, with a warning each time.
+    """
+    from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
+
+    def close(async_coroutine: Coroutine[Any, Any, None]) -> None:
+        async_coroutine.close()
+
+    GLOBAL_LOGGING_WORKER.ensure_initialized_and_enqueue = close
 
 
 def named_error(error: Exception, label: str, *, secrets: Iterable[str] = ()) -> Exception | None:
