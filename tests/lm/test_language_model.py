@@ -348,7 +348,16 @@ def test_requests_a_minute_are_kept() -> None:
     model = ScriptedLanguageModel(lambda _: "x", requests_per_minute=2)
     patient = Patient(model)
     run_maybe_nested(map_ordered(model.complete, [ask(str(n)) for n in range(5)]))
-    assert sum(patient.seconds) == pytest.approx(120, abs=1)
+    assert sum(patient.seconds) == pytest.approx(122, abs=1)
+
+
+def test_the_minute_begins_after_the_preparations() -> None:
+    """What a client takes to load is no part of the minute: else the server would see more calls in one."""
+    model = ScriptedLanguageModel(lambda _: "x", requests_per_minute=1, concurrency=1)
+    patient = Patient(model)
+    model.backend.prepare = lambda: asyncio.sleep(0.3)  # type: ignore[method-assign]
+    run_maybe_nested(map_ordered(model.complete, [ask(str(n)) for n in range(2)]))
+    assert sum(patient.seconds) > 60.85
 
 
 def test_a_call_is_given_up_when_its_time_is_over() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paretune.errors import TransientError, UsageError
+from paretune.errors import FatalError, TransientError, UsageError
 from paretune.lm.limiter import Limiter
 
 
@@ -137,7 +137,7 @@ def test_no_limit_is_passed_and_nothing_stalls(
     assert log.limiter.in_flight == 0
     assert {number for number, plan in enumerate(planned) if plan[3] != "cancelled"} <= {one[1] for one in log.begun}
     for start, _, _ in log.begun:
-        window = [size for began, _, size in log.begun if start <= began < start + 60]
+        window = [size for began, _, size in log.begun if start <= began < start + 60 - 1e-9]  # sums of floats
         assert requests is None or len(window) <= requests
         assert tokens is None or sum(window) <= tokens or len([size for size in window if size]) == 1
 
@@ -171,6 +171,28 @@ def test_a_turn_that_comes_with_the_cancellation_is_passed_on() -> None:
 
     time.run(work)
     assert [number for _, number, _ in log.begun] == [1]
+
+
+def test_a_fatal_error_is_everybodys() -> None:
+    """Whoever waits when no call can succeed gets the error and sends nothing, also where it is cancelled in that
+    moment; whoever comes later may try."""
+    time, log = limited(1)
+    errors: list[BaseException | None] = []
+
+    async def work() -> None:
+        holder = log.limiter.attempt()
+        await holder.__aenter__()
+        tasks = [asyncio.create_task(log.attempt(number)) for number in range(3)]
+        await asyncio.sleep(0)
+        await holder.__aexit__(None, FatalError("the key is refused"), None)
+        tasks[0].cancel()
+        errors.extend(await asyncio.gather(*tasks, return_exceptions=True))
+        await log.attempt(3)
+
+    time.run(work)
+    assert [number for _, number, _ in log.begun] == [3]
+    assert [str(error) for error in errors[1:]] == ["the key is refused"] * 2
+    assert log.limiter.in_flight == 0
 
 
 def test_a_rate_limit_halves_once_a_round_and_successes_raise() -> None:
@@ -228,24 +250,40 @@ def test_retry_after_holds_back_all_new_attempts() -> None:
 
 
 def test_calls_a_minute() -> None:
-    """Two a minute: the first two at once, the next two a minute later, however short they are."""
+    """Two a minute: the first two at once, the next two a minute (and a second) later, however short they are."""
     time, log = limited(9, 2)
     time.run(lambda: log.all(*(log.attempt(number, 0.1) for number in range(5))))
-    assert [began for began, _, _ in log.begun] == [0, 0, 60, 60, 120]
+    assert [began for began, _, _ in log.begun] == [0, 0, 61, 61, 122]
+
+
+def test_the_minute_begins_when_it_is_sent() -> None:
+    """What takes ten seconds to prepare leaves the window a minute after that; what takes longer than its window, a
+    minute after it was sent as well."""
+    time, log = limited(9, 1)
+    begun: list[float] = []
+
+    async def prepared(seconds: float) -> None:
+        async with log.limiter.attempt() as attempt:
+            await time.sleep(seconds)
+            attempt.sent()
+            begun.append(time.now)
+
+    time.run(lambda: log.all(prepared(10), prepared(10), prepared(0)))
+    assert begun == [10, 81, 142]
 
 
 def test_tokens_a_minute_are_settled() -> None:
     """Of 100 a minute 80 are estimated and 30 taken: 70 more fit at once when that is known, the next 1 does not."""
     time, log = limited(9, None, 100)
     time.run(lambda: log.all(log.attempt(0, 1.0, 80, real=30), log.attempt(1, 1.0, 70), log.attempt(2, 1.0, 1)))
-    assert [began for began, _, _ in log.begun] == [0, 1, 60]
+    assert [began for began, _, _ in log.begun] == [0, 1, 61]
 
 
 def test_an_attempt_above_the_whole_limit_goes_alone() -> None:
     """More tokens than a minute allows wait for an empty window, instead of for ever."""
     time, log = limited(9, None, 100)
     time.run(lambda: log.all(log.attempt(0, 1, 10), log.attempt(1, 1, 500), log.attempt(2, 1, 10)))
-    assert [began for began, _, _ in log.begun] == [0, 60, 120]
+    assert [began for began, _, _ in log.begun] == [0, 61, 122]
 
 
 @pytest.mark.parametrize("limits", [(0,), (1, 0), (1, None, 0)])

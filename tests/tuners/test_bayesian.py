@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from paretune.errors import UsageError
 from paretune.files import canonical_json
-from paretune.tuners import BayesianOptimization
+from paretune.tuners import BayesianOptimization, Objective
 from paretune.tuners.bayesian import BayesianOracle
 from paretune.tuners.kt import HyperParameters, KerasBayesianOracle
 from paretune.tuners.objective import as_constraint
@@ -65,6 +65,31 @@ def test_first_points_are_random_by_number():
         assert ours[:expected] == drawn[:expected] and ours[expected] != drawn[expected]
 
 
+def test_directions_and_seeds():
+    """What is minimised is proposed as its negative is when maximised; another seed gives other trials."""
+
+    def found(seed: int = 0, objective: Any = None, sign: float = 1.0) -> list[Any]:
+        oracle = oracle_over(BayesianOracle, square, objective, num_initial_points=4, seed=seed)
+        return drive(oracle, lambda values: {"val_reward": sign * hill(values)["val_reward"]}, 9)
+
+    assert found() == found(objective=Objective("val_reward", "min"), sign=-1.0)
+    first, second = found(seed=0), found(seed=1)
+    assert not any(values in second for values in first)
+
+
+def test_no_point_comes_twice():
+    """Where the surrogate goes back to the best point, and so do many draws, something new is proposed."""
+
+    def declare(hp: HyperParameters) -> None:
+        hp.Boolean("warm")
+        with hp.conditional_scope("warm", [True]):
+            hp.Float("temperature", 0.1, 1.0)
+
+    oracle = oracle_over(BayesianOracle, declare, num_initial_points=3)
+    found = drive(oracle, lambda values: {"val_reward": 0.0 if values["warm"] else 1.0}, 20)
+    assert len(set(map(canonical_json, found))) == 20
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_covers_a_small_space(seed):
     """Each point of a finite space is proposed once, conditions respected, and then the search ends."""
@@ -90,6 +115,16 @@ def test_best_points_come_first():
     oracle = oracle_over(BayesianOracle, declare, num_initial_points=6)
     found = drive(oracle, lambda v: {"val_reward": -((v["x"] - 13) ** 2) - (v["y"] - 4) ** 2}, 30)
     assert {"x": 13, "y": 4} in found
+
+
+def test_keeps_away_from_pending_trials():
+    """Where both sides promise the same, the next proposal is on the side that no running trial is on."""
+    for pending in (0.25, 0.75):
+        oracle = oracle_over(BayesianOracle, lambda hp: hp.Float("x", 0.0, 1.0), slots=2, num_initial_points=3)
+        for number, (x, reward) in enumerate([(0.0, 0.0), (0.5, 0.1), (1.0, 0.0)]):
+            oracle.finish(oracle.start(number, {"x": x}), "COMPLETED", {"val_reward": reward}, 0, None)
+        oracle.start(3, {"x": pending})
+        assert (oracle.propose(4)["x"] > 0.5) is (pending < 0.5)
 
 
 def test_large_grids():

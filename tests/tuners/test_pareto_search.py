@@ -17,6 +17,7 @@ from paretune.errors import UsageError
 from paretune.files import canonical_json
 from paretune.stats.pareto import non_dominated
 from paretune.tuners import ParetoSearch
+from paretune.tuners.kt import HyperParameters
 from paretune.tuners.objective import Objective, as_constraint
 from paretune.tuners.oracles import RandomOracle
 from paretune.tuners.pareto import ParetoOracle
@@ -37,7 +38,7 @@ def test_finds_the_frontier(sampler):
     def off(kind: Any, **options: Any) -> tuple[float, float]:
         found = []
         for seed in range(2):
-            oracle = oracle_over(kind, square, two_objectives(), seed=seed, slots=2, **options)
+            oracle = oracle_over(kind, square, two_objectives(), seed=seed, slots=4, **options)
             found += drive(oracle, valley, 60)[40:]
         off = [abs(values["y"] - 0.2) + 0.3 * (values["style"] != "formal") for values in found]
         return statistics.mean(off), statistics.stdev(values["x"] for values in found)
@@ -63,7 +64,7 @@ def test_covers_a_small_space(sampler):
 @settings(max_examples=6, deadline=None)
 def test_same_trials_whatever_ends_first_and_when_resumed(sampler, slots, order, cut, bounded):
     """The trials depend neither on which of the running ones end first, nor on whether the search was interrupted,
-    generations and constraints included."""
+    constraints included."""
     options: dict[str, Any] = {"constraints": [as_constraint("val_cost <= 10")]} if bounded else {}
 
     def oracle() -> Any:
@@ -73,6 +74,19 @@ def test_same_trials_whatever_ends_first_and_when_resumed(sampler, slots, order,
 
     whole = drive(oracle(), reward_and_cost, 14)
     assert drive(oracle(), reward_and_cost, 14, recorded=whole[:cut], order=order) == whole
+
+
+def test_nsga2_combines_earlier_trials():
+    """After the random start NSGA-II proposes values of earlier trials, also where several run at once, and when nearly
+    all trials are known from a record."""
+
+    def oracle() -> Any:
+        return oracle_over(ParetoOracle, square, two_objectives(), sampler="nsga2", num_initial_points=5, slots=4)
+
+    whole = drive(oracle(), reward_and_cost, 40)
+    inherited = [any(values["x"] == other["x"] for other in whole[:n]) for n, values in enumerate(whole)]
+    assert not any(inherited[:5]) and sum(inherited[20:]) > 10
+    assert drive(oracle(), reward_and_cost, 40, recorded=whole[:35]) == whole
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -107,6 +121,22 @@ def test_constraints_are_kept(sampler):
     assert kept(ParetoOracle, sampler=sampler, num_initial_points=10) > 1.5 * kept(RandomOracle)
 
 
+def test_choices_have_no_order():
+    """Beside the best of some choices the next one in the list is no more promising than any other."""
+
+    def declare(hp: HyperParameters) -> None:
+        hp.Choice("style", list("abcdefghi"))
+        hp.Float("y", 0.0, 1.0)
+
+    styles = ""
+    for seed in range(4):
+        oracle = oracle_over(ParetoOracle, declare, seed=seed)
+        found = drive(oracle, lambda values: {"val_reward": float(values["style"] == "e")}, 40)
+        styles += "".join(values["style"] for values in found[10:])
+    beside, far = styles.count("d") + styles.count("f"), styles.count("a") + styles.count("i")
+    assert beside < 2 * far
+
+
 def test_single_objective():
     """One objective works as well, and its best trial is found sooner than by chance."""
 
@@ -119,15 +149,34 @@ def test_single_objective():
 
 
 def test_seeds_and_restart():
-    """Another seed gives other trials; after restart() the same ones are proposed once more."""
+    """Another seed gives other trials; after restart() nothing is left of the earlier ones, nor of a smaller space."""
 
     def oracle(seed: int) -> Any:
         return oracle_over(ParetoOracle, square, two_objectives(), sampler="nsga2", num_initial_points=3, seed=seed)
 
-    one = oracle(0)
-    first = drive(one, valley, 9)
-    one.restart()
-    assert drive(one, valley, 9) == first != drive(oracle(1), valley, 9)
+    def wider(oracle: Any) -> Any:
+        oracle.hyperparameters.Float("z", 0.0, 1.0)
+        return oracle
+
+    again = oracle(0)
+    drive(again, lambda values: None, 14)
+    again.restart()
+    found = drive(wider(again), valley, 14)
+    assert found == drive(wider(oracle(0)), valley, 14) != drive(wider(oracle(1)), valley, 14)
+
+
+def test_pending_trials_count():
+    """Where a trial is running makes a difference for the next proposal, though it has no results yet."""
+    proposed = set()
+    for pending in range(3):
+        oracle = oracle_over(ParetoOracle, square, two_objectives(), slots=2, num_initial_points=2)
+        values = drive(oracle_over(RandomOracle, square), valley, 13)
+        for number in range(10):
+            trial = oracle.start(number, values[number])
+            oracle.finish(trial, "COMPLETED", valley(values[number]), 0, None)
+        oracle.start(10, values[10 + pending])
+        proposed.add(canonical_json(oracle.propose(11)))
+    assert len(proposed) > 1
 
 
 def test_concurrency_changes_nothing(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import traceback
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger import Ledger
 from paretune.lm.types import Price, Request
 from paretune.metrics import CategoricalF1Score
-from paretune.tuners import GridSearch, Objective, RandomSearch
+from paretune.tuners import BayesianOptimization, GridSearch, Hyperband, Objective, ParetoSearch, RandomSearch
 from paretune.tuners.tuner import Tuner
 
 MakeModel = Callable[..., LanguageModel]
@@ -280,6 +281,59 @@ def test_another_search_has_a_record_of_its_own(model, tuner, change):
     assert back.resumed == 6 and rows(back) == rows(first)
 
 
+@pytest.mark.parametrize("change", [{"scale": "range"}, {"constraints": ["val_f1 >= 0.9"]}])
+@pytest.mark.parametrize(
+    ("kind", "resumed"), [(RandomSearch, 4), (BayesianOptimization, 0), (ParetoSearch, 0), (Hyperband, 0)]
+)
+def test_another_ranking_of_the_trials(model, tuner, kind, resumed, change):
+    """Where proposals follow from ranks, another ranking is another search; elsewhere the trials are the same."""
+    options = {"max_epochs": 2, "factor": 2} if kind is Hyperband else {"max_trials": 4}
+    tuner(make_builder(model()), kind, **options).search(**fit_arguments())
+    other = tuner(make_builder(model()), kind, **options, **change)
+    other.search(**fit_arguments())
+    assert other.resumed == resumed
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        (BayesianOptimization, {"num_initial_points": 2}),
+        (BayesianOptimization, {"alpha": 0.1}),
+        (BayesianOptimization, {"beta": 1.0}),
+        (BayesianOptimization, {"parallel_trials": 2}),
+        (ParetoSearch, {"num_initial_points": 2}),
+        (ParetoSearch, {"sampler": "nsga2"}),
+        (Hyperband, {"factor": 2}),
+        (Hyperband, {"max_epochs": 2}),
+    ],
+)
+def test_other_options_of_a_tuner(model, tuner, kind, change):
+    """What the proposals of a tuner depend on makes another search."""
+    options = {"max_epochs": 3} if kind is Hyperband else {"max_trials": 2}
+    tuner(make_builder(model()), kind, **options).search(**fit_arguments())
+    other = tuner(make_builder(model()), kind, **{**options, **change})
+    other.search(**fit_arguments())
+    assert other.resumed == 0
+
+
+@pytest.mark.parametrize(("trials", "notes"), [(3, 2), (4, 1), (6, 0)])
+def test_a_search_that_is_only_random_is_told(model, tuner, capsys, trials, notes):
+    """It is said beforehand that results are never looked at, and that a finite space is not covered."""
+    search = tuner(make_builder(model()), BayesianOptimization, max_trials=trials, num_initial_points=3, verbose=True)
+    search.search(**fit_arguments())
+    lines = capsys.readouterr().err.splitlines()
+    assert sum(line.startswith("note: ") for line in lines) == notes
+
+
+@pytest.mark.parametrize("kind", [GridSearch, RandomSearch, BayesianOptimization, Hyperband, ParetoSearch])
+def test_arguments_by_position(kind):
+    """All arguments can be given in Keras-Tuner's order: after a tuner's own ones come the seed and the rest."""
+    own = list(inspect.signature(kind).parameters.values())[2:-2]
+    search = kind(lambda hp: None, "val_reward", *(each.default for each in own), 7, None, False, False, 1, 5)
+    assert search.seed == 7 and not search.tune_new_entries and not search.allow_new_entries
+    assert search.options.retries == 1 and search.options.max_consecutive_failures == 5
+
+
 def test_overwrite_discards_the_record(model, tuner):
     """With overwrite the trials are run anew; the ledger still serves what was paid for."""
     tuner(make_builder(model())).search(**fit_arguments())
@@ -420,7 +474,7 @@ def test_validation_objective_needs_validation(model, tuner):
     """val_ measures without validation data, and a trial that would run no example, are refused."""
     lm = model()
     x, y = numbers(4)
-    with pytest.raises(UsageError, match="'val_reward' is reported by no metric"):
+    with pytest.raises(UsageError, match="'val_reward' needs validation data"):
         tuner(make_builder(lm), objective="val_reward").search(x, y)
     with pytest.raises(UsageError, match="runs no example"):
         tuner(simple_builder(lm), objective="reward").search(x, y)
@@ -459,6 +513,15 @@ def test_hidden_hyperparameters_are_refused(model, tuner):
     search = tuner(simple_builder(model(), declare), objective="val_reward")
     with pytest.raises(UsageError, match="'temperature' is declared only for some values"):
         search.search(**fit_arguments())
+
+
+def test_names_of_keras_tuner_are_refused(model, tuner):
+    """A hyperparameter that has one of Hyperband's names is refused before the first call."""
+    lm = model()
+    builder = simple_builder(lm, lambda hp: hp.Choice("tuner/epochs", [0.0, 0.5]))
+    with pytest.raises(UsageError, match="'tuner/epochs'"):
+        tuner(builder, objective="val_reward").search(**fit_arguments())
+    assert lm.backend.calls == []
 
 
 def test_endless_random_search_is_refused(model, tuner):
@@ -518,7 +581,9 @@ def test_one_search_at_a_time(model, tuner):
     assert after.resumed == 6
 
 
-@pytest.mark.parametrize("options", [{"parallel_trials": 0}, {"max_trials": 0}, {"objective": 5}])
+@pytest.mark.parametrize(
+    "options", [{"parallel_trials": 0}, {"max_trials": 0}, {"objective": 5}, {"seed": -1}, {"seed": 0.5}]
+)
 def test_impossible_options_are_refused(model, tuner, options):
     """Options that cannot work are errors when the tuner is made."""
     with pytest.raises(UsageError):

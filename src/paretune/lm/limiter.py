@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from paretune.errors import TransientError, UsageError
+from paretune.errors import BudgetError, FatalError, TransientError, UsageError
 
 __all__ = ["Attempt", "Limiter", "shared_limiter"]
 
-#: The window of the limits a minute, in seconds.
-_WINDOW_S = 60.0
+#: The window of the limits a minute, in seconds: a second more, for requests that are not equally long under way.
+_WINDOW_S = 61.0
 _NEVER = float("-inf")
 _WHEN_ONE_ENDS = float("inf")
 
@@ -71,7 +71,7 @@ class Limiter:
         """One attempt as an async context: it waits for its turn, and gives its place back at the end.
 
         ``tokens`` is what it will take, as estimated. A TransientError that leaves the block tells the limiter of rate
-        limits.
+        limits; a FatalError is raised for everyone in the queue as well.
         """
         return Attempt(self, tokens)
 
@@ -135,9 +135,21 @@ class Limiter:
             self._window.append(attempt)
             self._window_tokens += attempt.tokens
 
+    def _count_from_now(self, attempt: Attempt) -> None:
+        if attempt.ends == _NEVER:
+            return
+        try:
+            self._window.remove(attempt)
+        except ValueError:  # its window ended while it prepared
+            self._window_tokens += attempt.tokens
+        attempt.ends = self._now() + _WINDOW_S
+        self._window.append(attempt)
+
     def _end(self, attempt: Attempt, error: BaseException | None) -> None:
         self.in_flight -= 1
-        if isinstance(error, TransientError) and error.rate_limited:
+        if isinstance(error, FatalError) and not isinstance(error, BudgetError):  # budgets differ from call to call
+            self._refuse(error)
+        elif isinstance(error, TransientError) and error.rate_limited:
             self._held_until = max(self._held_until, self._now() + (error.retry_after or 0.0))
             if attempt.round == self._round:
                 self.limit = max(1, self.limit // 2)
@@ -149,6 +161,13 @@ class Limiter:
                 self.limit += 1
                 self._successes = 0
         self._admit()
+
+    def _refuse(self, error: FatalError) -> None:
+        """No call can succeed: whoever waits for a place gets the error too, and sends nothing."""
+        for future, _ in self._queue:
+            if not future.done():
+                future.set_exception(type(error)(str(error)))
+        self._queue.clear()
 
     def _settle(self, attempt: Attempt, tokens: int) -> None:
         if attempt.ends > self._now():  # else it has left the window, or there is none
@@ -168,6 +187,10 @@ class Attempt:
         self.ends = _NEVER
         self._limiter = limiter
 
+    def sent(self) -> None:
+        """Tell that it goes out only now, after preparations: the limits a minute count from here."""
+        self._limiter._count_from_now(self)
+
     def settle(self, tokens: int) -> None:
         """Tell how many tokens it really took."""
         self._limiter._settle(self, tokens)
@@ -178,10 +201,10 @@ class Attempt:
             try:
                 await turn
             except asyncio.CancelledError as error:
-                if not turn.cancelled():  # its turn came in the same moment
-                    self._limiter._end(self, error)
-                else:
+                if turn.cancelled():
                     self._limiter._admit()
+                elif turn.exception() is None:  # its turn came in the same moment
+                    self._limiter._end(self, error)
                 raise
         return self
 

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import importlib
 import os
+import warnings
 import weakref
 from typing import Any
 
@@ -206,7 +207,10 @@ def _warm_up() -> None:
     """Let litellm and the SDK under it import what they put off to the first call, half a second that is no latency."""
     importlib.import_module("openai.resources")
     nowhere = {"api_base": "http://127.0.0.1:0/v1", "api_key": NO_KEY, "max_retries": 0}
-    load_litellm().completion("openai/none", [{"role": "user", "content": "x"}], mock_response="x", **nowhere)
+    litellm = load_litellm()
+    with warnings.catch_warnings():  # pydantic warns of a class of litellm's; its own filter may have been undone
+        warnings.simplefilter("ignore")
+        litellm.completion("openai/none", [{"role": "user", "content": "x"}], mock_response="x", **nowhere)
 
 
 def _of_environment(model: str, *kinds: str) -> str | None:

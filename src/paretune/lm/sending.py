@@ -27,7 +27,7 @@ _jitter = random.Random()
 _left: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[Sending]] = weakref.WeakKeyDictionary()
 
 
-async def drain(timeout_s: float) -> int:
+async def drain(timeout_s: float, tell: Callable[[int], object] = lambda _: None) -> int:
     """Wait until every call in flight on this event loop whose callers went away is answered, and its reply stored.
 
     Calls that somebody waits for are left alone. Returns how many were given up after ``timeout_s`` seconds: their
@@ -35,6 +35,7 @@ async def drain(timeout_s: float) -> int:
     """
     left = [sending for sending in _left.get(asyncio.get_running_loop(), ()) if not sending.is_wanted]
     if left:
+        tell(len(left))
         await asyncio.wait([sending.task for sending in left], timeout=timeout_s)
     late = [sending.task for sending in left if not sending.task.done() and not sending.is_wanted]
     for task in late:
@@ -130,15 +131,18 @@ class Sending:
                 if not self.is_wanted:
                     raise
                 if attempt == self.retries.max_attempts:
-                    raise TransientError(f"{self.name}: gave up after {attempt} attempts: {error}") from error
+                    raise self._gave_up(f"{attempt} attempts", error) from error
                 ceiling = min(30.0, 0.5 * 2.0 ** (attempt - 1))
                 pause_s = max(_jitter.uniform(0, ceiling), error.retry_after or 0.0)
                 if self._spent_s + pause_s >= self.retries.total_timeout_s:
                     seconds = f"{self._spent_s:.0f} s and {attempt} attempts"
-                    raise TransientError(f"{self.name}: gave up after {seconds}: {error}") from error
+                    raise self._gave_up(seconds, error) from error
             self._spent_s += pause_s
             await self.retries.pause(pause_s)
         raise AssertionError("unreachable")
+
+    def _gave_up(self, after: str, error: TransientError) -> TransientError:
+        return TransientError(f"{self.name}: gave up after {after}: {error}", error.retry_after, error.rate_limited)
 
     async def _attempt(self, attempt: int) -> Reply:
         estimate = 0 if self.limiter.tokens_per_minute is None else _estimated_tokens(self.request)
@@ -147,6 +151,7 @@ class Sending:
             budget = current_budget()
             charge = None if budget is None else await budget.reserve(self.name, self.backend, self.request)
             deadline = asyncio.timeout(self.retries.total_timeout_s - self._spent_s)
+            place.sent()
             started = time.perf_counter()
             self._in_flight = True
             try:

@@ -15,7 +15,6 @@ import yaml
 
 from paretune.eventloop import run_maybe_nested
 from paretune.files import read_jsonl, write_jsonl
-from paretune.lm.rehearsal import LedgerView
 from paretune.pipeline.compose import compose
 from paretune.pipeline.data import open_dataset, validation_rows
 from paretune.pipeline.evaluation import baseline_program
@@ -25,12 +24,11 @@ from paretune.pipeline.report_settings import EvaluateParams
 from paretune.pipeline.scoring import Records
 from paretune.pipeline.search import make_tuner
 from paretune.pipeline.task import DataParams, LayoutParams, SplitParams, TaskParams
-from paretune.tuners.estimate import Estimate
-from paretune.tuners.estimate import estimate as estimate_search
-from paretune.tuners.estimate_text import spending_text
-from paretune.tuners.rehearsal import rehearse
-from paretune.tuners.spending import Spending, spending
-from paretune.tuners.tally import Tally, added, chosen
+from paretune.tuners.estimating.earlier_calls import LedgerView
+from paretune.tuners.estimating.estimate import Estimate, survey
+from paretune.tuners.estimating.rehearsal import rehearse
+from paretune.tuners.estimating.spending import Spending, Tally, added, chosen, spending
+from paretune.tuners.estimating.text import spending_text
 
 __all__ = ["report"]
 
@@ -50,8 +48,8 @@ def report(root: Path, overrides: Sequence[str] = (), *, as_json: bool = False) 
     if as_json:
         numbers = {name: share.as_json() for name, share in test.items()}
         return json.dumps({"search": estimate.as_json(), "test": numbers}, indent=2)
-    lines = [f"{f'test: {name}':<14} {spending_text(share.calls, share.usd)}" for name, share in test.items()]
-    return "\n".join([*estimate.lines(), *lines])
+    lines = [f"{f'test: {name}':<14} {spending_text(share)}" for name, share in test.items()]
+    return "\n".join([str(estimate), *lines])
 
 
 async def _estimate(params: Mapping[str, Any], scratch: Path) -> tuple[Estimate, dict[str, Spending]]:
@@ -61,9 +59,9 @@ async def _estimate(params: Mapping[str, Any], scratch: Path) -> tuple[Estimate,
     train, val, test = _data(params, setup, scratch)
     tuner = make_tuner(params, setup)
     fit = {"epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
-    estimate = await estimate_search(tuner, {"x": train[0], "y": train[1], "validation_data": val, **fit})
-    models = {name: model for one in estimate.rehearsals for name, model in one.models.items()}
-    tallies: dict[str, Tally] = {"winner": chosen(one.evaluation(len(test[1])) for one in estimate.rehearsals)}
+    estimate, looked_at = await survey(tuner, {"x": train[0], "y": train[1], "validation_data": val, **fit})
+    models = {name: model for one in looked_at for name, model in one.models.items()}
+    tallies: dict[str, Tally] = {"winner": chosen(one.evaluation(len(test[1])) for one in looked_at)}
     view = LedgerView(setup.language_model(setup.lm.model).ledger.path)
     if compare.baseline is not None:
         program = await baseline_program(setup, compare.baseline)
@@ -89,46 +87,45 @@ def _data(params: Mapping[str, Any], setup: ProgramSetup, scratch: Path) -> tupl
     """Training, validation and test examples: those that the stages have left where they are up to date, else made
     as the stages would make them."""
     check_sections(params, {"task": TaskParams, "layout": LayoutParams, "data": DataParams, "split": SplitParams})
-    lock = _lock()
-    whole, test = (_materialized(params, lock, split, scratch) for split in ("train", "test"))
+    stages = _stages()
+    whole, test = (_materialized(params, stages, split, scratch) for split in ("train", "test"))
     parts = [SPLITS / "train.jsonl", SPLITS / "val.jsonl"]
-    if whole != MATERIALIZED / "train.jsonl" or not _up_to_date(lock, "split", params):
-        chosen = validation_rows(whole, section(params, "split", SplitParams))
+    if whole.parent == scratch or not _up_to_date(stages.get("split", {}), params):
+        validating = validation_rows(whole, section(params, "split", SplitParams))
         parts = [scratch / "split_train.jsonl", scratch / "split_val.jsonl"]
         for part, is_val in zip(parts, (False, True), strict=True):
-            write_jsonl(part, (row for number, row in enumerate(read_jsonl(whole)) if (number in chosen) == is_val))
+            write_jsonl(part, (row for number, row in enumerate(read_jsonl(whole)) if (number in validating) == is_val))
     train, val = (setup.scoring.read(part) for part in parts)
     return train, val, setup.scoring.read(test)
 
 
-def _materialized(params: Mapping[str, Any], lock: Mapping[str, Any], split: str, scratch: Path) -> Path:
-    if _up_to_date(lock, f"materialize@{split}", params):
+def _materialized(params: Mapping[str, Any], stages: Mapping[str, Any], split: str, scratch: Path) -> Path:
+    if _up_to_date(stages.get(f"materialize@{split}", {}), params):
         return MATERIALIZED / f"{split}.jsonl"
-    dataset = open_dataset(
-        section(params, "task", TaskParams),
-        section(params, "layout", LayoutParams),
-        section(params, "data", DataParams),
-        split,
-    )
+    task, layout = section(params, "task", TaskParams), section(params, "layout", LayoutParams)
     path = scratch / f"{split}.jsonl"
+    dataset = open_dataset(task, layout, section(params, "data", DataParams), split)
     write_jsonl(path, ({"x": x.get_json(), "y": y.get_json()} for x, y in dataset))
     return path
 
 
-def _lock() -> dict[str, Any]:
-    """What DVC knows of the stages that have run."""
+def _stages() -> dict[str, Any]:
+    """What DVC's lock tells of the stages that have run."""
     try:
         return dict(yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"])
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return {}
 
 
-def _up_to_date(lock: Mapping[str, Any], stage: str, params: Mapping[str, Any]) -> bool:
+def _up_to_date(made: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
     """Whether a stage's files are those that it made of these params and of the data as it is (its code aside)."""
-    made = lock.get(stage, {})
     files = [*made.get("outs", ()), *(dep for dep in made.get("deps", ()) if not dep["path"].startswith("src/"))]
     values = made.get("params", {}).get("params.yaml", {})
-    return bool(files) and all(_at(params, name) == value for name, value in values.items()) and all(map(_same, files))
+    return (
+        bool(files)
+        and all(_at(params, name) == value for name, value in values.items())
+        and all(_md5(Path(file["path"])) == file.get("md5") for file in files)
+    )
 
 
 def _at(params: Any, name: str) -> Any:
@@ -137,9 +134,7 @@ def _at(params: Any, name: str) -> Any:
     return params
 
 
-def _same(file: Mapping[str, Any]) -> bool:
-    path = Path(file["path"])
-    if not path.is_file():
-        return False
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "md5").hexdigest() == file.get("md5")
+def _md5(path: Path) -> str:
+    with contextlib.suppress(OSError), open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "md5").hexdigest()
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 
@@ -9,17 +10,33 @@ from paretune.errors import ParetuneError
 
 __all__ = ["run_stage"]
 
+#: What the machine refuses, whatever the program does, and what can be done about it.
+_REFUSED = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free disk space"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make it readable and writable"),
+}
+
 
 def run_stage(main: Callable[[], object]) -> None:
     """Run ``main``; print an expected error as ``error: <message>`` and exit 1; Ctrl-C exits 130.
 
-    Any other exception is a bug and keeps its traceback.
+    A full disk and a file that may not be read or written are expected. Any other exception is a bug and keeps its
+    traceback.
     """
     try:
         main()
     except ParetuneError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _end(str(error))
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        place = "" if error.filename is None else f"{str(error.filename)!r}: "
+        _end(f"{place}{error.strerror}; {_REFUSED[error.errno]}, then run again")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _end(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)

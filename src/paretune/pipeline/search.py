@@ -32,7 +32,7 @@ TUNERS: dict[str, Callable[..., Tuner]] = {
 _IDENTITY = ("task", "layout", "program", "objective")
 #: The settings of language models that decide what a reply is or costs; the others decide when it comes.
 _LM_IDENTITY = ("model", "api_base", "fallbacks", "price")
-#: The packages whose code a search's results depend on.
+#: The packages whose code a search's results depend on (the folder in one of them, tuners/estimating, decides nothing).
 _CODE = ("callbacks", "calls", "lm", "metrics", "optimizers", "pipeline", "programs", "rewards", "schemas", "tuners")
 
 

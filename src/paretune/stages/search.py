@@ -38,6 +38,7 @@ def main() -> None:
             "spent_usd": round(tuner.session.spent_usd, 6),
             "seconds": round(time.monotonic() - started, 1),
             "resumed": tuner.resumed,
+            "stopped": tuner.stopped is not None,  # best.json tells why
         },
     )
     print(f"{OUTPUT}: trial {int(best['trial'])} is best of {len(tuner.records)}: {best['values']}", file=sys.stderr)

@@ -57,8 +57,6 @@ class BayesianOracle(SequentialOracle, KerasBayesianOracle):  # type: ignore[mis
             raise UsageError(f"alpha must be above 0 (got {alpha})")
         if beta is not None and not beta >= 0:
             raise UsageError(f"beta must be at least 0 (got {beta})")
-        if not 0 <= options.get("seed", 0) < 2**32:
-            raise UsageError(f"seed must be at least 0 and below 2**32 (got {options['seed']})")
         super().__init__(*args, **options)
         self._threads = ThreadpoolController()
 
@@ -66,11 +64,14 @@ class BayesianOracle(SequentialOracle, KerasBayesianOracle):  # type: ignore[mis
         own = {"num_initial_points": self.num_initial_points, "alpha": self.alpha, "beta": self.beta}
         return {**super().settings(), **own}
 
+    def initial_points(self) -> int:
+        return self.num_initial_points or max(3 * UnitCube(self.hyperparameters).dimensions, 3)
+
     def propose(self, number: int) -> Values | None:
         rng = np.random.default_rng([self.seed, number])
         completed, pending = self.visible(number)
         cube = UnitCube(self.hyperparameters)
-        initial = self.num_initial_points or max(3 * cube.dimensions, 3)
+        initial = self.initial_points()
         if number < initial or len(completed) < min(initial, _FEWEST):
             return untried(self, rng)
         points = listed(self.hyperparameters, _COMPARED)

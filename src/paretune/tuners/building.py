@@ -86,6 +86,8 @@ def check_objectives(
         plain = name.removeprefix("val_")
         if plain in per_class:
             raise UsageError(f"{what} {name!r} has one value per class: choose average='macro' or another")
+        if name == f"val_{plain}" and plain in reported and not has_validation:
+            raise UsageError(f"{what} {name!r} needs validation data: give validation_data=… or validation_split=…")
         if name not in known and not (name == plain and plain in reported):
             raise UsageError(f"{what} {name!r} is reported by no metric (there are: {', '.join(known)})")
         if plain == "cost":

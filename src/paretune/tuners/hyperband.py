@@ -67,7 +67,7 @@ class HyperbandOracle(ReplayableOracle):
         self._points: dict[int, str] = {}
 
     def settings(self) -> dict[str, Any]:
-        return {"max_epochs": self.max_epochs, "factor": self.factor}
+        return {"max_epochs": self.max_epochs, "factor": self.factor, **self.judging()}
 
     def rounds(self) -> list[Round]:
         """The whole plan, in the order of the trials' numbers.

@@ -13,9 +13,9 @@ from paretune.errors import UsageError
 from paretune.files import canonical_json
 from paretune.tuners.kt import HyperParameters, Oracle, Trial, TrialStatus
 from paretune.tuners.objective import Constraint, MultiObjective, Objective, parts_of
-from paretune.tuners.spaces import LISTED, Values, combinations, space_size
+from paretune.tuners.spaces import LISTED, Values, listed, space_size
 
-__all__ = ["ReplayableOracle", "SequentialOracle", "same_point"]
+__all__ = ["ReplayableOracle", "SequentialOracle", "check_names", "same_point", "trial_id"]
 
 #: Keras-Tuner's names for how long a trial is trained, which are no coordinates of its point.
 _TRAINING = "tuner/"
@@ -43,6 +43,8 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
     ) -> None:
         if options.get("max_trials") is not None and options["max_trials"] < 1:
             raise UsageError(f"max_trials must be at least 1 (got {options['max_trials']})")
+        if seed != int(seed) or not 0 <= seed < 2**32:
+            raise UsageError(f"seed must be a whole number of at least 0 and below 2**32 (got {seed})")
         super().__init__(objective=objective, seed=seed, max_consecutive_failed_trials=10**9, **options)
         self.seed = self._seed_state = int(seed)  # Keras-Tuner takes 0 for "none"
         self.verbose = 0
@@ -59,6 +61,10 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
     def settings(self) -> dict[str, Any]:
         """What its proposals depend on beside the seed, the space, the objective and the trials, as JSON values."""
         return {}
+
+    def initial_points(self) -> int:
+        """How many trials are drawn at random before proposals follow from results."""
+        return 0
 
     def total(self) -> int | None:
         """How many trials there will be; None when nobody can know."""
@@ -81,6 +87,11 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
     def propose(self, number: int) -> Values | None:
         """The values of trial ``number``; None when the space is exhausted."""
         raise NotImplementedError
+
+    def judging(self) -> dict[str, Any]:
+        """How it ranks trials, beside the objectives: a part of ``settings`` where proposals depend on ranks."""
+        constraints = [constraint.describe() for constraint in self.constraints]
+        return {"scale": getattr(self.objective, "scale", "none"), "constraints": constraints}
 
     # How a search drives it.
 
@@ -180,9 +191,7 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
     def listing(self) -> list[tuple[str, Values]]:
         """All points of the space with their texts (see ``same_point``); none of a space that is not small."""
         if self._listing is None:
-            size = space_size(self.hyperparameters)
-            small = size is not None and size <= LISTED
-            points = combinations(self.hyperparameters) if small else ()
+            points = listed(self.hyperparameters, LISTED) or []
             self._listing = [(same_point(values), values) for values in points]
         return self._listing
 
@@ -212,7 +221,7 @@ class SequentialOracle(ReplayableOracle):
         return all(earlier in self._ended for earlier in range(number - self.slots, -1, -1))
 
     def settings(self) -> dict[str, Any]:
-        return {"slots": self.slots}
+        return {"slots": self.slots, **self.judging()}
 
     def visible(self, number: int) -> tuple[list[Trial], list[Trial]]:
         """The completed trials that the proposal of trial ``number`` may use, and those whose results it must not."""
@@ -231,9 +240,8 @@ def same_point(values: Mapping[str, Any]) -> str:
     return canonical_json({name: value for name, value in values.items() if not name.startswith(_TRAINING)})
 
 
-def check_space(space: HyperParameters) -> None:
-    """Refuse what breaks every oracle."""
-    names = [kind.name for kind in space.space]
-    for name in names:
-        if name.startswith(_TRAINING):
-            raise UsageError(f"hyperparameter {name!r}: names that begin with {_TRAINING!r} are Keras-Tuner's own")
+def check_names(space: HyperParameters) -> None:
+    """Refuse a hyperparameter that would not count as a coordinate of a point."""
+    for kind in space.space:
+        if kind.name.startswith(_TRAINING):
+            raise UsageError(f"hyperparameter {kind.name!r}: names that begin with {_TRAINING!r} are Keras-Tuner's own")

@@ -23,6 +23,9 @@ Sampler = Literal["tpe", "nsga2", "gp"]
 _SAMPLERS = ("tpe", "nsga2", "gp")
 #: How often the sampler is asked for a point that was not tried.
 _ATTEMPTS = 10
+#: Optuna's NSGA-II takes parents from the generation before. When all earlier trials are marked as the first one, they
+#: are the best of all of them: with few trials that finds more than generations do, and nothing has to be remembered.
+_FIRST_GENERATION = {"NSGAIISampler:generation": 0}
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,13 @@ class ParetoOracle(SequentialOracle):
     """Proposals of an Optuna sampler, which sees the single objectives and the constraints instead of a scalar.
 
     Each proposal comes from a study made for it, of the earlier trials' values and the visible ones' results, with a
-    sampler seeded by the trial's number: nothing is carried over, so that a resumed search is like any other. Optuna
-    sees positions: the place of a value in its grid, or a point of [0, 1].
+    sampler seeded by the trial's number: the sampler carries nothing over, so that a resumed search is like any other.
+    Optuna sees positions: the place of a value in its grid, or a point of [0, 1].
     """
 
     slow = True
 
-    def __init__(self, *args: Any, sampler: Sampler = "tpe", num_initial_points: int = 10, **options: Any) -> None:
+    def __init__(self, *args: Any, sampler: Sampler = "tpe", num_initial_points: int = 5, **options: Any) -> None:
         self.optuna = _import_optuna()
         if sampler not in _SAMPLERS:
             raise UsageError(f"sampler must be one of {', '.join(map(repr, _SAMPLERS))} (got {sampler!r})")
@@ -82,15 +85,20 @@ class ParetoOracle(SequentialOracle):
             raise UsageError(f"num_initial_points must be at least {fewest} (got {num_initial_points})")
         self.sampler: Sampler = sampler
         self.num_initial_points = num_initial_points
-        self._marks: dict[int, dict[str, Any]] = {}
+        self._axes: list[_Axis] = []
+        self._settled: list[Any] = []  # the trials as Optuna sees them from when their results are visible
         super().__init__(*args, **options)
 
     def settings(self) -> dict[str, Any]:
         return {**super().settings(), "sampler": self.sampler, "num_initial_points": self.num_initial_points}
 
+    def initial_points(self) -> int:
+        return self.num_initial_points
+
     def restart(self) -> None:
         super().restart()
-        self._marks.clear()
+        for kept in (self._axes, self._settled):
+            kept.clear()
 
     def propose(self, number: int) -> Values | None:
         rng = np.random.default_rng([self.seed, number])
@@ -114,8 +122,12 @@ class ParetoOracle(SequentialOracle):
         """What the proposal of a trial may know: all earlier points, and the results of the visible trials."""
         directions = ["minimize" if part.direction == "min" else "maximize" for part in parts_of(self.objective)]
         study = self.optuna.create_study(directions=directions, study_name="search")
-        for earlier in range(number):
-            study.add_trial(self._as_seen(earlier, pending=earlier > number - self.slots))
+        seen = max(0, number - self.slots + 1)
+        while len(self._settled) < seen:
+            self._settled.append(_shared(self._as_seen(len(self._settled), pending=False)))
+        pending = (self._as_seen(earlier, pending=True) for earlier in range(seen, number))
+        for trial in (*self._settled[:seen], *pending):
+            study.add_trial(trial)
         return study
 
     def _as_seen(self, number: int, pending: bool) -> Any:
@@ -130,37 +142,35 @@ class ParetoOracle(SequentialOracle):
                 "constraints": {bound.describe(): bound.violation(logs) for bound in self.constraints},
             }
         values = trial.hyperparameters.values
-        varied = [axis for axis in self._axes() if trial.hyperparameters.is_active(axis.kind)]
+        varied = [axis for axis in self._space_axes() if trial.hyperparameters.is_active(axis.kind)]
         return self.optuna.trial.create_trial(
             state=state,
             params={axis.label: axis.position(values[axis.kind.name]) for axis in varied},
             distributions={axis.label: axis.distribution(self.optuna.distributions) for axis in varied},
-            system_attrs=self._marks_of(number),
+            system_attrs=dict(_FIRST_GENERATION),
             **results,
         )
-
-    def _marks_of(self, number: int) -> dict[str, Any]:
-        """What NSGA-II notes on a trial when it proposes it, its generation: asked for here, because it depends on the
-        earlier trials only, and a trial that is known from a record was never proposed."""
-        if self.sampler == "nsga2" and number not in self._marks:
-            study = self._study(number)
-            study.sampler = self._new_sampler(0)
-            asked = study.ask()
-            self._suggested(asked)  # the sampler works when the first value is asked for
-            self._marks[number] = dict(study.get_trials(deepcopy=False)[number].system_attrs)
-        return dict(self._marks.get(number, {}))
 
     def _suggested(self, asked: Any) -> Values:
         """The sampler's point, conditions respected."""
         point = self.hyperparameters.copy()
         point.values = {}
-        for axis in self._axes():
+        for axis in self._space_axes():
             if point.is_active(axis.kind):
                 point.values[axis.kind.name] = axis.ask(asked)
         return dict(point.values)
 
-    def _axes(self) -> list[_Axis]:
-        return [_Axis(f"{i} {kind.name}", kind, even_grid(kind)) for i, kind in enumerate(self.hyperparameters.space)]
+    def _space_axes(self) -> list[_Axis]:
+        if not self._axes:
+            kinds = enumerate(self.hyperparameters.space)
+            self._axes += [_Axis(f"{i} {kind.name}", kind, even_grid(kind)) for i, kind in kinds]
+        return self._axes
+
+
+def _shared(trial: Any) -> Any:
+    """A trial that all studies share, since it is the same in each: to copy it takes longer than to propose."""
+    trial.__deepcopy__ = lambda memo: trial
+    return trial
 
 
 def _import_optuna() -> Any:

@@ -23,24 +23,26 @@ class Progress:
     def __init__(self, counters: Callable[[], tuple[int, int, float]], *, verbose: bool = True) -> None:
         self.counters = counters
         self.verbose = verbose
-        self.total_trials: int | None = None
+        self.total_trials = 0
         self.planned: dict[str, int] = {}
         self.done: dict[str, TrialRecord] = {}
         self.standing = ""
         self._started = time.monotonic()
         self._live: Any = None
 
-    def start(self, total_trials: int | None, resumed: int) -> None:
-        """Begin; ``total_trials`` is None when nobody can know it."""
+    def start(self, total_trials: int, resumed: int) -> None:
+        """Begin a search of so many trials, some of which an earlier run has finished."""
         self.total_trials = total_trials
         if self.verbose and sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live
+            from rich.text import Text
 
-            self._live = Live(get_renderable=self._line, console=Console(stderr=True), refresh_per_second=4)
+            self._live = Live(
+                get_renderable=lambda: Text(self._line()), console=Console(stderr=True), refresh_per_second=4
+            )
             self._live.start()
-        what = f"search: {total_trials if total_trials is not None else 'an open number of'} trials"
-        self._print(what + (f", {resumed} of them finished before" if resumed else ""))
+        self._print(f"search: {total_trials} trials" + (f", {resumed} of them finished before" if resumed else ""))
 
     def trial_started(self, number: str, calls: int) -> None:
         """A trial begins that will make so many calls."""
@@ -54,14 +56,20 @@ class Progress:
             return
         if self._live is not None:
             self.standing = standing()
+        if record.trial not in self.planned:  # an earlier run has told of it
+            return
         values = "  ".join(f"{name}={value}" for name, value in record.values.items())
-        number = f"{int(record.trial)}/{self.total_trials or '?'}"
+        number = f"{int(record.trial)}/{self.total_trials}"
         left = self._left()
         self._print(f"trial {number}  {values}  {summary}  {record.calls} calls{f'  {left} left' if left else ''}")
 
     def note(self, text: str) -> None:
         """Say something about the search as a whole."""
         self._print(f"note: {text}")
+
+    def draining(self, calls: int) -> None:
+        """The search ends, and waits for some calls."""
+        self.note(f"waiting for {calls} calls in flight, whose replies are paid for (Ctrl-C: drop them)")
 
     def stop(self) -> None:
         """End the display; what was printed stays."""
@@ -81,20 +89,19 @@ class Progress:
         answered, paid, spent = self.counters()
         running = ", ".join(str(int(number)) for number in list(self.planned) if number not in self.done)
         parts = [
-            f"trial {running or '-'} of {self.total_trials or '?'}",
+            f"{len(self.done)} of {self.total_trials} trials" + (f" (running {running})" if running else ""),
             f"{answered} calls ({paid} paid, ${spent:.4f})",
         ]
         if self.standing:
             parts.append(self.standing)
-        left = self._left()
-        if left:
+        if left := self._left():
             parts.append(f"{left} left")
         return "  ".join(parts)
 
     def _left(self) -> str:
         answered, _, _ = self.counters()
         elapsed = time.monotonic() - self._started
-        if not answered or not self.planned or self.total_trials is None:
+        if not answered or not self.planned or len(self.done) == self.total_trials:
             return ""
         per_trial = sum(self.planned.values()) / len(self.planned)
         started = len(self.planned)

@@ -34,10 +34,11 @@ class BayesianOptimization(Tuner):
         num_initial_points: int | None = None,
         alpha: float = 1e-4,
         beta: float = 2.6,
+        *more: Any,
         **options: Any,
     ) -> None:
         own = {"max_trials": max_trials, "num_initial_points": num_initial_points, "alpha": alpha, "beta": beta}
-        super().__init__(hypermodel, objective, oracle_options=own, **options)
+        super().__init__(hypermodel, objective, *more, oracle_options=own, **options)
 
 
 class GridSearch(Tuner):
@@ -49,8 +50,10 @@ class GridSearch(Tuner):
 
     oracle_class = GridOracle
 
-    def __init__(self, hypermodel: Any, objective: Any = None, max_trials: int | None = None, **options: Any) -> None:
-        super().__init__(hypermodel, objective, oracle_options={"max_trials": max_trials}, **options)
+    def __init__(
+        self, hypermodel: Any, objective: Any = None, max_trials: int | None = None, *more: Any, **options: Any
+    ) -> None:
+        super().__init__(hypermodel, objective, *more, oracle_options={"max_trials": max_trials}, **options)
 
 
 class Hyperband(Tuner):
@@ -72,10 +75,11 @@ class Hyperband(Tuner):
         max_epochs: int = 100,
         factor: int = 3,
         hyperband_iterations: int = 1,
+        *more: Any,
         **options: Any,
     ) -> None:
         plan = {"max_epochs": max_epochs, "factor": factor, "hyperband_iterations": hyperband_iterations}
-        super().__init__(hypermodel, objective, oracle_options=plan, **options)
+        super().__init__(hypermodel, objective, *more, oracle_options=plan, **options)
 
     async def search_async(self, x: Sequence[Any], y: Sequence[Any], **fit: Any) -> None:
         planned = ("epochs", "initial_epoch")
@@ -87,9 +91,10 @@ class ParetoSearch(Tuner):
 
     ``max_trials``: how many at most; raising it later continues a finished search. ``sampler``: Optuna's ``tpe``,
     ``nsga2``, or ``gp`` (which needs PyTorch). ``num_initial_points``: how many completed trials are drawn at random
-    before the sampler learns from them (for ``nsga2`` the size of a generation); fewer than ``max_trials``, or else the
-    search is a random one. No point comes twice, and a small finite space is covered. Weights and ``scale`` count only
-    for the ranking of the trials. The other arguments are those of ``Tuner``. Needs the extra ``paretune[pareto]``.
+    before the sampler learns from them (for ``nsga2`` also the number of parents); fewer than ``max_trials``, or else
+    the search is a random one. No point comes twice, and a small finite space is covered. Weights and ``scale`` count
+    only for the ranking of the trials. The other arguments are those of ``Tuner``. Needs the extra
+    ``paretune[pareto]``.
     """
 
     oracle_class = ParetoOracle
@@ -100,11 +105,12 @@ class ParetoSearch(Tuner):
         objective: Any = None,
         max_trials: int | None = 10,
         sampler: Sampler = "tpe",
-        num_initial_points: int = 10,
+        num_initial_points: int = 5,
+        *more: Any,
         **options: Any,
     ) -> None:
         own = {"max_trials": max_trials, "sampler": sampler, "num_initial_points": num_initial_points}
-        super().__init__(hypermodel, objective, oracle_options=own, **options)
+        super().__init__(hypermodel, objective, *more, oracle_options=own, **options)
 
 
 class RandomSearch(Tuner):
@@ -116,5 +122,7 @@ class RandomSearch(Tuner):
 
     oracle_class = RandomOracle
 
-    def __init__(self, hypermodel: Any, objective: Any = None, max_trials: int | None = 10, **options: Any) -> None:
-        super().__init__(hypermodel, objective, oracle_options={"max_trials": max_trials}, **options)
+    def __init__(
+        self, hypermodel: Any, objective: Any = None, max_trials: int | None = 10, *more: Any, **options: Any
+    ) -> None:
+        super().__init__(hypermodel, objective, *more, oracle_options={"max_trials": max_trials}, **options)

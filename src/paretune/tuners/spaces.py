@@ -14,7 +14,20 @@ import numpy as np
 from paretune.errors import UsageError
 from paretune.tuners.kt import HyperParameters, ParentCondition, hyperparameter_kinds
 
-__all__ = ["LISTED", "Values", "combinations", "draw", "grid_values", "nearest", "plain", "space_size", "under"]
+__all__ = [
+    "LISTED",
+    "UnitCube",
+    "Values",
+    "combinations",
+    "draw",
+    "even_grid",
+    "grid_values",
+    "listed",
+    "nearest",
+    "plain",
+    "space_size",
+    "under",
+]
 
 Values = dict[str, Any]
 #: A finite space with more points than this is never listed.

@@ -23,14 +23,14 @@ from paretune.tuners.identity import fingerprint
 from paretune.tuners.kt import HyperParameters
 from paretune.tuners.loop import SearchRun
 from paretune.tuners.objective import Constraint, Scale, as_constraint, as_objective, parts_of
-from paretune.tuners.oracle import ReplayableOracle
+from paretune.tuners.oracle import ReplayableOracle, check_names
 from paretune.tuners.progress import Progress, summary_line
 from paretune.tuners.run_trial import TrialOptions
-from paretune.tuners.spaces import space_size
+from paretune.tuners.spaces import LISTED, space_size
 from paretune.tuners.trials import TrialRecord, TrialStore
 
 if TYPE_CHECKING:
-    from paretune.tuners.estimate import Estimate
+    from paretune.tuners.estimating.estimate import Estimate
 
 __all__ = ["Tuner"]
 
@@ -82,13 +82,13 @@ class Tuner:
         self,
         hypermodel: Any,
         objective: Any = None,
-        *,
         seed: int | None = None,
         hyperparameters: HyperParameters | None = None,
         tune_new_entries: bool = True,
         allow_new_entries: bool = True,
         max_retries_per_trial: int = 0,
         max_consecutive_failed_trials: int = 3,
+        *,
         executions_per_trial: int = 1,
         directory: str | Path | None = None,
         project_name: str = "search",
@@ -170,7 +170,7 @@ class Tuner:
                 self.stopped = str(error)
                 progress.note(f"stopped: {error}")
             finally:
-                await drain(_DRAIN_S)
+                await drain(_DRAIN_S, progress.draining)
                 accounts.flush()
                 progress.stop()
                 self.session, self.resumed = accounts.since(), run.resumed
@@ -185,9 +185,9 @@ class Tuner:
 
         ``print`` shows it, ``as_json`` gives its numbers. Raises what ``search`` raises before its first call.
         """
-        from paretune.tuners.estimate import estimate
+        from paretune.tuners.estimating.estimate import survey
 
-        return run_maybe_nested(estimate(self, {"x": x, "y": y, **fit}))
+        return run_maybe_nested(survey(self, {"x": x, "y": y, **fit}))[0]
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
         """The hyperparameters of the best trials, best first."""
@@ -222,6 +222,7 @@ class Tuner:
         given = {kind.name for kind in self.oracle.hyperparameters.space}
         self.space = self.oracle.hyperparameters if self.tune_new_entries else self.oracle.hyperparameters.copy()
         first = await explore(self.build_program, self.space)
+        check_names(self.space)
         new = [kind.name for kind in self.space.space if kind.name not in given]
         if new and not self.allow_new_entries:
             raise UsageError(f"allow_new_entries=False, but the hypermodel declares {new} beside `hyperparameters`")
@@ -236,10 +237,18 @@ class Tuner:
         return program
 
     def _note_space(self, progress: Progress, total: int) -> None:
-        """Tell of a budget that cannot cover a finite space before anything is spent."""
-        size = space_size(self.oracle.hyperparameters)
-        if size is not None and self.oracle.max_trials is not None and size > total:
-            progress.note(f"the space has {size} configurations, max_trials allows {total} of them")
+        """Tell before anything is spent that ``max_trials`` covers no finite space, or only the random beginning."""
+        size, most = space_size(self.oracle.hyperparameters), self.oracle.max_trials
+        if most is None or (size is not None and size <= total):
+            return
+        if size is not None:
+            points = f"{size}" if size <= LISTED else f"more than {LISTED}"
+            progress.note(f"the space has {points} configurations, max_trials allows {total} of them")
+        if (initial := self.oracle.initial_points()) >= most:
+            progress.note(
+                f"all trials are drawn at random, since num_initial_points ({initial}) is not below max_trials "
+                f"({most}): lower the one or raise the other"
+            )
 
     def _record_path(self, first: Program, fit: Mapping[str, Any]) -> Path:
         more = {"seed": self.seed, "max_failure_rate": self.options.max_failure_rate, "identity": self.identity}

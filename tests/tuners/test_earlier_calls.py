@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paretune import run_maybe_nested
+from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger import Ledger
-from paretune.lm.rehearsal import LedgerView, Listener, characters, kind_of
 from paretune.lm.scripted import ScriptedLanguageModel
-from paretune.lm.types import Reply, Request
+from paretune.lm.types import Price, Reply, Request
+from paretune.tuners.estimating.earlier_calls import LedgerView, Listener, characters, kind_of
 
 
 def store(ledger: Ledger, number: int, size: int, tokens: int, **request: Any) -> None:
@@ -48,6 +50,23 @@ def test_no_prompt_is_without_tokens(tmp_path_factory: pytest.TempPathFactory, s
     experience = LedgerView(ledger.path).experience("some/model")[""]
     ledger.close()
     assert 1 <= experience.prompt_tokens(size) <= experience.prompt_tokens(size + 1000)
+
+
+def test_prices_without_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While litellm is not loaded, a provider's price is that of the latest call; a declared one goes before."""
+    monkeypatch.delitem(sys.modules, "litellm", raising=False)
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    model = LanguageModel("openai/gpt-4o-mini", ledger=ledger)
+    for key, price in (
+        ("a", {"prompt": 1.0, "completion": 2.0}),
+        ("b", {"prompt": 3.0, "completion": 4.0}),
+        ("c", None),
+    ):
+        ledger.put(key, model.model, {"messages": []}, Reply("x", 1, 1, None, 0.5, 1), price=price)
+    view = LedgerView(ledger.path)
+    assert view.price(model) == Price(3.0, 4.0) and "litellm" not in sys.modules
+    declared = LanguageModel("openai/gpt-4o-mini", ledger=ledger, price={"prompt": 5, "completion": 6})
+    assert view.price(declared) == Price(5, 6)
 
 
 def test_a_listener_calls_nobody(tmp_path: Path) -> None:
