@@ -19,7 +19,7 @@ repro: $(STAMP)
 	dvc repro
 
 test: $(STAMP)
-	pytest -q
+	pytest -q -n auto --dist loadfile
 
 check: $(STAMP)
 	ruff check .

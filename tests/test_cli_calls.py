@@ -61,8 +61,9 @@ def ledger_file(own_state: Path) -> Path:
 
 
 @pytest.fixture
-def run(ledger_file: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command; what it prints."""
+def run(ledger_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command on a wide terminal; what it prints."""
+    monkeypatch.setenv("COLUMNS", "140")
 
     def run(*arguments: str) -> str:
         main(["calls", *arguments])
