@@ -7,6 +7,7 @@ fast the ledger serves.
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import time
 from pathlib import Path
@@ -83,6 +84,24 @@ async def cpu_of_calls(folder: Path) -> tuple[float, float]:
     return bare / PAID_CALLS, ours / PAID_CALLS
 
 
+async def bare_litellm(api_base: str, calls: int) -> float:
+    """Seconds that litellm alone takes for so many calls, as many at once as are allowed."""
+    litellm = load_litellm()
+    form = {"type": "json_schema", "json_schema": {"name": "Label", "schema": Label.get_schema()}}
+    numbers = iter(range(calls))
+
+    async def worker() -> None:
+        for number in numbers:
+            await litellm.acompletion(
+                model="openai/echo", api_base=api_base, api_key="none", max_retries=0, timeout=60,
+                messages=[{"role": "user", "content": f"text {number}"}], response_format=form,
+            )  # fmt: skip
+
+    started = time.perf_counter()
+    await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
+    return time.perf_counter() - started
+
+
 async def served(ledger: Ledger) -> float:
     """Replies a second through LanguageModel.complete when the ledger holds them all."""
     model = paretune.ScriptedLanguageModel(lambda request: "ok", name="served", ledger=ledger)
@@ -107,6 +126,8 @@ def main() -> None:
         with loopback(LATENCY_S, IN_FLIGHT) as (address, counts):
             seconds, paid, _ = search(folder, ledger, address)
             again, paid_again, from_ledger = search(folder, ledger, address)
+        with loopback(LATENCY_S, IN_FLIGHT) as (address, _):
+            alone = paretune.run_maybe_nested(bare_litellm(address, planned))
         rate = paretune.run_maybe_nested(served(ledger))
         bare, ours = paretune.run_maybe_nested(cpu_of_calls(folder))
     print(f"grid of {len(MODELS)} models, {TRAIN} training and {VALIDATION} validation rows, batches of 4:")
@@ -115,6 +136,7 @@ def main() -> None:
     )
     print(f"  at once      {counts['peak']} of {IN_FLIGHT} allowed")
     print(f"  time         {seconds / ideal:.2f} x the ideal ({IN_FLIGHT} at once, {LATENCY_S * 1e3:.0f} ms a call)")
+    print(f"  litellm      {alone / ideal:.2f} x the ideal for as many calls without a search")
     print(f"  once more    {again / seconds:.3f} x that time, {paid_again} calls paid, {from_ledger} from the ledger")
     print(f"paid call      {ours / bare:.2f} x the CPU of a bare litellm call ({bare * 1e3:.1f} ms)")
     print(f"ledger         {rate:,.0f} replies a second through LanguageModel.complete")
