@@ -258,7 +258,7 @@ def test_limits_a_minute_and_budgets(model, tuner, tmp_path):
     assert estimate.seconds is not None and estimate.seconds.low == estimate.seconds.high == 60 * 6
     (limit,) = estimate.budget
     assert (limit.name, limit.limit, limit.spent, limit.suffices) == ("calls", 50, 0, False)
-    assert "cannot cover" in str(estimate)
+    assert "does not cover" in str(estimate)
     model.requests_per_minute = None
     enough = Budget(calls=100, ledger=model.ledger)
     tuner(make_builder(model), max_trials=1, budget=enough).search(**fit_arguments())

@@ -79,7 +79,8 @@ def _dollars(taken: Spending) -> str:
 
 
 def _budget(limit: Limit) -> str:
-    verdict = "cannot cover this: the search will stop" if limit.suffices is False else "may not cover this"
+    sure = "does not cover this: the search would stop there, unless the ledger holds more"
+    verdict = sure if limit.suffices is False else "may not cover this"
     spent = f", of which {limit.spent:g} are spent," if limit.spent else ""
     return f"{limit.name}={limit.limit:g}{spent} {verdict}"
 
