@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
-from paretune.errors import ConfigError, FatalError, RefusedInputError, TransientError, UsageError
+from paretune.errors import FatalError, RefusedInputError, TransientError, UsageError
 from paretune.files import canonical_json, digest
 from paretune.lm.ledger import Ledger, default_ledger
 from paretune.lm.limiter import Limiter, shared_limiter
@@ -23,8 +23,6 @@ LOCAL_PREFIX = "local/"
 #: After so many calls in a row without a reply, all attempts included, no more are made.
 GIVEN_UP = 20
 
-#: The fields of a request and what they are when they are not set.
-_UNSET = asdict(Request(messages=()))
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -196,7 +194,7 @@ class LanguageModel:
             failed = error
         for other in self.fallbacks:
             try:
-                reply = await other.complete(_adapted(request, other))
+                reply = await other.complete(request.adapted(other.model, other.capabilities))
             except TransientError as error:
                 failed = TransientError(f"{failed}; {error}", error.retry_after, error.rate_limited)
             else:
@@ -211,7 +209,7 @@ class LanguageModel:
     def _question(self, request: Request) -> _Question:
         if request.grammar is not None and not self.capabilities["grammar"]:
             request = replace(request, grammar=None)
-        stated = {**self._own(), **_stated(request)}
+        stated = {**self._own(), **request.stated()}
         try:
             return _Question(digest(stated), stated, request)
         except UnicodeEncodeError as error:  # half of a pair of surrogates: no server can be sent that
@@ -221,7 +219,7 @@ class LanguageModel:
         reply = self.ledger.get(question.key)
         for other in self.fallbacks:
             if reply is None:
-                reply = other._stored(other._question(_adapted(question.request, other)))
+                reply = other._stored(other._question(question.request.adapted(other.model, other.capabilities)))
         return reply
 
     async def _ask(self, question: _Question) -> Reply:
@@ -262,32 +260,6 @@ class LanguageModel:
             limiter = shared_limiter(self._alike, lambda: Limiter(*limits, pause=self.pause))
             traffic = self._traffic[loop] = _Traffic(limiter)
         return traffic
-
-
-def _adapted(request: Request, model: LanguageModel) -> Request:
-    """A request that was written for another model, as a fallback takes it.
-
-    Raises ConfigError where its messages would have to be others.
-    """
-    takes = model.capabilities
-    if request.reasoning_effort is not None and not takes["reasoning_effort"]:
-        request = replace(request, reasoning_effort=None)
-    if request.structured_output in ("native", "tool") and takes["structured_output"] != "native":
-        if takes["structured_output"] != "tool":
-            raise ConfigError(
-                f"the fallback {model.model!r} takes no JSON schema: declare structured_output prompt or text for the "
-                f"program (it is {request.structured_output!r}), or another fallback"
-            )
-        request = replace(request, structured_output="tool")
-    return request
-
-
-def _stated(request: Request) -> dict[str, Any]:
-    """A request as it is keyed and stored: what is not set is left out, so that new options keep old keys."""
-    if request.temperature is not None:  # 0 and 0.0 are one temperature, and one key
-        request = replace(request, temperature=float(request.temperature))
-    values = ((name, getattr(request, name)) for name in _UNSET)  # asdict() would copy all that is in them
-    return {name: value for name, value in values if name == "messages" or value != _UNSET[name]}
 
 
 def _backend(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol
+
+from paretune.errors import ConfigError
 
 __all__ = ["Answer", "Backend", "Price", "Reply", "Request", "StructuredOutput"]
 
@@ -35,6 +38,34 @@ class Request:
     reasoning_effort: str | None = None
     replicate: int = 0
     epoch: int = 0
+
+    def stated(self) -> dict[str, Any]:
+        """This request as it is keyed and stored: what is not set is left out, so that new options keep old keys."""
+        values = {name: getattr(self, name) for name in _UNSET}  # asdict() would copy all that is in them
+        if self.temperature is not None:  # 0 and 0.0 are one temperature, and one key
+            values["temperature"] = float(self.temperature)
+        return {name: value for name, value in values.items() if name == "messages" or value != _UNSET[name]}
+
+    def adapted(self, model: str, takes: Mapping[str, Any]) -> Request:
+        """This request, written for another model, as one with these capabilities takes it.
+
+        Raises ConfigError where its messages would have to be others.
+        """
+        request = self
+        if request.reasoning_effort is not None and not takes["reasoning_effort"]:
+            request = replace(request, reasoning_effort=None)
+        if request.structured_output in ("native", "tool") and takes["structured_output"] != "native":
+            if takes["structured_output"] != "tool":
+                raise ConfigError(
+                    f"the fallback {model!r} takes no JSON schema: declare structured_output prompt or text for the "
+                    f"program (it is {request.structured_output!r}), or another fallback"
+                )
+            request = replace(request, structured_output="tool")
+        return request
+
+
+#: The fields of a request and what they are when they are not set.
+_UNSET = asdict(Request(messages=()))
 
 
 @dataclass(frozen=True, slots=True)
