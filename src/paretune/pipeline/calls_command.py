@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import os
 import re
 import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from paretune.errors import ConfigError, UsageError
 from paretune.files import state_root, write_jsonl
 from paretune.lm import ledger_queries as queries
-from paretune.lm.ledger_queries import Order, Totals, Which
+from paretune.lm.ledger_queries import Order, Which
 from paretune.lm.rescue import Rescue
-from paretune.reporting.numbers import compact
+from paretune.pipeline.calls_text import HEAD, aligned, call_lines, plain, sum_lines, table_row
 
 __all__ = ["add_arguments", "ledger_path", "run"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SHOWN = 20
 _NO_AGE = -1.0
-_HEAD = ("KEY", "TIME", "MODEL", "TOKENS", "COST", "LATENCY", "TRIES", "VALID", "ASKED BY")
-_MODEL, _ASKED_BY = _HEAD.index("MODEL"), _HEAD.index("ASKED BY")
-#: What a narrow terminal does without, in this order.
-_DISPENSABLE = tuple(map(_HEAD.index, ("TRIES", "LATENCY", "TOKENS")))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -115,69 +108,18 @@ def ledger_path() -> Path:
 def _print_table(path: Path, which: Which, order: Order, limit: int) -> None:
     with queries.opened(path) as connection:
         found = queries.keys(connection, which, order, limit)
-        table = [_HEAD, *_table_rows(connection, found, which)]
+        table = [HEAD, *_rows(connection, found, which)]
         sums = queries.totals(connection, which)
     if found:
-        print("\n".join(_aligned(table, shutil.get_terminal_size((10_000, 24)).columns)))
-    print("\n".join(_sum_lines(sums, len(found))))
+        print("\n".join(aligned(table, shutil.get_terminal_size((10_000, 24)).columns)))
+    print("\n".join(sum_lines(sums, len(found))))
     if waiting := Rescue(path.with_name(f"{path.name}.rescue")).waiting():
         print(f"{waiting} more wait in {path.name}.rescue: the next run takes them in")
 
 
-def _table_rows(connection: sqlite3.Connection, found: list[str], which: Which) -> Iterator[tuple[str, ...]]:
+def _rows(connection: sqlite3.Connection, found: list[str], which: Which) -> Iterator[tuple[str, ...]]:
     for row in queries.calls(connection, found):
-        askers = queries.asked_by(connection, row["key"], which)
-        valid = "" if not askers else "yes" if all(asker["valid"] for asker in askers) else "no"
-        more = f" +{len(askers) - 1}" if len(askers) > 1 else ""
-        yield (
-            row["key"][:10],
-            _time(row["created_at"]),
-            row["model"],
-            f"{row['prompt_tokens']}+{row['completion_tokens']}",
-            _dollars(row["cost_usd"]),
-            f"{compact(row['latency_s'])} s",
-            str(row["attempts"]),
-            valid,
-            _asker(askers[0], short=True) + more if askers else "",
-        )
-
-
-def _aligned(table: Sequence[Sequence[str]], width: int) -> Iterator[str]:
-    """Lines of equal columns. Where they are too wide, the model's name and who asked are cut, and columns left out."""
-    sizes = {place: max(len(_plain(row[place])) for row in table) for place in range(len(_HEAD))}
-
-    def excess(widest: int) -> int:
-        """How much too wide the lines are when the two are cut to ``widest``."""
-        cut = sum(max(0, sizes[place] - widest) for place in (_MODEL, _ASKED_BY))
-        return sum(sizes.values()) + 2 * (len(sizes) - 1) - width - cut
-
-    for place in _DISPENSABLE:
-        if excess(12) > 0:
-            del sizes[place]
-    widest = max((size for size in range(12, 200) if excess(size) <= 0), default=12)
-    for place in (_MODEL, _ASKED_BY):
-        sizes[place] = min(sizes[place], widest)
-    for row in table:
-        yield "  ".join(_cut(_plain(row[place]), size).ljust(size) for place, size in sizes.items()).rstrip()
-
-
-def _sum_lines(sums: list[Totals], shown: int) -> Iterator[str]:
-    count = sum(one.calls for one in sums)
-    if not count:
-        yield "no such calls"
-        return
-    part = f"{shown} of " if shown < count else ""
-    yield f"{part}{_sum(_plain(sums[0].model) if len(sums) == 1 else 'all models', sums)}"
-    if len(sums) > 1:
-        yield from (f"  {_sum(_plain(one.model), [one])}" for one in sums)
-
-
-def _sum(name: str, sums: list[Totals]) -> str:
-    calls, unpriced = sum(one.calls for one in sums), sum(one.unpriced for one in sums)
-    tokens = f"{sum(one.prompt_tokens for one in sums):,}+{sum(one.completion_tokens for one in sums):,} tokens"
-    cost = _dollars(math.fsum(one.cost_usd for one in sums)) if unpriced < calls else "cost unknown"
-    some = f" ({unpriced:,} of unknown cost)" if 0 < unpriced < calls else ""
-    return f"{calls:,} {'call' if calls == 1 else 'calls'}, {tokens}, {cost}{some}: {name}"
+        yield table_row(dict(row), queries.asked_by(connection, row["key"], which))
 
 
 def _print_call(path: Path, which: Which) -> None:
@@ -187,33 +129,8 @@ def _print_call(path: Path, which: Which) -> None:
             number = "several calls have keys that start" if found else "no call has a key that starts"
             raise UsageError(f"{number} with {which.key!r}: `paretune calls` lists them")
         call = queries.whole_call(connection, found[0])
-    for line in _call_lines(call):
-        print(_plain(line, lines=True))
-
-
-def _call_lines(call: dict[str, Any]) -> Iterator[str]:
-    request = dict(call["request"])
-    messages = request.pop("messages", [])
-    yield f"key         {call['key']}"
-    yield f"time        {_time(call['created_at'], zone=True)}"
-    yield f"model       {call['model']}"
-    for asker in call["asked_by"]:
-        state = f"{'valid' if asker['valid'] else 'invalid'}, {'paid for' if asker['paid'] else 'served'}"
-        yield f"asked by    {_asker(asker)} ({state})"
-    yield f"tokens      {call['prompt_tokens']:,} prompt, {call['completion_tokens']:,} completion"
-    price = call["price"]
-    rate = f" (at ${price['prompt']} and ${price['completion']} a million tokens)" if price else ""
-    yield f"cost        {_dollars(call['cost_usd'])}{rate}"
-    yield f"latency     {compact(call['latency_s'])} s"
-    yield f"attempts    {call['attempts']}"
-    yield f"finish      {call['finish_reason'] or '-'}"
-    if call["usage"] is not None:
-        yield f"usage       {_json(call['usage'])}"
-    yield "settings"
-    yield from (f"  {name}: {value if isinstance(value, str) else _json(value)}" for name, value in request.items())
-    for role, content in messages:
-        yield f"\n--- {role}\n{content}"
-    yield f"\n--- reply\n{call['reply']}"
+    for line in call_lines(call):
+        print(plain(line, lines=True))
 
 
 def _export(path: Path, which: Which, target: Path, order: Order, limit: int | None) -> None:
@@ -238,20 +155,12 @@ def _prune(path: Path, which: Which, arguments: argparse.Namespace) -> None:
         print("no such calls: nothing to delete")
     elif not arguments.yes:
         print("this would delete, so that asking again is paid for again:")
-        print("\n".join(_sum_lines(sums, sum(one.calls for one in sums))))
+        print("\n".join(sum_lines(sums, sum(one.calls for one in sums))))
         print("add --yes to delete")
     else:
         before = path.stat().st_size
         count = queries.prune(path, which)
         print(f"deleted {count:,} calls; the ledger takes {_mib(path.stat().st_size)} (before: {_mib(before)})")
-
-
-def _asker(asker: dict[str, Any], short: bool = False) -> str:
-    search = asker["search"][:8] if short else asker["search"]
-    parts = {"search": search, "trial": asker["trial"], "": asker["example"], "by": asker["module"]}
-    if short:
-        return " ".join(part for part in (search, asker["trial"], asker["example"], asker["module"]) if part)
-    return ", ".join(f"{name} {value}".strip() for name, value in parts.items() if value)
 
 
 def _duration(text: str) -> float:
@@ -274,29 +183,5 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _time(seconds: float, zone: bool = False) -> str:
-    there = datetime.fromtimestamp(seconds).astimezone()
-    return (there if zone else there.replace(tzinfo=None)).isoformat(timespec="seconds")
-
-
-def _dollars(value: float | None) -> str:
-    return "-" if value is None else f"${compact(value)}"
-
-
 def _mib(size: int) -> str:
     return f"{size / 2**20:.1f} MiB"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _plain(text: str, lines: bool = False) -> str:
-    """Text without what could steer a terminal: replies and data may hold anything."""
-    return "".join(
-        letter if letter.isprintable() or (lines and letter in "\n\t") else repr(letter)[1:-1] for letter in text
-    )
-
-
-def _cut(text: str, size: int) -> str:
-    return text if len(text) <= size else text[: size - 1] + "…"

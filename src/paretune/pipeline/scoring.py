@@ -10,23 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from paretune import metrics as known_metrics
 from paretune.errors import ConfigError, DataError
 from paretune.eventloop import run_maybe_nested
 from paretune.files import canonical_json, read_jsonl
 from paretune.metrics.base import Metric
-from paretune.metrics.classification import (
-    BinaryAccuracy,
-    BinaryF1Score,
-    BinaryPrecision,
-    BinaryRecall,
-    CategoricalAccuracy,
-    CategoricalF1Score,
-    CategoricalPrecision,
-    CategoricalRecall,
-)
 from paretune.metrics.measure import Measure, mean_of_replicates, measures_of
 from paretune.metrics.outcome import Outcome
-from paretune.metrics.text import F1Score
 from paretune.pipeline.params import check_sections, section
 from paretune.pipeline.task import LayoutParams, TaskParams, input_model, output_model
 from paretune.rewards.base import ExactMatch, Reward, as_reward
@@ -37,20 +27,9 @@ __all__ = ["Records", "Scoring", "measures_of_rows", "measures_of_trial"]
 
 Records = Sequence[DataModel]
 
-#: The metrics that conf can name, each also as a reward.
+#: The metrics that conf can name, each also as a reward: all but the base class, and the one that needs a function.
 METRICS: dict[str, type[Metric]] = {
-    kind.__name__: kind
-    for kind in (
-        BinaryAccuracy,
-        BinaryF1Score,
-        BinaryPrecision,
-        BinaryRecall,
-        CategoricalAccuracy,
-        CategoricalF1Score,
-        CategoricalPrecision,
-        CategoricalRecall,
-        F1Score,
-    )
+    name: getattr(known_metrics, name) for name in known_metrics.__all__ if name not in ("MeanMetricWrapper", "Metric")
 }
 REWARDS: dict[str, type[Any]] = {"ExactMatch": ExactMatch, **METRICS}
 

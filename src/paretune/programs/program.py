@@ -11,6 +11,7 @@ from paretune.callbacks.progress import measures_line, print_line
 from paretune.calls.trace import Sample
 from paretune.errors import DataError, UsageError
 from paretune.files import read_json, write_json
+from paretune.lm.language_model import LanguageModel
 from paretune.metrics.base import Metric
 from paretune.optimizers.base import Optimizer
 from paretune.programs.examples import Examples
@@ -68,6 +69,11 @@ class Program(Module):
     def generators(self) -> list[Generator]:
         """The modules that training may change, those inside other modules included."""
         return [module for module in inner_modules(self) if isinstance(module, Generator)]
+
+    @property
+    def language_models(self) -> list[LanguageModel]:
+        """The language models that running and scoring an example calls: each generator's, then the reward's."""
+        return [*(generator.language_model for generator in self.generators), *self.reward.language_models]
 
     @property
     def calls_per_run(self) -> int:

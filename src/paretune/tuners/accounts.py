@@ -12,9 +12,8 @@ class Accounts:
     """The calls made, and their cost, since this object was created; a ledger that models share counts once."""
 
     def __init__(self, program: Program) -> None:
-        models = [generator.language_model for generator in program.generators]
-        models += program.reward.language_models
-        models += program.optimizer.language_models if program.optimizer is not None else ()
+        proposers = program.optimizer.language_models if program.optimizer is not None else ()
+        models = [*program.language_models, *proposers]
         self._ledgers = list({id(model.ledger): model.ledger for model in models}.values())
         self._before = self._total()
 

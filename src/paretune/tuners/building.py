@@ -95,8 +95,7 @@ def check_objectives(
 
 
 def _check_prices(what: str, name: str, program: Program) -> None:
-    models = [generator.language_model for generator in program.generators]
-    models += program.reward.language_models
+    models = program.language_models
     for model in (*models, *(other for one in models for other in one.fallbacks)):
         if model.price() is None:
             raise UsageError(

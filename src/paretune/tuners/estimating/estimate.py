@@ -175,5 +175,5 @@ def _points(oracle: ReplayableOracle) -> list[Values]:
 
 def _ledger(program: Program) -> Ledger:
     """The ledger of a program's language models (the project's where it has none); several share one, as a rule."""
-    models = [*(generator.language_model for generator in program.generators), *program.reward.language_models]
+    models = program.language_models
     return models[0].ledger if models else default_ledger()
