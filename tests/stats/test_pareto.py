@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paretune.errors import UsageError
-from paretune.stats import hypervolume, non_dominated, normalised_hypervolume
+from paretune.stats import fronts, hypervolume, non_dominated, normalised_hypervolume
 
 NAN, INF = float("nan"), float("inf")
 clouds = st.integers(1, 4).flatmap(
@@ -48,6 +48,26 @@ def test_no_points_and_one_objective() -> None:
     """No points have an empty frontier; with one objective all the best are on it."""
     assert non_dominated(np.array([]), ["max", "min"]).tolist() == []
     assert non_dominated(np.array([[3], [1], [1]]), ["min"]).tolist() == [False, True, True]
+
+
+@given(clouds)
+@settings(max_examples=100, deadline=None)
+def test_fronts_are_the_frontiers_of_what_is_left(cloud: tuple[list[list[int]], list[str]]) -> None:
+    """The slow twin: take the frontier away, again and again."""
+    points, directions = np.array(cloud[0], dtype=float), cloud[1]
+    expected = np.full(len(points), -1)
+    for front in range(len(points)):
+        left = np.flatnonzero(expected < 0)
+        expected[left[brute_force(points[left], directions)]] = front
+    assert fronts(points, directions).tolist() == expected.tolist()
+
+
+def test_fronts_at_the_edges() -> None:
+    """No points have no fronts, one objective sorts, infinities compare, a NaN is refused."""
+    assert fronts(np.array([]), ["max", "min"]).tolist() == []
+    assert fronts(np.array([[3], [1], [1], [INF]]), ["min"]).tolist() == [1, 0, 0, 2]
+    with pytest.raises(UsageError, match="NaN"):
+        fronts(np.array([[NAN, 1.0]]), ["max", "max"])
 
 
 @given(clouds)

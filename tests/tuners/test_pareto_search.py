@@ -90,6 +90,27 @@ def test_nsga2_combines_earlier_trials():
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_long_search(sampler):
+    """After hundreds of trials a proposal still follows from the best of all, the first ones among them, however many
+    have failed since; and from the same ones when the search is resumed."""
+    best = {"x": 0.5, "y": 0.2, "loud": 0, "style": "formal"}
+    drawn = drive(oracle_over(RandomOracle, square), valley, 239)
+
+    def oracle() -> Any:
+        return oracle_over(ParetoOracle, square, two_objectives(), sampler=sampler, num_initial_points=4, slots=2)
+
+    def only_the_first(values: Any) -> dict[str, float] | None:
+        return valley(values) if values in [best, *drawn[:10]] else None
+
+    whole = drive(oracle(), only_the_first, 250, recorded=[best, *drawn])
+    assert whole != drive(oracle(), lambda values: None, 250, recorded=[best, *drawn])
+    if sampler == "nsga2":
+        parents = {values["x"] for values in whole[:11]}
+        assert sum(values["x"] in parents for values in whole[240:]) > 5
+    assert drive(oracle(), only_the_first, 250, recorded=whole[:246]) == whole
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_results_count(sampler):
     """After the random start the proposals follow from the results, each objective's and each constraint's."""
 

@@ -16,13 +16,14 @@ from paretune.stats.intervals import (
     value,
     wilson,
 )
-from paretune.stats.pareto import hypervolume, non_dominated, normalised_hypervolume
+from paretune.stats.pareto import fronts, hypervolume, non_dominated, normalised_hypervolume
 
 __all__ = [
     "Bootstrap",
     "Interval",
     "Measured",
     "difference_interval",
+    "fronts",
     "hypervolume",
     "interval",
     "non_dominated",

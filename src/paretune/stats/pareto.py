@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from paretune.errors import UsageError
 
-__all__ = ["hypervolume", "non_dominated", "normalised_hypervolume"]
+__all__ = ["fronts", "hypervolume", "non_dominated", "normalised_hypervolume"]
 
 # moocore is imported where it is used: it loads a C library and a quarter of the package's import time.
 
@@ -35,6 +35,24 @@ def non_dominated(points: NDArray[Any], directions: Sequence[str]) -> NDArray[np
 
     mask[complete] = moocore.is_nondominated(columns[complete], maximise=maximise, keep_weakly=True)
     return mask
+
+
+def fronts(points: NDArray[Any], directions: Sequence[str]) -> NDArray[np.intp]:
+    """The front of each point: shape (t, m) -> (t,) numbers from 0 (non-dominated sorting; Deb et al., 2002).
+
+    Front 0 is the frontier, front 1 what would be the frontier without front 0, and so on. Infinities compare as usual;
+    NaN is not allowed.
+    """
+    columns, maximise = _checked(points, directions)
+    if np.isnan(columns).any():
+        raise UsageError("fronts need numbers in every objective (got NaN)")
+    if not len(columns):
+        return np.zeros(0, dtype=np.intp)
+    if len(maximise) == 1:
+        return np.unique(-columns[:, 0] if maximise[0] else columns[:, 0], return_inverse=True)[1]
+    import moocore
+
+    return np.asarray(moocore.pareto_rank(columns, maximise=maximise), dtype=np.intp)
 
 
 def hypervolume(points: NDArray[Any], directions: Sequence[str], reference: Sequence[float]) -> float:

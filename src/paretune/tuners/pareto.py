@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from paretune.errors import UsageError
+from paretune.stats.pareto import fronts
 from paretune.tuners.kt import TrialStatus, hyperparameter_kinds
 from paretune.tuners.objective import parts_of
 from paretune.tuners.oracle import SequentialOracle, trial_id
@@ -23,6 +24,10 @@ Sampler = Literal["tpe", "nsga2", "gp"]
 _SAMPLERS = ("tpe", "nsga2", "gp")
 #: How often the sampler is asked for a point that was not tried.
 _ATTEMPTS = 10
+#: The most ended trials that a sampler is told of, half of them the best, half the latest of the others: so a proposal
+#: takes as long after thousands of trials as after this many. TPE counts at most 25 trials as good, and weighs the
+#: others by how late they came.
+_TOLD = 200
 #: Optuna's NSGA-II takes parents from the generation before. When all earlier trials are marked as the first one, they
 #: are the best of all of them: with few trials that finds more than generations do, and nothing has to be remembered.
 _FIRST_GENERATION = {"NSGAIISampler:generation": 0}
@@ -87,6 +92,7 @@ class ParetoOracle(SequentialOracle):
         self.num_initial_points = num_initial_points
         self._axes: list[_Axis] = []
         self._settled: list[Any] = []  # the trials as Optuna sees them from when their results are visible
+        self._standings: list[list[float]] = []  # how far each of them breaks the constraints, and its objectives
         super().__init__(*args, **options)
 
     def settings(self) -> dict[str, Any]:
@@ -97,7 +103,7 @@ class ParetoOracle(SequentialOracle):
 
     def restart(self) -> None:
         super().restart()
-        for kept in (self._axes, self._settled):
+        for kept in (self._axes, self._settled, self._standings):
             kept.clear()
 
     def propose(self, number: int) -> Values | None:
@@ -120,15 +126,38 @@ class ParetoOracle(SequentialOracle):
 
     def _study(self, number: int) -> Any:
         """What the proposal of a trial may know: all earlier points, and the results of the visible trials."""
+        storage = self.optuna.storages.InMemoryStorage()
         directions = ["minimize" if part.direction == "min" else "maximize" for part in parts_of(self.objective)]
-        study = self.optuna.create_study(directions=directions, study_name="search")
+        study = self.optuna.create_study(storage=storage, directions=directions, study_name="search")
         seen = max(0, number - self.slots + 1)
         while len(self._settled) < seen:
-            self._settled.append(_shared(self._as_seen(len(self._settled), pending=False)))
+            settled = len(self._settled)
+            self._standings.append(self._standing(settled))
+            self._settled.append(_shared(self._as_seen(settled, pending=False)))
         pending = (self._as_seen(earlier, pending=True) for earlier in range(seen, number))
-        for trial in (*self._settled[:seen], *pending):
-            study.add_trial(trial)
+        study_id = storage.get_study_id_from_name("search")
+        for trial in (*(self._settled[settled] for settled in self._told(seen)), *pending):
+            storage.create_new_trial(study_id, template_trial=trial)  # study.add_trial() checks each one anew
         return study
+
+    def _told(self, seen: int) -> Sequence[int]:
+        """The numbers of the ended trials that the sampler is told of, in their order; see ``_TOLD``."""
+        if seen <= _TOLD:
+            return range(seen)
+        broken, *objectives = np.array(self._standings[:seen]).T
+        directions = [part.direction for part in parts_of(self.objective)]
+        latest_first = -np.arange(seen)
+        best_first = np.lexsort((latest_first, fronts(np.array(objectives).T, directions), broken))
+        best = set(best_first[: _TOLD // 2].tolist())
+        others = [number for number in range(seen) if number not in best]
+        return sorted([*best, *others[len(best) - _TOLD :]])
+
+    def _standing(self, number: int) -> list[float]:
+        logs, parts = self._logs.get(trial_id(number)), parts_of(self.objective)
+        if logs is None:  # it failed: it stands behind all others
+            return [np.inf, *(np.inf if part.direction == "min" else -np.inf for part in parts)]
+        broken = sum(max(0.0, bound.violation(logs)) for bound in self.constraints)
+        return [broken, *(logs[part.name] for part in parts)]
 
     def _as_seen(self, number: int, pending: bool) -> Any:
         """A trial as Optuna's samplers see it."""
