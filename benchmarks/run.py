@@ -21,7 +21,7 @@ from paretune.lm.litellm_errors import load_litellm
 from paretune.lm.types import Request
 
 LATENCY_S, IN_FLIGHT = 0.05, 8
-MODELS, TRAIN, VALIDATION = ("small", "medium", "large"), 40, 20
+MODELS, TRAIN, VALIDATION = ("openai/small", "openai/medium", "openai/large"), 40, 20
 PAID_CALLS, SERVED_CALLS = 300, 5_000
 
 
@@ -39,14 +39,17 @@ class Label(paretune.DataModel):
 
 def search(folder: Path, ledger: Ledger, api_base: str) -> tuple[float, int, int]:
     """One grid over three models that share a server; seconds, calls paid, calls served."""
-    model = paretune.LanguageModel(
-        "openai/echo", api_base=api_base, ledger=ledger, concurrency=IN_FLIGHT, price={"prompt": 1, "completion": 1}
-    )
 
     async def build_program(hp: Any) -> paretune.Program:
+        model = paretune.LanguageModel(
+            hp.Choice("model", list(MODELS)),
+            api_base=api_base,
+            ledger=ledger,
+            concurrency=IN_FLIGHT,
+            price={"prompt": 1, "completion": 1},
+        )
         inputs = paretune.Input(data_model=Tweet)
-        instructions = f"You are {hp.Choice('model', list(MODELS))}."  # three models that share one limit
-        generator = paretune.Generator(data_model=Label, language_model=model, instructions=instructions)
+        generator = paretune.Generator(data_model=Label, language_model=model)
         program = paretune.Program(inputs=inputs, outputs=await generator(inputs))
         program.compile(reward=paretune.rewards.ExactMatch(), optimizer=paretune.optimizers.RandomFewShot())
         return program

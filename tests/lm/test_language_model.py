@@ -328,8 +328,9 @@ def raise_one(errors: list[Any]) -> str:
 
 
 def test_models_made_alike_share_their_limits() -> None:
-    """Each trial may make its own object of the same model: the limit holds for all of them together."""
-    alike = [LanguageModel("openai/m", api_base="http://127.0.0.1:9/v1", concurrency=3) for _ in range(4)]
+    """Each trial may make its own object, of one model or of several on one server: the limit holds for all of them."""
+    names = ("openai/m", "openai/m", "openai/n", "openai/n")
+    alike = [LanguageModel(name, api_base="http://127.0.0.1:9/v1", concurrency=3) for name in names]
     backend = ScriptedBackend(lambda _: "x", latency_s=0.002)
     for model in alike:
         model.backend = backend

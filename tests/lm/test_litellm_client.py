@@ -1,4 +1,4 @@
-"""Calls through litellm, against a server of the test's own on loopback."""
+"""Calls through litellm and past it, against a server of the test's own on loopback."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from paretune.lm.litellm_client import LitellmBackend
 from paretune.lm.litellm_errors import load_litellm
 from paretune.lm.types import Answer, Price, Request
 
+UNLISTED, LISTED = "openai/m", "openai/gpt-4o-mini"
 SECRET = "sk-test-0123456789abcdef"
 SCHEMA = {"type": "object", "properties": {"label": {"type": "string"}}, "required": ["label"]}
 
@@ -43,6 +44,12 @@ def server() -> Iterator[OpenAIServer]:
         yield running
 
 
+@pytest.fixture(params=[UNLISTED, LISTED])
+def model(request: pytest.FixtureRequest) -> str:
+    """A model that litellm does not list and one that it does: they are called in two ways, which look the same."""
+    return str(request.param)
+
+
 def ask(**options: Any) -> Request:
     messages = (("system", "Label it."), ("user", "so glad"))
     return Request(**{"messages": messages, "structured_output": "text", **options})
@@ -53,9 +60,14 @@ def send(server: OpenAIServer, request: Request | None = None, model: str = "ope
     before = len(server.asked)
     backend = LitellmBackend(model, api_base=server.api_base, **{"timeout_s": 10.0, **options})
     try:
-        return run_maybe_nested(backend.send(request or ask()))
+        return run_maybe_nested(answer_of(backend, request or ask()))
     finally:
         assert len(server.asked) == before + 1
+
+
+async def answer_of(backend: LitellmBackend, request: Request) -> Answer:
+    await backend.prepare()
+    return await backend.send(request)
 
 
 MESSAGES = [{"role": "system", "content": "Label it."}, {"role": "user", "content": "so glad"}]
@@ -84,44 +96,44 @@ MESSAGES = [{"role": "system", "content": "Label it."}, {"role": "user", "conten
         ("text", {}),
     ],
 )
-def test_the_body_of_a_chat(server: OpenAIServer, mode: Any, extra: dict[str, Any]) -> None:
+def test_the_body_of_a_chat(server: OpenAIServer, model: str, mode: Any, extra: dict[str, Any]) -> None:
     """Each form of output sends exactly what it needs, and no parameter that was not set."""
-    answer = send(server, ask(structured_output=mode, schema=SCHEMA, schema_name="Mood"))
+    answer = send(server, ask(structured_output=mode, schema=SCHEMA, schema_name="Mood"), model=model)
     assert server.last.path == "/v1/chat/completions"
-    assert server.last.body == {"model": "m", "messages": MESSAGES, **extra}
+    assert server.last.body == {"model": model.partition("/")[2], "messages": MESSAGES, **extra}
     assert answer == Answer("hello", 7, 3, "stop", fake.USAGE)
 
 
-def test_the_body_of_a_completion(server: OpenAIServer) -> None:
+def test_the_body_of_a_completion(server: OpenAIServer, model: str) -> None:
     """A completion continues a text at the server's other endpoint."""
     server.answer = fake.text(" joy")
     request = ask(messages=(("user", "Tweet: so glad\nMood:"),), structured_output="completion", max_tokens=4)
-    answer = send(server, request)
+    answer = send(server, request, model=model)
     assert server.last.path == "/v1/completions"
-    assert server.last.body == {"model": "m", "prompt": "Tweet: so glad\nMood:", "max_tokens": 4}
+    assert server.last.body == {"model": model.partition("/")[2], "prompt": "Tweet: so glad\nMood:", "max_tokens": 4}
     assert (answer.text, answer.prompt_tokens, answer.completion_tokens) == (" joy", 7, 3)
 
 
-def test_parameters_are_sent_when_they_are_set(server: OpenAIServer) -> None:
+def test_parameters_are_sent_when_they_are_set(server: OpenAIServer, model: str) -> None:
     """Zero is a temperature; the grammar and the backend's own fields go beside the known parameters."""
     request = ask(temperature=0.0, max_tokens=9, stop=("\n", "##"), grammar='root ::= "joy"')
-    send(server, request, extra_body={"cache_prompt": True})
+    send(server, request, extra_body={"cache_prompt": True}, model=model)
     options = {"temperature": 0.0, "max_tokens": 9, "stop": ["\n", "##"]}
     own = {"grammar": 'root ::= "joy"', "cache_prompt": True}
-    assert server.last.body == {"model": "m", "messages": MESSAGES, **options, **own}
+    assert server.last.body == {"model": model.partition("/")[2], "messages": MESSAGES, **options, **own}
 
 
-def test_the_arguments_of_a_tool_call_are_the_reply(server: OpenAIServer) -> None:
+def test_the_arguments_of_a_tool_call_are_the_reply(server: OpenAIServer, model: str) -> None:
     """A reply that comes as a tool call is read from its arguments."""
     call = {"id": "1", "type": "function", "function": {"name": "Mood", "arguments": '{"label": "joy"}'}}
     server.answer = chat(None, tool_calls=[call])
-    assert json.loads(send(server, ask(structured_output="tool", schema=SCHEMA)).text) == {"label": "joy"}
+    assert json.loads(send(server, ask(structured_output="tool", schema=SCHEMA), model=model).text) == {"label": "joy"}
 
 
 @pytest.mark.parametrize("mode", ["text", "completion"])
-def test_calls_share_a_connection(server: OpenAIServer, mode: Any) -> None:
+def test_calls_share_a_connection(server: OpenAIServer, model: str, mode: Any) -> None:
     """One call after the other goes over one connection, failed ones too."""
-    backend = LitellmBackend("openai/m", api_base=server.api_base)
+    backend = LitellmBackend(model, api_base=server.api_base)
     for answer in (chat("x"), failure(500, "down"), chat("x")):
         server.answer = fake.text("x") if mode == "completion" and answer.status == 200 else answer
         with contextlib.suppress(TransientError):
@@ -140,50 +152,54 @@ def test_calls_share_a_connection(server: OpenAIServer, mode: Any) -> None:
         *((status, TransientError) for status in (408, 409, 429, 500, 502, 503, 504, 529)),
     ],
 )
-def test_the_status_decides(server: OpenAIServer, status: int, expected: type[Exception], kind: str) -> None:
+def test_the_status_decides(
+    server: OpenAIServer, model: str, status: int, expected: type[Exception], kind: str
+) -> None:
     """A status says whether the call may succeed later, however the server words its error; one request each."""
     server.answer = failure(status, "it did not work")
     server.answer.body["error"]["type"] = kind
-    with pytest.raises(expected, match=r"openai/m at http://127\.0\.0\.1:\d+/v1: it did not work") as caught:
-        send(server)
+    with pytest.raises(expected, match=rf"{model} at http://127\.0\.0\.1:\d+/v1: it did not work") as caught:
+        send(server, model=model)
     assert "\n" not in str(caught.value)
     assert getattr(caught.value, "rate_limited", False) == (status == 429)
 
 
-def test_a_completion_fails_the_same_way(server: OpenAIServer) -> None:
+def test_a_completion_fails_the_same_way(server: OpenAIServer, model: str) -> None:
     """The completion endpoint's errors are named by the same rules."""
     for status, expected in ((401, FatalError), (429, TransientError), (503, TransientError)):
         server.answer = failure(status, "it did not work")
         with pytest.raises(expected, match="it did not work"):
-            send(server, ask(structured_output="completion"))
+            send(server, ask(structured_output="completion"), model=model)
 
 
 @pytest.mark.parametrize(
     ("wish", "seconds"), [("7", 7.0), ("0.5", 0.5), ("3600", 60.0), ("-1", 0.0), ("soon", None), ("", None)]
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_in_seconds(server: OpenAIServer, status: int, wish: str, seconds: float | None) -> None:
+def test_retry_after_in_seconds(
+    server: OpenAIServer, model: str, status: int, wish: str, seconds: float | None
+) -> None:
     """The server's wish is passed on, up to a minute; what is no number is none."""
     server.answer = failure(status, "slow down", Retry_After=wish)
     with pytest.raises(TransientError) as caught:
-        send(server)
+        send(server, model=model)
     assert caught.value.retry_after == seconds
 
 
-def test_retry_after_as_a_date(server: OpenAIServer) -> None:
+def test_retry_after_as_a_date(server: OpenAIServer, model: str) -> None:
     """The other form that HTTP allows."""
     server.answer = failure(429, "slow down", Retry_After=formatdate(time.time() + 30, usegmt=True))
     with pytest.raises(TransientError) as caught:
-        send(server)
+        send(server, model=model)
     assert caught.value.retry_after is not None
     assert 20 < caught.value.retry_after <= 30
 
 
-def test_a_used_up_quota_is_fatal(server: OpenAIServer) -> None:
+def test_a_used_up_quota_is_fatal(server: OpenAIServer, model: str) -> None:
     """No waiting brings money back: the same status as a rate limit, but no call can succeed."""
     server.answer = failure(429, "You exceeded your current quota", code="insufficient_quota")
     with pytest.raises(FatalError, match="quota"):
-        send(server)
+        send(server, model=model)
 
 
 @pytest.mark.parametrize(
@@ -197,19 +213,19 @@ def test_a_used_up_quota_is_fatal(server: OpenAIServer) -> None:
 )
 @pytest.mark.parametrize("mode", ["text", "completion"])
 def test_a_refused_input_is_no_fault_of_the_search(
-    server: OpenAIServer, message: str, code: str | None, mode: Any
+    server: OpenAIServer, model: str, message: str, code: str | None, mode: Any
 ) -> None:
     """Too long or filtered: this one input cannot be answered; others can."""
     server.answer = failure(400, message, code=code)
     with pytest.raises(RefusedInputError):
-        send(server, ask(structured_output=mode))
+        send(server, ask(structured_output=mode), model=model)
 
 
-def test_no_answer_in_time(server: OpenAIServer) -> None:
+def test_no_answer_in_time(server: OpenAIServer, model: str) -> None:
     """A call that takes longer than timeout_s may be tried again."""
     server.answer = fake.Answer({}, delay_s=0.5)
     with pytest.raises(TransientError, match="timed out"):
-        send(server, timeout_s=0.1)
+        send(server, timeout_s=0.1, model=model)
 
 
 @pytest.mark.parametrize("mode", ["text", "completion"])
@@ -221,11 +237,13 @@ def test_no_answer_in_time(server: OpenAIServer) -> None:
         (fake.Answer(b"{}", headers={"Content-Encoding": "gzip"}), "incorrect header check"),
     ],
 )
-def test_a_connection_that_breaks(server: OpenAIServer, answer: fake.Answer, reason: str, mode: Any) -> None:
+def test_a_connection_that_breaks(
+    server: OpenAIServer, model: str, answer: fake.Answer, reason: str, mode: Any
+) -> None:
     """A reset, half a body, and bytes garbled on their way may be tried again; the message says which it was."""
     server.answer = answer
     with pytest.raises(TransientError, match=f"Connection error: .*{reason}"):
-        send(server, ask(structured_output=mode))
+        send(server, ask(structured_output=mode), model=model)
 
 
 def test_nobody_listens() -> None:
@@ -243,33 +261,33 @@ BODIES += [b'{"choices": []}', b'{"choices": [{"index": 0}]}', b'{"choices": [{"
 @pytest.mark.parametrize("mode", ["text", "completion"])
 @pytest.mark.parametrize("kind", [{}, {"Content-Type": "application/json"}])
 @pytest.mark.parametrize("body", BODIES)
-def test_an_answer_that_is_none(server: OpenAIServer, body: bytes, kind: dict[str, str], mode: Any) -> None:
+def test_an_answer_that_is_none(server: OpenAIServer, model: str, body: bytes, kind: dict[str, str], mode: Any) -> None:
     """Status 200 with anything but a completion may be tried again, and is told in one line."""
     server.answer = fake.Answer(body, headers=kind)
     with pytest.raises(TransientError) as caught:
-        send(server, ask(structured_output=mode))
+        send(server, ask(structured_output=mode), model=model)
     assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
 
 
-def test_a_rate_limit_in_the_body(server: OpenAIServer) -> None:
+def test_a_rate_limit_in_the_body(server: OpenAIServer, model: str) -> None:
     """Some routers answer 200 with an error inside."""
     server.answer = fake.Answer({"error": {"message": "slow down", "code": 429}})
     with pytest.raises(TransientError, match="slow down") as caught:
-        send(server)
+        send(server, model=model)
     assert caught.value.rate_limited
 
 
-def test_a_reply_without_content_is_empty(server: OpenAIServer) -> None:
+def test_a_reply_without_content_is_empty(server: OpenAIServer, model: str) -> None:
     """A null content is an empty text, which is an invalid output: the model did answer."""
     server.answer = chat(None)
-    assert send(server).text == ""
+    assert send(server, model=model).text == ""
 
 
 @pytest.mark.parametrize("usage", [None, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}])
-def test_a_server_that_reports_no_usage(server: OpenAIServer, usage: Any) -> None:
+def test_a_server_that_reports_no_usage(server: OpenAIServer, model: str, usage: Any) -> None:
     """Tokens are counted here and marked as estimated: zeros would make the model the cheapest of all."""
     server.answer = chat("one two three", usage=usage)
-    answer = send(server)
+    answer = send(server, model=model)
     assert answer.prompt_tokens >= 4
     assert answer.completion_tokens == 3
     assert answer.usage is not None and answer.usage["estimated"] is True
@@ -286,7 +304,7 @@ def test_a_missing_package_is_fatal(server: OpenAIServer, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(litellm, "acompletion", needs_package)
     with pytest.raises(FatalError, match="Missing boto3"):
-        run_maybe_nested(LitellmBackend("openai/m", api_base=server.api_base).send(ask()))
+        run_maybe_nested(LitellmBackend(LISTED, api_base=server.api_base).send(ask()))
 
 
 def test_a_bug_keeps_its_type(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, litellm: Any) -> None:
@@ -297,18 +315,20 @@ def test_a_bug_keeps_its_type(server: OpenAIServer, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(litellm, "acompletion", broken)
     with pytest.raises(ZeroDivisionError):
-        run_maybe_nested(LitellmBackend("openai/m", api_base=server.api_base).send(ask()))
+        run_maybe_nested(LitellmBackend(LISTED, api_base=server.api_base).send(ask()))
 
 
 # Keys
 
 
-def test_a_providers_key_stays_away_from_other_servers(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_providers_key_stays_away_from_other_servers(
+    server: OpenAIServer, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server that the user names gets no key of the environment, in no header, by no endpoint."""
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    send(server)
+    send(server, model=model)
     server.answer = fake.text("x")
-    send(server, ask(structured_output="completion"))
+    send(server, ask(structured_output="completion"), model=model)
     assert all(SECRET not in str(asked) for asked in server.asked)
 
 
@@ -326,11 +346,11 @@ def test_nor_do_keys_of_other_providers_leave(
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
-def test_the_named_key_is_sent(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+def test_the_named_key_is_sent(server: OpenAIServer, model: str, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
     """The key that api_key_env names goes to the named server, without the line break that files end with."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-another-one")
     monkeypatch.setenv("MY_KEY", SECRET + end)
-    send(server, api_key_env="MY_KEY")
+    send(server, api_key_env="MY_KEY", model=model)
     assert server.last.headers["authorization"] == f"Bearer {SECRET}"
 
 
@@ -359,13 +379,13 @@ def test_an_unknown_provider_is_fatal() -> None:
 
 
 @pytest.mark.parametrize("padding", [0, 150, 250, 280])
-def test_no_error_shows_a_key(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, padding: int) -> None:
+def test_no_error_shows_a_key(server: OpenAIServer, model: str, monkeypatch: pytest.MonkeyPatch, padding: int) -> None:
     """A server that repeats what it was sent, the key among it, does not get it into a message, not even in part."""
     monkeypatch.setenv("MY_KEY", SECRET)
     monkeypatch.setenv("OTHER_TOKEN", "another-secret-value")
     server.answer = lambda asked: failure(401, f"{'.' * padding} {asked.headers['authorization']} another-secret-value")
     with pytest.raises(FatalError) as caught:
-        send(server, api_key_env="MY_KEY")
+        send(server, api_key_env="MY_KEY", model=model)
     for secret in (SECRET, "another-secret-value"):
         assert secret[:6] not in str(caught.value)
 
@@ -380,11 +400,11 @@ def test_no_error_shows_the_providers_key(server: OpenAIServer, monkeypatch: pyt
     assert server.last.headers["authorization"] == f"Bearer {SECRET}"
 
 
-def test_no_traceback_shows_a_key(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_traceback_shows_a_key(server: OpenAIServer, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor do the errors behind the error, when all of it is printed."""
     monkeypatch.setenv("MY_KEY", SECRET)
     server.answer = lambda asked: failure(500, f"bad {asked.headers['authorization']}")
-    model = LanguageModel("openai/m", api_base=server.api_base, api_key_env="MY_KEY", max_attempts=1)
+    model = LanguageModel(model, api_base=server.api_base, api_key_env="MY_KEY", max_attempts=1)
     with pytest.raises(TransientError) as caught:
         run_maybe_nested(model.complete(ask()))
     printed = "".join(traceback.format_exception(caught.value))
@@ -392,10 +412,10 @@ def test_no_traceback_shows_a_key(server: OpenAIServer, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("said", ["pass%2Fword", "pass/word", base64.b64encode(b"user:pass/word").decode(), "q=sesame"])
-def test_no_error_shows_what_stands_in_an_address(server: OpenAIServer, said: str) -> None:
+def test_no_error_shows_what_stands_in_an_address(server: OpenAIServer, model: str, said: str) -> None:
     """User, password and query of an address: in no message, in whatever form they come back, nor in an identity."""
     server.answer = failure(400, f"what is {said} to me? (http://user:pass%2Fword@host/)")
-    backend = LitellmBackend("openai/m", api_base=server.api_base.replace("//", "//user:pass%2Fword@") + "?q=sesame")
+    backend = LitellmBackend(model, api_base=server.api_base.replace("//", "//user:pass%2Fword@") + "?q=sesame")
     with pytest.raises(FatalError, match=r"v1: what is \*\*\* to me\? \(http://host/\)"):
         run_maybe_nested(backend.send(ask()))
     for secret in ("user", "pass", "sesame"):
@@ -410,12 +430,14 @@ def test_addresses_with_other_queries_are_other_places() -> None:
 
 
 @pytest.mark.parametrize("mode", ["text", "completion"])
-def test_a_reply_that_repeats_the_key(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, mode: Any) -> None:
+def test_a_reply_that_repeats_the_key(
+    server: OpenAIServer, model: str, monkeypatch: pytest.MonkeyPatch, mode: Any
+) -> None:
     """A server that puts its headers into the reply, as those for debugging do: the key is not stored either."""
     monkeypatch.setenv("MY_KEY", SECRET)
     make = fake.text if mode == "completion" else chat
     server.answer = lambda asked: make(f"you sent {asked.headers['authorization']}!")
-    answer = send(server, ask(structured_output=mode), api_key_env="MY_KEY")
+    answer = send(server, ask(structured_output=mode), api_key_env="MY_KEY", model=model)
     assert answer.text == "you sent Bearer ***!"
 
 
@@ -466,10 +488,10 @@ def test_prices_come_from_the_list_unless_given(litellm: Any) -> None:
     assert LitellmBackend("openai/not-listed-anywhere").price() is None
 
 
-def test_every_retry_is_ours(server: OpenAIServer) -> None:
+def test_every_retry_is_ours(server: OpenAIServer, model: str) -> None:
     """Over a failing server, max_attempts is the number of HTTP requests."""
     server.answer = failure(500, "down")
-    model = LanguageModel("openai/m", api_base=server.api_base, max_attempts=3)
+    model = LanguageModel(model, api_base=server.api_base, max_attempts=3)
 
     async def no_pause(seconds: float) -> None:
         """Wait zero seconds."""

@@ -58,8 +58,8 @@ class LanguageModel:
         How many calls may be in flight at once, over all trials: fewer for a while after the server said that it were
         too many (status 429).
     requests_per_minute, tokens_per_minute
-        The most attempts, and the most tokens, in any minute; None: no limit. These limits hold in one process, for all
-        models made alike together.
+        The most attempts, and the most tokens, in any minute; None: no limit. These limits hold in one process: for a
+        model of a provider, for all models together of a server that ``api_base`` names.
     timeout_s, max_attempts
         Seconds an attempt may take; how often a call is tried when it fails for a passing reason.
     total_timeout_s
@@ -132,7 +132,8 @@ class LanguageModel:
                 "price": None if fixed is None else asdict(fixed),
             }
         self.backend = backend or _backend(model, api_base, api_key_env, timeout_s, concurrency, fixed)
-        made_of = [model, api_base, api_key_env, concurrency, requests_per_minute, tokens_per_minute]
+        served_by = model if api_base is None else api_base
+        made_of = [served_by, api_key_env, concurrency, requests_per_minute, tokens_per_minute]
         #: What models share a limiter by; None where the backend is the caller's own.
         self._alike = None if backend else canonical_json(made_of)
         self._own_identity: dict[str, Any] | None = None

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import importlib
 import os
 import warnings
-import weakref
 from typing import Any
 
 from paretune.errors import FatalError, TransientError
 from paretune.lm.litellm_errors import NO_KEY, load_litellm, named_error
 from paretune.lm.masking import logins_of, place_of, public_address
+from paretune.lm.openai_client import OpenAIClient
+from paretune.lm.openai_protocol import Said, asked, options, read_reply
 from paretune.lm.types import Answer, Price, Request
 
 __all__ = ["LitellmBackend"]
 
-#: For completions: clients by event loop and by what they were made with, kept as long as litellm keeps its own.
-_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Any]] = weakref.WeakKeyDictionary()
-
 
 class LitellmBackend:
-    """One model behind litellm."""
+    """One model by litellm's name for it.
+
+    A model that litellm does not list, on a server that the user names (``unlisted``; asked of litellm when None), is
+    called without litellm's help, since litellm has nothing to say about it.
+    """
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class LitellmBackend:
         extra_body: dict[str, Any] | None = None,
         api_key: str | None = None,
         label: str | None = None,
+        unlisted: bool | None = None,
     ) -> None:
         self.model = model
         self.label = label or (model if api_base is None else f"{model} at {public_address(api_base)}")
@@ -44,6 +46,8 @@ class LitellmBackend:
         self.fixed_price = fixed_price
         self.extra_body = extra_body or {}
         self._key = api_key
+        self._unlisted = unlisted
+        self._client = OpenAIClient(api_base, timeout_s)
 
     def identity(self) -> dict[str, Any]:
         return {"model": self.model, "endpoint": place_of(self._address())}
@@ -69,30 +73,28 @@ class LitellmBackend:
         return None if self.api_base is not None else _listed_length(self.model)
 
     async def send(self, request: Request) -> Answer:
-        litellm = load_litellm()
         try:
-            arguments = self._arguments(request)
-            if request.structured_output == "completion":
-                client = self._completion_client()
-                response = await litellm.atext_completion(prompt=request.messages[0][1], client=client, **arguments)
-            else:
-                messages = [{"role": role, "content": content} for role, content in request.messages]
-                response = await litellm.acompletion(messages=messages, **arguments)
+            reply = await (self._ask_server(request) if self._is_unlisted() else self._ask_litellm(request))
         except Exception as error:
             named = named_error(error, self.label, secrets=self._secrets())
             if named is None:
                 raise
             raise named from None
-        if not response.choices or getattr(response.choices[0], "text", "") is None:
-            raise TransientError(f"{self.label}: the server's reply holds no choices")
-        return self._answer(response, request)
+        try:
+            said = read_reply(reply, request)
+        except ValueError as error:
+            raise TransientError(f"{self.label}: the server's reply is no completion ({error})") from None
+        return self._answer(said, request)
 
     async def prepare(self) -> None:
-        _warm_up()
-        self._api_key()
+        key = self._api_key()
+        if self._is_unlisted():
+            self._client.sdk(key)
+        else:
+            _warm_up()
 
     def close(self) -> None:
-        """Nothing to release: litellm keeps its own connections."""
+        """Nothing to release: connections are kept for the next call."""
 
     def _address(self) -> str | None:
         return self.api_base or _of_environment(self.model, "BASE_URL", "API_BASE")
@@ -102,25 +104,57 @@ class LitellmBackend:
         own = self._key if self._key else _of_environment(self.model, "API_KEY")
         return [*([own] if own and own != NO_KEY else []), *logins_of(self._address())]
 
-    def _answer(self, response: Any, request: Request) -> Answer:
-        choice = response.choices[0]
-        if request.structured_output == "completion":
-            text = choice.text
+    def _is_unlisted(self) -> bool:
+        if self._unlisted is None:
+            provider, _, name = self.model.partition("/")
+            named_server = self.api_base is not None and provider == "openai"
+            self._unlisted = named_server and not load_litellm().model_cost.keys() & {self.model, name}
+        return self._unlisted
+
+    async def _ask_server(self, request: Request) -> Any:
+        path = "/completions" if request.structured_output == "completion" else "/chat/completions"
+        body = {"model": self.model.partition("/")[2], **asked(request), **options(request), **self._extra(request)}
+        return await self._client.post(path, body, self._api_key())
+
+    async def _ask_litellm(self, request: Request) -> Any:
+        litellm = load_litellm()
+        own = {"api_base": self.api_base, "api_key": self._api_key(), "extra_body": self._extra(request)}
+        arguments: dict[str, Any] = {
+            **{name: value for name, value in own.items() if value},
+            "timeout": self.timeout_s,
+            "max_retries": 0,  # the SDK's own; ours are in LanguageModel
+            **asked(request),
+            **options(request),
+        }
+        if request.structured_output == "tool":
+            arguments["_skip_mcp_handler"] = True  # else litellm wants a package that it does not depend on
+        if request.structured_output != "completion":
+            response = await litellm.acompletion(model=self.model, **arguments)
         else:
-            calls = getattr(choice.message, "tool_calls", None)
-            text = (calls[0].function.arguments if calls else choice.message.content) or ""
+            model = self.model
+            if model.startswith("openai/"):  # litellm has another name for the completion endpoint, and would make
+                model = f"text-completion-{model}"  # a client for every completion, and close none
+                arguments["client"] = self._client.sdk(self._api_key())
+            response = await litellm.atext_completion(model=model, **arguments)
+        return response.model_dump()
+
+    def _answer(self, said: Said, request: Request) -> Answer:
+        text = said.text
         for secret in self._secrets():  # no prompt holds one: this server writes its headers into its replies
             text = text.replace(secret, "***") if len(secret) >= 8 else text
-        usage = {} if response.usage is None else response.usage.model_dump(exclude_none=True)
-        if not usage.get("prompt_tokens"):  # no prompt is empty: the server reports no usage
-            usage = self._estimate(request, text)
+        # No prompt is empty: zero tokens mean that the server reports no usage.
+        usage = said.usage if said.usage.get("prompt_tokens") else self._estimate(request, text)
         return Answer(
             text=text,
             prompt_tokens=int(usage["prompt_tokens"]),
             completion_tokens=int(usage.get("completion_tokens", 0)),
-            finish_reason=getattr(choice, "finish_reason", None),
+            finish_reason=said.finish_reason,
             usage=usage,
         )
+
+    def _extra(self, request: Request) -> dict[str, Any]:
+        """Fields of the request that only some servers know."""
+        return self.extra_body if request.grammar is None else {**self.extra_body, "grammar": request.grammar}
 
     def _estimate(self, request: Request, text: str) -> dict[str, Any]:
         """Tokens counted here, and marked as such: as zeros they would make this model the cheapest of all."""
@@ -128,53 +162,6 @@ class LitellmBackend:
         prompt = "\n".join(content for _, content in request.messages)
         counted = {"prompt_tokens": count(model=self.model, text=prompt)}
         return {**counted, "completion_tokens": count(model=self.model, text=text), "estimated": True}
-
-    def _arguments(self, request: Request) -> dict[str, Any]:
-        arguments: dict[str, Any] = {
-            "model": self._route(request),
-            "api_base": self.api_base,
-            "api_key": self._api_key(),
-            "timeout": self.timeout_s,
-            "max_retries": 0,  # the SDK's own; ours are in LanguageModel
-            "temperature": request.temperature,
-            "max_tokens": request.max_tokens,
-            "reasoning_effort": request.reasoning_effort,
-            "stop": list(request.stop) or None,
-        }
-        schema = {"name": request.schema_name, "schema": request.schema}
-        if request.structured_output == "native":
-            arguments["response_format"] = {"type": "json_schema", "json_schema": {**schema, "strict": True}}
-        elif request.structured_output == "tool":
-            function = {"name": request.schema_name, "parameters": request.schema}
-            arguments["tools"] = [{"type": "function", "function": function}]
-            arguments["tool_choice"] = {"type": "function", "function": {"name": request.schema_name}}
-            arguments["_skip_mcp_handler"] = True  # else litellm wants a package that it does not depend on
-        extra = dict(self.extra_body)
-        if request.grammar is not None:
-            extra["grammar"] = request.grammar
-        return {name: value for name, value in arguments.items() if value is not None} | (
-            {"extra_body": extra} if extra else {}
-        )
-
-    def _route(self, request: Request) -> str:
-        """litellm reaches a server's completion endpoint under another provider name than its chat endpoint."""
-        provider, _, name = self.model.partition("/")
-        if request.structured_output == "completion" and provider == "openai":
-            return f"text-completion-openai/{name}"
-        return self.model
-
-    def _completion_client(self) -> Any:
-        """One client a server and loop: litellm would make one for every completion, and close none."""
-        if not self.model.startswith("openai/"):
-            return None
-        clients = _clients.setdefault(asyncio.get_running_loop(), {})
-        options: dict[str, Any] = {"base_url": self.api_base, "api_key": self._api_key(), "timeout": self.timeout_s}
-        key = tuple(options.values())
-        if key not in clients:
-            from openai import AsyncOpenAI  # comes with litellm
-
-            clients[key] = AsyncOpenAI(**options, max_retries=0)
-        return clients[key]
 
     def _api_key(self) -> str | None:
         if self._key is None:

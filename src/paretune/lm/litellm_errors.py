@@ -58,16 +58,15 @@ def _leave_out_logging() -> None:
 
 
 def named_error(error: Exception, label: str, *, secrets: Iterable[str] = ()) -> Exception | None:
-    """Our error for an exception of litellm's, without ``secrets``; None for anything that is a bug of ours."""
-    kinds = load_litellm().exceptions
+    """Our error for an exception of litellm's or OpenAI's SDK, without ``secrets``; None for a bug of ours."""
     if not type(error).__module__.startswith(("litellm", "openai", "httpx")):
         return None
+    from openai import APIError
+
     message = f"{label}: {masked(_reason(error), *secrets)[:300]}"
     said = f"{error} {getattr(error, 'body', '')}"
     status = getattr(error, "status_code", None)
-    if isinstance(error, kinds.ContextWindowExceededError | kinds.ContentPolicyViolationError):
-        return RefusedInputError(message)
-    if status == 400 and any(word in said for word in _FILTERED):
+    if _is_refused(error) or (status == 400 and any(word in said for word in _FILTERED)):
         return RefusedInputError(message)
     if any(isinstance(cause, ImportError) for cause in _causes(error)):  # a package that this provider needs
         return FatalError(message)
@@ -78,9 +77,20 @@ def named_error(error: Exception, label: str, *, secrets: Iterable[str] = ()) ->
         return TransientError(message, _retry_after(error), rate_limited=status == 429)
     if isinstance(status, int) and status >= 400:
         return FatalError(message)
-    if isinstance(error, kinds.APIError | kinds.APIConnectionError | kinds.Timeout):
-        return TransientError(message)
-    return None
+    return TransientError(message) if isinstance(error, APIError) else None
+
+
+def _is_refused(error: Exception) -> bool:
+    """Whether this one input is too long or filtered: litellm knows by what words servers say so."""
+    if not hasattr(error, "status_code"):
+        return False
+    litellm = load_litellm()
+    try:
+        litellm.exception_type(model="", original_exception=error, custom_llm_provider="openai")
+    except Exception as classified:
+        error = classified
+    kinds = litellm.exceptions
+    return isinstance(error, kinds.ContextWindowExceededError | kinds.ContentPolicyViolationError)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -96,8 +106,10 @@ def _reason(error: Exception) -> str:
     unreadable = [cause for cause in causes if isinstance(cause, json.JSONDecodeError | AttributeError)]
     if unreadable and not any(type(cause).__name__ == "HTTPStatusError" for cause in causes):
         return f"the server's reply is no completion ({_first_line(unreadable[0])})"
+    said = getattr(error, "body", None)
+    said = said.get("message") if isinstance(said, dict) else said
     kinds = r"(?:(?:litellm\.)?\w*(?:Error|Timeout)(?: Error)?(?:: | - ))*(?:\w+Exception - )?"
-    line = _first_line(re.sub(f"^{kinds}", "", str(error))) or type(error).__name__
+    line = _first_line(said or re.sub(f"^{kinds}", "", str(error))) or type(error).__name__
     beneath = next((text for cause in reversed(causes) if (text := _first_line(cause))), "")
     return f"{line.rstrip('.')}: {beneath}" if line == "Connection error." else line
 
