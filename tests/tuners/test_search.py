@@ -7,7 +7,7 @@ import inspect
 import json
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from odd_numbers import (
@@ -21,12 +21,23 @@ from odd_numbers import (
     rows,
 )
 
-from paretune import Generator, Input, Program, ScriptedLanguageModel, run_maybe_nested
+from paretune import (
+    ChainOfThought,
+    DataModel,
+    Field,
+    Generator,
+    Input,
+    Program,
+    ScriptedLanguageModel,
+    run_maybe_nested,
+)
 from paretune.errors import FatalError, SearchError, TransientError, UsageError
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger import Ledger
 from paretune.lm.types import Price, Request
 from paretune.metrics import CategoricalF1Score
+from paretune.optimizers import RandomFewShot
+from paretune.rewards import ExactMatch
 from paretune.tuners import BayesianOptimization, GridSearch, Hyperband, Objective, ParetoSearch, RandomSearch
 from paretune.tuners.tuner import Tuner
 
@@ -279,6 +290,60 @@ def test_another_search_has_a_record_of_its_own(model, tuner, change):
     back = tuner(make_builder(model()))
     back.search(**fit_arguments())
     assert back.resumed == 6 and rows(back) == rows(first)
+
+
+def always(y_true: Any, y_pred: Any) -> float:
+    """A reward."""
+    return 1.0
+
+
+def never(y_true: Any, y_pred: Any) -> float:
+    """Another one."""
+    return 0.0
+
+
+class Described(DataModel):
+    """Other words in the prompt for the same labels."""
+
+    parity: Literal["odd", "even"] = Field(description="Whether two divides it")
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "data model": {"data_model": Described},
+    "setting of a module": {"max_tokens": 9},
+    "class of a module": {"kind": ChainOfThought},
+    "reward": {"reward": never},
+    "mask of the reward": {"reward": ExactMatch(in_mask=["parity"])},
+    "metric": {"metrics": [CategoricalF1Score(average="micro", name="f1")]},
+    "optimizer": {"optimizer": RandomFewShot(1, 3)},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_a_builder_finds_around_it(model, tuner, change):
+    """A search starts afresh where the builder reads the same, but what it makes of its surroundings is another
+    program; a program inside a program counts like any other."""
+
+    def builder(data_model: Any = Parity, kind: Any = Generator, max_tokens: int | None = None, **compiled: Any) -> Any:
+        async def build_program(hp: Any) -> Program:
+            hp.Choice("t", [0.0, 0.5])
+            inputs = Input(data_model=Number)
+            inner = kind(data_model=data_model, language_model=model(), max_tokens=max_tokens)
+            inner = Program(inputs=inputs, outputs=await inner(inputs))
+            outer = Input(data_model=Number)
+            program = Program(inputs=outer, outputs=await inner(outer))
+            metrics = [CategoricalF1Score(average="macro", name="f1")]
+            program.compile(**{"reward": always, "metrics": metrics, "optimizer": RandomFewShot(1, 2), **compiled})
+            return program
+
+        return build_program
+
+    def resumed(**options: Any) -> int:
+        search = tuner(builder(**options))
+        search.search(**fit_arguments())
+        return search.resumed
+
+    assert [resumed(), resumed(), resumed(**CHANGES[change]), resumed(**CHANGES[change]), resumed()] == [0, 2, 0, 2, 2]
 
 
 @pytest.mark.parametrize("change", [{"scale": "range"}, {"constraints": ["val_f1 >= 0.9"]}])

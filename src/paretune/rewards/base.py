@@ -34,11 +34,6 @@ class Reward(ABC):
         """The language models that those calls are made to."""
         return ()
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What a search record says about this reward (JSON values): searches that differ in it are kept apart."""
-        return {"name": self.name}
-
     def bind(self, data_model: type[BaseModel]) -> Self:
         """Learn the fields from the data model of the gold records; raises UsageError when they do not fit."""
         return self

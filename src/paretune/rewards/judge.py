@@ -82,11 +82,6 @@ class LMAsJudge(Reward):
     def language_models(self) -> tuple[LanguageModel, ...]:
         return (self.language_model,)
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        masks = {"in_mask": self.mask.in_mask, "out_mask": self.mask.out_mask}
-        return {"name": self.name, "model": self.language_model.identity, "instructions": self.instructions, **masks}
-
     def bind(self, data_model: type[BaseModel]) -> Self:
         bound = copy.copy(self)
         bound._fields = self.mask.fields(data_model)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from paretune.files import digest
+from paretune.errors import UsageError
+from paretune.files import canonical_json, digest
+from paretune.lm.language_model import LanguageModel
+from paretune.programs.module import Module, inner_modules
 from paretune.programs.program import Program
+from paretune.schemas.data_model import DataModel
 from paretune.tuners.objective import parts_of
 from paretune.tuners.oracle import ReplayableOracle
 
@@ -25,45 +32,87 @@ def fingerprint(
 ) -> str:
     """The digest of a search, whatever the number of its trials.
 
-    ``first`` is the program under the defaults: its language models count (those of its reward and its optimizer too),
-    and what its modules start from.
+    ``first`` is the program under the defaults, which counts as far as it can be described: its modules with their
+    settings, data models and language models, what they start from, its reward, metrics and optimizer.
     ``fit`` holds the arguments of ``Program.fit``; ``more`` anything else that results depend on (JSON values).
     """
     return digest(
-        {
-            "oracle": {"kind": type(oracle).__name__, **oracle.settings()},
-            "space": oracle.get_space().get_config()["space"],
-            "objectives": [part.describe() for part in parts_of(oracle.objective)],
-            "builder": _source(build_program),
-            "models": [generator.language_model.identity for generator in first.generators],
-            "proposers": [model.identity for model in (first.optimizer.language_models if first.optimizer else ())],
-            "reward": first.reward.identity,
-            "start": first.get_state()["modules"],
-            "fit": {name: _as_json(value) for name, value in fit.items() if name != "verbose"},
-            **more,
-        }
+        _as_json(
+            {
+                "oracle": {"kind": type(oracle).__name__, **oracle.settings()},
+                "space": oracle.get_space().get_config()["space"],
+                "objectives": [part.describe() for part in parts_of(oracle.objective)],
+                "builder": build_program,
+                "modules": [_module(module) for module in inner_modules(first)],
+                "flow": [[symbol.data_model for symbol in node.inputs] for node in first.graph.nodes],
+                "compiled": [_part(part) for part in (first.reward, first.optimizer, *first.metrics)],
+                "start": first.get_state()["modules"],
+                "fit": {name: value for name, value in fit.items() if name != "verbose"},
+                **more,
+            }
+        )
     )
 
 
-def _source(function: Callable[[Any], Any]) -> str:
-    """A builder's source, so that a changed builder starts a search of its own."""
+def _module(module: Module) -> dict[str, Any]:
     try:
-        return inspect.getsource(function)
-    except (OSError, TypeError):
-        return repr(type(function))
+        settings = module.get_config()
+    except UsageError:  # a class of the user's own that does not say how it was made
+        settings = {}
+    return {"name": module.name, "class": type(module), "settings": settings}
+
+
+def _part(part: Any) -> Any:
+    """A reward, a metric or an optimizer by its class and its settings."""
+    if part is None:
+        return None
+    settings = {name: value for name, value in vars(part).items() if not name.startswith("_")}
+    return {"class": type(part), "settings": settings}
 
 
 def _as_json(value: Any) -> Any:
+    """A value of any kind by what it says; what says nothing, by its class."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, type):
+        return _class(value)
+    if isinstance(value, LanguageModel):
+        return value.identity
+    if isinstance(value, Module):
+        return _as_json(_module(value))
+    if inspect.isroutine(value):
+        return _source(value)
     if hasattr(value, "get_json"):
         return value.get_json()
     if hasattr(value, "get_config"):
         return {"class": type(value).__name__, **_as_json(value.get_config())}
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, str | int | float | bool | None):
-        return value
+    if dataclasses.is_dataclass(value):
+        return {field.name: _as_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, functools.partial):
+        return [_as_json(part) for part in (value.func, value.args, value.keywords)]
     if isinstance(value, Mapping):
         return {str(name): _as_json(part) for name, part in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(canonical_json(_as_json(part)) for part in value)
     if isinstance(value, Sequence) or hasattr(value, "__iter__"):
         return [_as_json(part) for part in value]
-    return type(value).__name__
+    return _class(type(value))
+
+
+def _class(kind: type) -> Any:
+    """A data model by its schema, another class of the user's own by its source."""
+    if issubclass(kind, DataModel):
+        return {"class": kind.__name__, "schema": kind.get_schema()}
+    return kind.__qualname__ if kind.__module__.startswith("paretune.") else _source(kind)
+
+
+def _source(code: Any) -> str:
+    """The source of a function or a class, so that a changed one starts a search of its own."""
+    try:
+        return inspect.getsource(code)
+    except (OSError, TypeError):
+        return str(getattr(code, "__qualname__", type(code)))
