@@ -25,9 +25,10 @@ from paretune.eventloop import run_maybe_nested
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.litellm_client import LitellmBackend
 from paretune.lm.litellm_errors import load_litellm
+from paretune.lm.litellm_list import is_known
 from paretune.lm.types import Answer, Price, Request
 
-UNLISTED, LISTED = "openai/m", "openai/gpt-4o-mini"
+UNKNOWN, KNOWN = "openai/m", "openai/gpt-4o-mini"
 SECRET = "sk-test-0123456789abcdef"
 SCHEMA = {"type": "object", "properties": {"label": {"type": "string"}}, "required": ["label"]}
 
@@ -44,9 +45,9 @@ def server() -> Iterator[OpenAIServer]:
         yield running
 
 
-@pytest.fixture(params=[UNLISTED, LISTED])
+@pytest.fixture(params=[UNKNOWN, KNOWN])
 def model(request: pytest.FixtureRequest) -> str:
-    """A model that litellm does not list and one that it does: they are called in two ways, which look the same."""
+    """A model that litellm does not know and one that it does: they are called in two ways, which look the same."""
     return str(request.param)
 
 
@@ -304,7 +305,7 @@ def test_a_missing_package_is_fatal(server: OpenAIServer, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(litellm, "acompletion", needs_package)
     with pytest.raises(FatalError, match="Missing boto3"):
-        run_maybe_nested(LitellmBackend(LISTED, api_base=server.api_base).send(ask()))
+        run_maybe_nested(LitellmBackend(KNOWN, api_base=server.api_base).send(ask()))
 
 
 def test_a_bug_keeps_its_type(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, litellm: Any) -> None:
@@ -315,7 +316,7 @@ def test_a_bug_keeps_its_type(server: OpenAIServer, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(litellm, "acompletion", broken)
     with pytest.raises(ZeroDivisionError):
-        run_maybe_nested(LitellmBackend(LISTED, api_base=server.api_base).send(ask()))
+        run_maybe_nested(LitellmBackend(KNOWN, api_base=server.api_base).send(ask()))
 
 
 # Keys
@@ -477,6 +478,33 @@ def test_capabilities_of_listed_and_unlisted_models() -> None:
     assert LitellmBackend("openai/not-listed-anywhere").capabilities()["structured_output"] == "prompt"
 
 
+def test_what_is_unknown_needs_no_litellm(litellm: Any) -> None:
+    """What is called without litellm is what litellm would call as it is: no name of its list, and none for which it
+    renames a parameter or knows a reasoning effort."""
+    names = [
+        "m",
+        "qwen3:8b",
+        "Qwen/Qwen3-8B",
+        "gpt-oss-20b",
+        "o9-mini",
+        "llama-3",
+        "mistral",
+        "gpt-4-mine",
+        "gpt-5-mine",
+    ]
+    names += ["meta-llama/Llama-3.1-8B-Instruct", "deepseek-r1", "o3", "gpt-6", "gpt-4o-audio-preview", "gpt-4o"]
+    unknown = [name for name in names if not is_known(f"openai/{name}")]
+    assert {"m", "Qwen/Qwen3-8B", "gpt-oss-20b", "deepseek-r1"} <= set(unknown)
+    assert set(unknown).isdisjoint(["o3", "o9-mini", "gpt-5-mine", "gpt-6", "gpt-4o"])
+    options = {"max_tokens": 9, "temperature": 0.5, "stop": ["x"]}
+    for name in unknown:
+        sent = litellm.utils.get_optional_params(model=name, custom_llm_provider="openai", **options)
+        assert {key: sent[key] for key in options} == options
+        assert not litellm.supports_reasoning(model=f"openai/{name}")
+    listed = [name for name in litellm.model_cost if name.startswith("openai/")]
+    assert listed and all(is_known(name) for name in listed)
+
+
 def test_prices_come_from_the_list_unless_given(litellm: Any) -> None:
     """Dollars per million tokens: litellm lists them per token; an unlisted model has no price."""
     per_token = litellm.model_cost["gpt-4o-mini"]
@@ -508,7 +536,7 @@ from paretune import LanguageModel, run_maybe_nested
 from paretune.errors import LanguageModelError
 from paretune.lm.types import Request
 
-model = LanguageModel("openai/m", api_base=sys.argv[1], price={"prompt": 1.0, "completion": 2.0}, max_attempts=1)
+model = LanguageModel(sys.argv[2], api_base=sys.argv[1], price={"prompt": 1.0, "completion": 2.0}, max_attempts=1)
 assert model.capabilities["structured_output"] == "native"
 requests = [Request((("user", str(n)),), schema={"type": "object"}) for n in range(5)]
 try:
@@ -521,11 +549,11 @@ print("litellm" in sys.modules)
 """
 
 
-def run_script(server: OpenAIServer) -> list[str]:
+def run_script(server: OpenAIServer, model: str) -> list[str]:
     path = os.pathsep.join(name for name in sys.path if name)
     environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT, server.api_base],
+        [sys.executable, "-W", "error", "-c", SCRIPT, server.api_base, model],
         capture_output=True,
         text=True,
         env=environment,
@@ -536,11 +564,12 @@ def run_script(server: OpenAIServer) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_rerun_needs_no_litellm(server: OpenAIServer) -> None:
-    """The first run calls, quietly, to the end of the process; the second is served and never imports litellm."""
-    *replies, session, imported = run_script(server)
-    assert (session, imported) == ("Session(paid=5, spent_usd=6.5e-05, served=0)", "True")
-    *again, session, imported = run_script(server)
+def test_a_rerun_needs_no_litellm(server: OpenAIServer, model: str) -> None:
+    """The first run calls, quietly, to the end of the process; the second is served and never imports litellm. Nor does
+    the first for a model that litellm does not know."""
+    *replies, session, imported = run_script(server, model)
+    assert (session, imported) == ("Session(paid=5, spent_usd=6.5e-05, served=0)", str(model == KNOWN))
+    *again, session, imported = run_script(server, model)
     assert (session, imported) == ("Session(paid=0, spent_usd=0.0, served=5)", "False")
     assert again == [line.replace("served=False", "served=True") for line in replies]
     assert len(server.asked) == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib
 import os
@@ -10,6 +11,7 @@ from typing import Any
 
 from paretune.errors import FatalError, TransientError
 from paretune.lm.litellm_errors import NO_KEY, load_litellm, named_error
+from paretune.lm.litellm_list import is_known
 from paretune.lm.masking import logins_of, place_of, public_address
 from paretune.lm.openai_client import OpenAIClient
 from paretune.lm.openai_protocol import Said, asked, options, read_reply
@@ -21,8 +23,8 @@ __all__ = ["LitellmBackend"]
 class LitellmBackend:
     """One model by litellm's name for it.
 
-    A model that litellm does not list, on a server that the user names (``unlisted``; asked of litellm when None), is
-    called without litellm's help, since litellm has nothing to say about it.
+    A model that litellm does not know, on a server that the user names, is called without litellm, which has nothing to
+    say about it: see decision 009.
     """
 
     def __init__(
@@ -36,7 +38,6 @@ class LitellmBackend:
         extra_body: dict[str, Any] | None = None,
         api_key: str | None = None,
         label: str | None = None,
-        unlisted: bool | None = None,
     ) -> None:
         self.model = model
         self.label = label or (model if api_base is None else f"{model} at {public_address(api_base)}")
@@ -46,13 +47,19 @@ class LitellmBackend:
         self.fixed_price = fixed_price
         self.extra_body = extra_body or {}
         self._key = api_key
-        self._unlisted = unlisted
         self._client = OpenAIClient(api_base, timeout_s)
 
     def identity(self) -> dict[str, Any]:
         return {"model": self.model, "endpoint": place_of(self._address())}
 
+    @functools.cached_property
+    def is_unknown(self) -> bool:
+        """Whether this is a model of which litellm knows nothing, on a server that the user names."""
+        return self.api_base is not None and self.model.startswith("openai/") and not is_known(self.model)
+
     def capabilities(self) -> dict[str, Any]:
+        if self.is_unknown:
+            return {"structured_output": "native", "reasoning_effort": False, "grammar": False}
         litellm = load_litellm()
         base_unknown = self.api_base is not None and self.model not in litellm.model_cost
         if base_unknown or _knows(litellm.supports_response_schema, self.model):
@@ -66,7 +73,7 @@ class LitellmBackend:
         }
 
     def price(self) -> Price | None:
-        return self.fixed_price if self.fixed_price is not None else _listed_price(self.model)
+        return self.fixed_price if self.fixed_price is not None or self.is_unknown else _listed_price(self.model)
 
     def max_output_tokens(self) -> int | None:
         """The longest completion of a model that litellm lists; a server of one's own may allow any."""
@@ -74,9 +81,10 @@ class LitellmBackend:
 
     async def send(self, request: Request) -> Answer:
         try:
-            reply = await (self._ask_server(request) if self._is_unlisted() else self._ask_litellm(request))
+            reply = await (self._ask_server(request) if self.is_unknown else self._ask_litellm(request))
         except Exception as error:
-            named = named_error(error, self.label, secrets=self._secrets())
+            # In a thread, since it may have to import litellm, for seconds: other calls go on.
+            named = await asyncio.to_thread(named_error, error, self.label, secrets=self._secrets())
             if named is None:
                 raise
             raise named from None
@@ -88,7 +96,7 @@ class LitellmBackend:
 
     async def prepare(self) -> None:
         key = self._api_key()
-        if self._is_unlisted():
+        if self.is_unknown:
             self._client.sdk(key)
         else:
             _warm_up()
@@ -103,13 +111,6 @@ class LitellmBackend:
         """What this model's calls carry beside the request."""
         own = self._key if self._key else _of_environment(self.model, "API_KEY")
         return [*([own] if own and own != NO_KEY else []), *logins_of(self._address())]
-
-    def _is_unlisted(self) -> bool:
-        if self._unlisted is None:
-            provider, _, name = self.model.partition("/")
-            named_server = self.api_base is not None and provider == "openai"
-            self._unlisted = named_server and not load_litellm().model_cost.keys() & {self.model, name}
-        return self._unlisted
 
     async def _ask_server(self, request: Request) -> Any:
         path = "/completions" if request.structured_output == "completion" else "/chat/completions"

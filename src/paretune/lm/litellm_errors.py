@@ -82,7 +82,7 @@ def named_error(error: Exception, label: str, *, secrets: Iterable[str] = ()) ->
 
 def _is_refused(error: Exception) -> bool:
     """Whether this one input is too long or filtered: litellm knows by what words servers say so."""
-    if not hasattr(error, "status_code"):
+    if getattr(error, "status_code", 429) in _PASSING:
         return False
     litellm = load_litellm()
     try:

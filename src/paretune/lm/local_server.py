@@ -130,7 +130,6 @@ class LocalBackend:
                 timeout_s=self.timeout_s,
                 label=self.model,
                 extra_body={"cache_prompt": True},
-                unlisted=True,
             )
             self._clients = server, client
         return self._clients[1]

@@ -140,7 +140,10 @@ class Listener(LanguageModel):
 
 def _unloaded(model: LanguageModel) -> LitellmBackend | None:
     """The backend of a model, where asking it for a price or capabilities would load litellm first."""
-    return model.backend if isinstance(model.backend, LitellmBackend) and "litellm" not in sys.modules else None
+    backend = model.backend
+    if "litellm" in sys.modules or not isinstance(backend, LitellmBackend) or backend.is_unknown:
+        return None
+    return backend
 
 
 def kind_of(request: Request | Mapping[str, Any]) -> str:

@@ -1,0 +1,28 @@
+"""Which models litellm knows, from its list alone: importing litellm takes seconds."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+__all__ = ["is_known"]
+
+_FILE = "model_prices_and_context_window_backup.json"
+#: Names for which litellm has rules, listed or not: OpenAI's models that reason, whose parameters have other names.
+_RULED = re.compile(r"gpt-[5-9]|(^|/)o\d")
+
+
+def is_known(model: str) -> bool:
+    """Whether litellm lists a model, with its provider or without, or has rules for its name."""
+    _, _, name = model.partition("/")
+    return not _names().isdisjoint((model, name)) or _RULED.search(name) is not None
+
+
+@functools.cache
+def _names() -> frozenset[str]:
+    package = importlib.util.find_spec("litellm")  # finds it without importing it
+    assert package is not None and package.origin is not None, "litellm is a dependency"
+    return frozenset(json.loads((Path(package.origin).parent / _FILE).read_bytes()))
