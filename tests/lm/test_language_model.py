@@ -344,6 +344,38 @@ def test_models_made_alike_share_their_limits() -> None:
     assert (backend.peak, len(backend.calls)) == (3, 24)
 
 
+def test_models_of_one_server_keep_their_troubles_apart() -> None:
+    """A rate limit of one model does not hold back its fallback on the same server, and a model that is missing there
+    does not take the others along."""
+
+    def slow_down(_: Request) -> str:
+        raise TransientError("slow down", retry_after=1000.0, rate_limited=True)
+
+    def is_missing(_: Request) -> str:
+        raise FatalError("no such model")
+
+    def made(name: str, script: Any, **options: Any) -> LanguageModel:
+        model = LanguageModel(name, api_base="http://127.0.0.1:9/v1", concurrency=2, max_attempts=1, **options)
+        model.backend = ScriptedBackend(script, name=name, latency_s=0.001)
+        return model
+
+    async def outcome(model: LanguageModel, text: str) -> str:
+        try:
+            return (await model.complete(ask(text))).model
+        except LanguageModelError as error:
+            return str(error)
+
+    async def main() -> list[str]:
+        other = made("openai/other", lambda _: "x")
+        limited = made("openai/limited", slow_down, fallbacks=[other])
+        missing = made("openai/missing", is_missing)
+        asking = [outcome(missing, "a"), outcome(limited, "b"), *(outcome(other, str(n)) for n in range(5))]
+        return await asyncio.wait_for(asyncio.gather(*asking), timeout=20)
+
+    missing, *others = run_maybe_nested(main())
+    assert "no such model" in missing and others == ["openai/other"] * 6
+
+
 def test_requests_a_minute_are_kept() -> None:
     """The fifth call of a minute that allows two waits until the third minute, without taking any time here."""
     model = ScriptedLanguageModel(lambda _: "x", requests_per_minute=2)

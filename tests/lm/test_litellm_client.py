@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import json
 import os
 import subprocess
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
@@ -292,6 +294,186 @@ def test_a_server_that_reports_no_usage(server: OpenAIServer, model: str, usage:
     assert answer.prompt_tokens >= 4
     assert answer.completion_tokens == 3
     assert answer.usage is not None and answer.usage["estimated"] is True
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"content": "<think>Is it joy?\n</think>\n\njoy"}, "\n\njoy"),
+        ({"content": "<think>kept</think>", "reasoning_content": "It is."}, "<think>kept</think>"),
+        ({"content": "a <think>b</think>"}, "a <think>b</think>"),
+        ({"content": None, "refusal": "No."}, ""),
+        (
+            {
+                "content": None,
+                "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": ""}}],
+            },
+            "",
+        ),
+    ],
+)
+def test_what_a_message_says(server: OpenAIServer, model: str, message: dict[str, Any], text: str) -> None:
+    """Thoughts that a server left in the content are no part of the answer; nor is there one where nothing is said."""
+    server.answer = chat(**message)
+    assert send(server, model=model).text == text
+
+
+def test_parts_and_objects(server: OpenAIServer) -> None:
+    """A content in parts is its texts; arguments that come as an object are their JSON."""
+    server.answer = chat([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "joy"}])  # type: ignore[arg-type]
+    assert send(server).text == "joy"
+    call = {"id": "1", "type": "function", "function": {"name": "Mood", "arguments": {"label": "joy"}}}
+    server.answer = chat(None, tool_calls=[call])
+    assert json.loads(send(server, ask(structured_output="tool", schema=SCHEMA)).text) == {"label": "joy"}
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": "7.0", "completion_tokens": 3}, (7, 3)),
+        ({"prompt_tokens": 7, "total_tokens": 10}, (7, 3)),
+        ({"prompt_tokens": 7, "completion_tokens": [3]}, (7, 0)),
+    ],
+)
+def test_odd_accounts(server: OpenAIServer, usage: dict[str, Any], tokens: tuple[int, int]) -> None:
+    """Numbers count however they are written, and what is missing is what is left of the total."""
+    server.answer = chat("one two three", usage=usage)
+    answer = send(server)
+    assert (answer.prompt_tokens, answer.completion_tokens) == tokens
+
+
+@pytest.mark.parametrize("prompt_tokens", ["unknown", {"text": 7}, -3, None])
+def test_accounts_that_are_none(server: OpenAIServer, prompt_tokens: Any) -> None:
+    """Where no number can be read, tokens are counted here."""
+    server.answer = chat("one two three", usage={"prompt_tokens": prompt_tokens, "completion_tokens": 3})
+    answer = send(server)
+    assert answer.usage is not None and answer.usage["estimated"] is True
+
+
+ODD_REPLIES = [
+    b"[" * 200_000,
+    {"choices": [{"index": 0, "text": 3, "message": {"role": "assistant", "content": 3}}]},
+    {"choices": [{"index": 0, "error": {"message": "overloaded"}, "message": {"content": ""}, "text": ""}]},
+]
+
+
+@pytest.mark.parametrize("mode", ["text", "completion"])
+@pytest.mark.parametrize("body", ODD_REPLIES, ids=["deep", "number", "error"])
+def test_replies_that_say_nothing(server: OpenAIServer, body: Any, mode: Any) -> None:
+    """JSON without an answer in it may be tried again, however it is built."""
+    server.answer = fake.Answer(body)
+    with pytest.raises(TransientError, match="the server's reply is no completion"):
+        send(server, ask(structured_output=mode))
+
+
+@pytest.mark.parametrize(("code", "limited"), [("429", True), (429, True), (None, False), ("x", False)])
+def test_errors_inside_a_reply(server: OpenAIServer, code: Any, limited: bool) -> None:
+    """The status in it decides, as a number or as a text; without one it may pass."""
+    server.answer = fake.Answer({"error": {"message": "slow down", "code": code}})
+    with pytest.raises(TransientError, match="slow down") as caught:
+        send(server)
+    assert caught.value.rate_limited is limited
+
+
+def test_a_reason_that_is_no_text(server: OpenAIServer, own_state: Path) -> None:
+    """An odd finish_reason is left out, and the reply is kept."""
+    server.answer = chat("joy")
+    server.answer.body["choices"][0]["finish_reason"] = {"type": "stop"}
+    reply = run_maybe_nested(LanguageModel("openai/m", api_base=server.api_base).complete(ask()))
+    assert (reply.text, reply.finish_reason) == ("joy", None)
+
+
+def test_an_address_with_a_query(server: OpenAIServer) -> None:
+    """The query stays behind the path, as gateways with a version in it want."""
+    backend = LitellmBackend("openai/m", api_base=f"{server.api_base}/deployments/a/?api-version=1")
+    run_maybe_nested(answer_of(backend, ask()))
+    assert server.last.path == "/v1/deployments/a/chat/completions?api-version=1"
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:port/v1", "127.0.0.1:1/v1", "http://"])
+def test_an_address_that_is_none(address: str) -> None:
+    """A placeholder that was left in, or half an address, is told in one line."""
+    with pytest.raises(LanguageModelError, match="openai/m at ") as caught:
+        run_maybe_nested(answer_of(LitellmBackend("openai/m", api_base=address), ask()))
+    assert "\n" not in str(caught.value)
+
+
+def test_proxies_that_cannot_be_used(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that names no usable proxy is told as what it is; one that is usable is not asked for this
+    machine."""
+    monkeypatch.setenv("ALL_PROXY", "socks9://127.0.0.1:1")
+
+    async def fresh(backend: LitellmBackend) -> Answer:
+        return await answer_of(backend, ask())
+
+    with pytest.raises(FatalError, match="proxies or certificates"):
+        asyncio.run(fresh(LitellmBackend("openai/m", api_base=server.api_base)))
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        assert asyncio.run(fresh(LitellmBackend("openai/m", api_base=server.api_base))).text == "hello"
+        gc.collect()
+
+
+def test_nothing_of_the_environment_is_sent(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither organizations nor headers that are meant for OpenAI go to a server of one's own."""
+    monkeypatch.setenv("MY_KEY", SECRET)
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-of-mine")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "project-of-mine")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Corp: of-mine\nAuthorization: Bearer of-mine")
+    send(server, api_key_env="MY_KEY")
+    assert "of-mine" not in str(server.last.headers) and server.last.headers["authorization"] == f"Bearer {SECRET}"
+
+
+@pytest.mark.parametrize("key", ["sk-ä", "sk-a\nb"])
+def test_a_key_that_is_none(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    """A key with characters that no header can hold is refused, and not shown."""
+    monkeypatch.setenv("MY_KEY", key)
+    with pytest.raises(FatalError, match="'MY_KEY'") as caught:
+        run_maybe_nested(answer_of(LitellmBackend("openai/m", api_base=server.api_base, api_key_env="MY_KEY"), ask()))
+    assert "sk-" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_loops_that_end_leave_nothing_open(server: OpenAIServer) -> None:
+    """However many event loops come and go, their connections go with them."""
+    opened = Path(f"/proc/{os.getpid()}/fd")
+    if not opened.exists():
+        pytest.skip("needs /proc")
+    counts = []
+    for number in range(12):
+        asyncio.run(answer_of(LitellmBackend("openai/m", api_base=server.api_base), ask(replicate=number)))
+        gc.collect()
+        counts.append(len(list(opened.iterdir())))
+    assert max(counts[6:]) <= max(counts[:6]) + 2
+
+
+FORKED = """
+import os, sys
+from paretune import run_maybe_nested
+from paretune.lm.litellm_client import LitellmBackend
+from paretune.lm.types import Request
+
+backend = LitellmBackend("openai/m", api_base=sys.argv[1])
+run_maybe_nested(backend.send(Request((("user", "hi"),), structured_output="text")))
+child = os.fork()
+if child == 0:
+    sys.exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_fork_ends_quietly(server: OpenAIServer) -> None:
+    """A child without the thread of the event loop does not wait for it."""
+    path = os.pathsep.join(name for name in sys.path if name)
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, server.api_base],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
 
 
 def test_a_missing_package_is_fatal(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, litellm: Any) -> None:
@@ -577,7 +759,8 @@ def test_a_rerun_needs_no_litellm(server: OpenAIServer, model: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # httpx leaves its sockets to the end of the loop
 def test_loops_one_after_the_other(server: OpenAIServer) -> None:
-    """litellm's connections belong to a loop; the next loop gets its own."""
+    """Connections belong to a loop; the next loop gets its own."""
     for n in range(3):
         model = LanguageModel("openai/m", api_base=server.api_base)
         assert asyncio.run(model.complete(ask(replicate=n))).text == "hello"
+    gc.collect()  # while the warning is ignored

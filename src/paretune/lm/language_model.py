@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 from paretune.errors import FatalError, RefusedInputError, TransientError, UsageError
 from paretune.files import canonical_json, digest
 from paretune.lm.ledger import Ledger, default_ledger
-from paretune.lm.limiter import Limiter, shared_limiter
+from paretune.lm.limiter import Limiter, shared_limiter, shared_places
 from paretune.lm.sending import Retries, Sending
 from paretune.lm.types import Answer, Backend, Price, Reply, Request
 
 __all__ = ["LanguageModel"]
 
 LOCAL_PREFIX = "local/"
-#: After so many calls in a row without a reply, all attempts included, no more are made.
+#: After so many calls in a row without a reply, all attempts included, no more are made. Each reply that the ledger
+#: serves allows for one call more: of what is asked again, those may be left that fail for reasons of their own.
 GIVEN_UP = 20
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -55,11 +56,11 @@ class LanguageModel:
     api_key_env
         Name of the environment variable that holds the key; the provider's usual variable when None.
     concurrency
-        How many calls may be in flight at once, over all trials: fewer for a while after the server said that it were
-        too many (status 429).
+        How many calls may be in flight at once, over all trials, and over all models of a server that ``api_base``
+        names: fewer for a while after the server said that it were too many (status 429).
     requests_per_minute, tokens_per_minute
-        The most attempts, and the most tokens, in any minute; None: no limit. These limits hold in one process: for a
-        model of a provider, for all models together of a server that ``api_base`` names.
+        The most attempts, and the most tokens, in any minute; None: no limit. These limits hold in one process, for all
+        models made alike together.
     timeout_s, max_attempts
         Seconds an attempt may take; how often a call is tried when it fails for a passing reason.
     total_timeout_s
@@ -132,10 +133,10 @@ class LanguageModel:
                 "price": None if fixed is None else asdict(fixed),
             }
         self.backend = backend or _backend(model, api_base, api_key_env, timeout_s, concurrency, fixed)
-        served_by = model if api_base is None else api_base
-        made_of = [served_by, api_key_env, concurrency, requests_per_minute, tokens_per_minute]
+        made_of = [model, api_base, api_key_env, concurrency, requests_per_minute, tokens_per_minute]
         #: What models share a limiter by; None where the backend is the caller's own.
         self._alike = None if backend else canonical_json(made_of)
+        self._server = None if backend or api_base is None else canonical_json([api_base.rstrip("/"), concurrency])
         self._own_identity: dict[str, Any] | None = None
         self._capabilities: dict[str, Any] | None = None
         self._traffic: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Traffic] = weakref.WeakKeyDictionary()
@@ -186,6 +187,7 @@ class LanguageModel:
         question = self._question(request)
         reply = self._stored(question)
         if reply is not None:
+            self._given_up -= 1
             return reply
         try:
             reply = await self._ask(question)
@@ -203,7 +205,7 @@ class LanguageModel:
         self._given_up += 1
         if self._given_up >= GIVEN_UP:
             raise FatalError(
-                f"{self._given_up} calls in a row were given up, so that no more are made; the last one: {failed}"
+                f"{GIVEN_UP} calls in a row were given up, so that no more are made; the last one: {failed}"
             ) from failed
         raise failed
 
@@ -258,7 +260,8 @@ class LanguageModel:
         traffic = self._traffic.get(loop)
         if traffic is None:
             limits = (self.concurrency, self.requests_per_minute, self.tokens_per_minute)
-            limiter = shared_limiter(self._alike, lambda: Limiter(*limits, pause=self.pause))
+            places = None if self._server is None else shared_places(self._server, self.concurrency)
+            limiter = shared_limiter(self._alike, lambda: Limiter(*limits, pause=self.pause, places=places))
             traffic = self._traffic[loop] = _Traffic(limiter)
         return traffic
 

@@ -7,11 +7,13 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from paretune.errors import BudgetError, FatalError, TransientError, UsageError
 
-__all__ = ["Attempt", "Limiter", "shared_limiter"]
+__all__ = ["Attempt", "Limiter", "shared_limiter", "shared_places"]
+
+Made = TypeVar("Made")
 
 #: The window of the limits a minute, in seconds: a second more, for requests that are not equally long under way.
 _WINDOW_S = 61.0
@@ -30,7 +32,8 @@ class Limiter:
     Tokens are counted as estimated until ``Attempt.settle`` tells the real number; an attempt that is estimated above
     the whole limit goes alone in its window, so that it goes at all.
 
-    One limiter belongs to one event loop. ``clock`` gives seconds, ``pause`` waits for some.
+    Whose turn it is takes one of ``places`` as well, which limiters may share. One limiter belongs to one event loop.
+    ``clock`` gives seconds, ``pause`` waits for some.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Limiter:
         *,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        places: asyncio.Semaphore | None = None,
     ) -> None:
         for name, limit in (
             ("concurrency", concurrency),
@@ -54,6 +58,7 @@ class Limiter:
         self.tokens_per_minute = tokens_per_minute
         self.clock = clock
         self.pause = pause
+        self.places = places
         #: How many may be in flight at once, now.
         self.limit = concurrency
         self.in_flight = 0
@@ -206,22 +211,38 @@ class Attempt:
                 elif turn.exception() is None:  # its turn came in the same moment
                     self._limiter._end(self, error)
                 raise
+        if self._limiter.places is not None:
+            try:
+                await self._limiter.places.acquire()
+            except asyncio.CancelledError as error:
+                self._limiter._end(self, error)
+                raise
         return self
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if self._limiter.places is not None:
+            self._limiter.places.release()
         self._limiter._end(self, error)
 
 
-_shared: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.WeakValueDictionary[str, Limiter]]
-_shared = weakref.WeakKeyDictionary()
+_Shared = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.WeakValueDictionary[str, Any]]
+_limiters: _Shared = weakref.WeakKeyDictionary()
+_places: _Shared = weakref.WeakKeyDictionary()
 
 
 def shared_limiter(alike: str | None, make: Callable[[], Limiter]) -> Limiter:
     """The limiter, on this event loop, of everything that is named ``alike``; one of its own for None."""
-    if alike is None:
-        return make()
-    shared = _shared.setdefault(asyncio.get_running_loop(), weakref.WeakValueDictionary())
-    limiter = shared.get(alike)
-    if limiter is None:
-        limiter = shared[alike] = make()
-    return limiter
+    return make() if alike is None else _one_for_all(_limiters, alike, make)
+
+
+def shared_places(alike: str, count: int) -> asyncio.Semaphore:
+    """The places, on this event loop, of everything that is named ``alike``."""
+    return _one_for_all(_places, alike, lambda: asyncio.Semaphore(count))
+
+
+def _one_for_all(shared: _Shared, alike: str, make: Callable[[], Made]) -> Made:
+    known = shared.setdefault(asyncio.get_running_loop(), weakref.WeakValueDictionary())
+    found: Made | None = known.get(alike)
+    if found is None:
+        found = known[alike] = make()
+    return found

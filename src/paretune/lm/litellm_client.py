@@ -13,11 +13,14 @@ from paretune.errors import FatalError, TransientError
 from paretune.lm.litellm_errors import NO_KEY, load_litellm, named_error
 from paretune.lm.litellm_list import is_known
 from paretune.lm.masking import logins_of, place_of, public_address
-from paretune.lm.openai_client import OpenAIClient
+from paretune.lm.openai_client import connections, post
 from paretune.lm.openai_protocol import Said, asked, options, read_reply
 from paretune.lm.types import Answer, Price, Request
 
 __all__ = ["LitellmBackend"]
+
+
+_OPENAI = "https://api.openai.com/v1"
 
 
 class LitellmBackend:
@@ -47,7 +50,6 @@ class LitellmBackend:
         self.fixed_price = fixed_price
         self.extra_body = extra_body or {}
         self._key = api_key
-        self._client = OpenAIClient(api_base, timeout_s)
 
     def identity(self) -> dict[str, Any]:
         return {"model": self.model, "endpoint": place_of(self._address())}
@@ -81,7 +83,7 @@ class LitellmBackend:
 
     async def send(self, request: Request) -> Answer:
         try:
-            reply = await (self._ask_server(request) if self.is_unknown else self._ask_litellm(request))
+            reply = await (self._ask_server(request) if self._goes_direct(request) else self._ask_litellm(request))
         except Exception as error:
             # In a thread, since it may have to import litellm, for seconds: other calls go on.
             named = await asyncio.to_thread(named_error, error, self.label, secrets=self._secrets())
@@ -95,9 +97,9 @@ class LitellmBackend:
         return self._answer(said, request)
 
     async def prepare(self) -> None:
-        key = self._api_key()
+        self._api_key()
         if self.is_unknown:
-            self._client.sdk(key)
+            connections()
         else:
             _warm_up()
 
@@ -112,10 +114,16 @@ class LitellmBackend:
         own = self._key if self._key else _of_environment(self.model, "API_KEY")
         return [*([own] if own and own != NO_KEY else []), *logins_of(self._address())]
 
+    def _goes_direct(self, request: Request) -> bool:
+        """Without litellm; a completion of OpenAI's too, for each of which it would make a client, and close none."""
+        completes = request.structured_output == "completion" and self.model.startswith("openai/")
+        return completes or self.is_unknown
+
     async def _ask_server(self, request: Request) -> Any:
         path = "/completions" if request.structured_output == "completion" else "/chat/completions"
         body = {"model": self.model.partition("/")[2], **asked(request), **options(request), **self._extra(request)}
-        return await self._client.post(path, body, self._api_key())
+        key = self._api_key() or _of_environment(self.model, "API_KEY") or NO_KEY
+        return await post(self._address() or _OPENAI, path, body, key, self.timeout_s)
 
     async def _ask_litellm(self, request: Request) -> Any:
         litellm = load_litellm()
@@ -129,29 +137,16 @@ class LitellmBackend:
         }
         if request.structured_output == "tool":
             arguments["_skip_mcp_handler"] = True  # else litellm wants a package that it does not depend on
-        if request.structured_output != "completion":
-            response = await litellm.acompletion(model=self.model, **arguments)
-        else:
-            model = self.model
-            if model.startswith("openai/"):  # litellm has another name for the completion endpoint, and would make
-                model = f"text-completion-{model}"  # a client for every completion, and close none
-                arguments["client"] = self._client.sdk(self._api_key())
-            response = await litellm.atext_completion(model=model, **arguments)
+        complete = litellm.atext_completion if request.structured_output == "completion" else litellm.acompletion
+        response = await complete(model=self.model, **arguments)
         return response.model_dump()
 
     def _answer(self, said: Said, request: Request) -> Answer:
         text = said.text
         for secret in self._secrets():  # no prompt holds one: this server writes its headers into its replies
             text = text.replace(secret, "***") if len(secret) >= 8 else text
-        # No prompt is empty: zero tokens mean that the server reports no usage.
-        usage = said.usage if said.usage.get("prompt_tokens") else self._estimate(request, text)
-        return Answer(
-            text=text,
-            prompt_tokens=int(usage["prompt_tokens"]),
-            completion_tokens=int(usage.get("completion_tokens", 0)),
-            finish_reason=said.finish_reason,
-            usage=usage,
-        )
+        usage = said.usage or self._estimate(request, text)
+        return Answer(text, usage["prompt_tokens"], usage["completion_tokens"], said.finish_reason, usage)
 
     def _extra(self, request: Request) -> dict[str, Any]:
         """Fields of the request that only some servers know."""
@@ -172,6 +167,10 @@ class LitellmBackend:
     def _find_key(self) -> str:
         if self.api_key_env is not None:
             key = os.environ.get(self.api_key_env, "").strip()
+            if not (key.isascii() and key.isprintable()):
+                raise FatalError(
+                    f"{self.label}: the key in {self.api_key_env!r} (api_key_env) is none: it has odd characters"
+                )
             if not key:
                 raise FatalError(
                     f"{self.label}: the environment variable {self.api_key_env!r} (api_key_env) is not set; "

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Coroutine, Iterable, Iterator
 from email.utils import parsedate_to_datetime
@@ -13,6 +14,7 @@ from typing import Any
 
 from paretune.errors import FatalError, RefusedInputError, TransientError
 from paretune.lm.masking import masked
+from paretune.lm.openai_client import ServerError
 
 __all__ = ["NO_KEY", "load_litellm", "named_error"]
 
@@ -58,10 +60,10 @@ def _leave_out_logging() -> None:
 
 
 def named_error(error: Exception, label: str, *, secrets: Iterable[str] = ()) -> Exception | None:
-    """Our error for an exception of litellm's or OpenAI's SDK, without ``secrets``; None for a bug of ours."""
-    if not type(error).__module__.startswith(("litellm", "openai", "httpx")):
+    """Our error for an exception of litellm's or of a call without it, without ``secrets``; None for a bug of ours."""
+    if not type(error).__module__.startswith(("litellm", "openai", "httpx", ServerError.__module__)):
         return None
-    from openai import APIError
+    import httpx
 
     message = f"{label}: {masked(_reason(error), *secrets)[:300]}"
     said = f"{error} {getattr(error, 'body', '')}"
@@ -77,7 +79,10 @@ def named_error(error: Exception, label: str, *, secrets: Iterable[str] = ()) ->
         return TransientError(message, _retry_after(error), rate_limited=status == 429)
     if isinstance(status, int) and status >= 400:
         return FatalError(message)
-    return TransientError(message) if isinstance(error, APIError) else None
+    if isinstance(error, httpx.InvalidURL):
+        return FatalError(message)
+    known = [httpx.HTTPError, *([sys.modules["openai"].APIError] if "openai" in sys.modules else [])]
+    return TransientError(message) if isinstance(error, tuple(known)) else None
 
 
 def _is_refused(error: Exception) -> bool:
@@ -102,6 +107,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _reason(error: Exception) -> str:
     """What happened, in one line."""
+    import httpx
+
     causes = list(_causes(error))
     unreadable = [cause for cause in causes if isinstance(cause, json.JSONDecodeError | AttributeError)]
     if unreadable and not any(type(cause).__name__ == "HTTPStatusError" for cause in causes):
@@ -110,6 +117,8 @@ def _reason(error: Exception) -> str:
     said = said.get("message") if isinstance(said, dict) else said
     kinds = r"(?:(?:litellm\.)?\w*(?:Error|Timeout)(?: Error)?(?:: | - ))*(?:\w+Exception - )?"
     line = _first_line(said or re.sub(f"^{kinds}", "", str(error))) or type(error).__name__
+    if isinstance(error, httpx.HTTPError):
+        line = "the call timed out" if isinstance(error, httpx.TimeoutException) else "Connection error."
     beneath = next((text for cause in reversed(causes) if (text := _first_line(cause))), "")
     return f"{line.rstrip('.')}: {beneath}" if line == "Connection error." else line
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from paretune.lm.types import Request
 
 __all__ = ["Said", "asked", "options", "read_reply"]
+
+
+_THOUGHTS = re.compile(r"\A\s*<(think|thinking)>.*?</\1>", re.DOTALL)
 
 
 class Said(NamedTuple):
@@ -46,16 +52,44 @@ def read_reply(reply: Any, request: Request) -> Said:
     """The first choice of a reply, which is parsed JSON of any shape. Raises ValueError where it is no completion."""
     try:
         choice = reply["choices"][0]
-        if request.structured_output == "completion":
-            text = choice["text"]
-        else:
-            message = choice["message"]
-            calls = message.get("tool_calls")
-            text = (calls[0]["function"]["arguments"] if calls else message.get("content")) or ""
+        if choice.get("error"):
+            raise ValueError(f"it says: {choice['error']}")
+        text = choice["text"] if request.structured_output == "completion" else _text_of(choice["message"])
     except (AttributeError, IndexError, KeyError, TypeError):
         raise ValueError("it holds no choices") from None
     if not isinstance(text, str):
         raise ValueError(f"its text is a {type(text).__name__}")
-    usage = reply.get("usage")
-    known = {name: value for name, value in usage.items() if value is not None} if isinstance(usage, dict) else {}
-    return Said(text, choice.get("finish_reason"), known)
+    reason = choice.get("finish_reason")
+    return Said(text, reason if isinstance(reason, str) else None, _usage_of(reply.get("usage")))
+
+
+def _text_of(message: Mapping[str, Any]) -> Any:
+    """The arguments of a tool call, or the content without the thoughts that some servers leave in it."""
+    if calls := message.get("tool_calls"):
+        arguments = calls[0]["function"]["arguments"]
+        return json.dumps(arguments) if isinstance(arguments, dict) else arguments or ""
+    content = message.get("content")
+    if isinstance(content, list):  # parts, of which thoughts are others than texts
+        content = "".join(part["text"] for part in content if part.get("type") in ("text", "output_text"))
+    if isinstance(content, str) and not (message.get("reasoning_content") or message.get("reasoning")):
+        content = _THOUGHTS.sub("", content)
+    return content or ""
+
+
+def _usage_of(usage: Any) -> dict[str, Any]:
+    """A server's account with whole numbers of tokens; empty where it has none for the prompt, which is never empty."""
+    if not isinstance(usage, dict):
+        return {}
+    known = {name: value for name, value in usage.items() if value is not None}
+    prompt, completion, total = (_count(known.get(f"{part}_tokens")) for part in ("prompt", "completion", "total"))
+    if not prompt:
+        return {}
+    return {**known, "prompt_tokens": prompt, "completion_tokens": completion or max(0, total - prompt)}
+
+
+def _count(tokens: Any) -> int:
+    """A number of tokens, however it is written; 0 for what is none."""
+    try:
+        return max(0, int(float(tokens)))
+    except (OverflowError, TypeError, ValueError):
+        return 0
