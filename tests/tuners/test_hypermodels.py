@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from odd_numbers import fit_arguments, make_builder, mostly_right
+from odd_numbers import Number, Parity, fit_arguments, make_builder, mostly_right
 
-from paretune import LanguageModel, ScriptedLanguageModel
-from paretune.errors import UsageError
+from paretune import Generator, Input, LanguageModel, Program, ScriptedLanguageModel
+from paretune.errors import TransientError, UsageError
 from paretune.lm.types import Price
-from paretune.tuners import GridSearch, Hyperband, RandomSearch
-from paretune.tuners.kt import HyperParameters
+from paretune.metrics import CategoricalF1Score
+from paretune.tuners import GridSearch, Hyperband, Objective, RandomSearch
+from paretune.tuners.kt import HyperParameters, KerasHyperModel, KerasObjective
 from paretune.tuners.tuner import Tuner
 
 TUNERS = [GridSearch, RandomSearch, lambda *args, **more: Hyperband(*args, max_epochs=3, **more)]
@@ -91,6 +93,204 @@ def test_new_entries_that_are_not_allowed(model, search, kind):
     assert model.backend.calls == []
     whole = declared("temperature", "thinks")
     assert search(make_builder(model), kind, hyperparameters=whole, allow_new_entries=False).trial_records()
+
+
+def test_not_allowed_twice(model, search, tmp_path):
+    """A refused hyperparameter is refused again by the same tuner."""
+    space = declared("temperature")
+    tuner = GridSearch(
+        make_builder(model), "val_reward", hyperparameters=space, allow_new_entries=False, directory=tmp_path
+    )
+    for _ in range(2):
+        with pytest.raises(UsageError, match="allow_new_entries=False"):
+            tuner.search(**fit_arguments())
+    assert [kind.name for kind in space.space] == ["temperature"]
+
+
+def test_a_hypermodel_of_keras_tuner(model, search):
+    """Its subclass is taken; one that has a fit() of its own is refused, since that would never be called."""
+
+    class Mine(KerasHyperModel):
+        def build(self, hp: Any) -> Any:
+            return make_builder(model)(hp)
+
+    class WithFit(Mine):
+        def fit(self, hp: Any, program: Any, **options: Any) -> Any:
+            raise AssertionError
+
+    assert len(search(Mine()).trial_records()) == 6
+    with pytest.raises(UsageError, match=r"fit\(\) is not called here"):
+        search(WithFit())
+    with pytest.raises(UsageError, match="an object with a method build"):
+        search(Mine)
+
+
+def builder_that(declare: Any, model: Any) -> Any:
+    """A builder around a function of hp, which gives the arguments of ``compile``."""
+
+    async def build_program(hp: Any) -> Program:
+        compiled = declare(hp) or {}
+        inputs = Input(data_model=Number)
+        used = compiled.pop("model", model)
+        program = Program(inputs=inputs, outputs=await Generator(data_model=Parity, language_model=used)(inputs))
+        program.compile(**compiled)
+        return program
+
+    return build_program
+
+
+def nested_namesakes(hp: Any) -> None:
+    """One name in two scopes, each the parent of another scope."""
+    hp.Choice("model", ["a", "b"])
+    for model, words in (("a", [10, 20]), ("b", [30, 40, 50])):
+        with hp.conditional_scope("model", [model]):
+            hp.Boolean("thinks")
+            with hp.conditional_scope("thinks", [True]):
+                hp.Choice("words", words)
+
+
+def only_within_branches(hp: Any) -> None:
+    """A scope of two values, in which the code looks at the value once more."""
+    chosen = hp.Choice("model", ["a", "b", "c"])
+    with hp.conditional_scope("model", ["b", "c"]):
+        if chosen == "b":
+            hp.Choice("x", [1, 2])
+        if chosen == "c":
+            hp.Choice("y", [1, 2, 3])
+
+
+@pytest.mark.parametrize(("declare", "points"), [(nested_namesakes, 2 + 1 + 3 + 1), (only_within_branches, 1 + 2 * 6)])
+def test_scopes_are_found_before_anything_is_called(model, search, declare, points):
+    """Whatever values open a scope, its hyperparameters are known beforehand and varied."""
+    assert len(search(builder_that(declare, model)).trial_records()) == points
+
+
+def later_in_a_branch(hp: Any) -> None:
+    """Declared for one value of a flag, outside of any scope."""
+    if hp.Boolean("thinks"):
+        hp.Choice("style", ["a", "b"])
+
+
+def one_for_each_layer(hp: Any) -> None:
+    """As many hyperparameters as another one says."""
+    for number in range(hp.Int("layers", 1, 3)):
+        hp.Choice(f"layer {number}", [1, 2])
+
+
+@pytest.mark.parametrize(("declare", "name"), [(later_in_a_branch, "style"), (one_for_each_layer, "layer 1")])
+def test_undeclared_in_other_trials(model, search, declare, name):
+    """A hyperparameter that the defaults do not declare is refused before the first call, and the cure is named."""
+    with pytest.raises(UsageError, match=f"'{name}' is declared only for some values.*conditional_scope"):
+        search(builder_that(declare, model))
+    assert model.backend.calls == []
+
+
+def test_what_cannot_work_in_other_trials(model, search):
+    """A model without a price, and a metric of one value per class, under any value: refused before the first call."""
+    free = ScriptedLanguageModel(mostly_right, name="free")
+
+    def priced(hp: Any) -> dict[str, Any]:
+        return {"model": {"a": model, "b": model, "c": free}[hp.Choice("model", ["a", "b", "c"])]}
+
+    with pytest.raises(UsageError, match="price of 'scripted/free' is unknown"):
+        search(builder_that(priced, model), objective=["val_reward", "val_cost"])
+
+    def averaged(hp: Any) -> dict[str, Any]:
+        average = "macro" if hp.Choice("average", ["macro", "none"]) == "macro" else None
+        return {"metrics": [CategoricalF1Score(average=average, name="f1")]}
+
+    with pytest.raises(UsageError, match="one value per class"):
+        search(builder_that(averaged, model), objective=Objective("val_f1", "max"))
+    with pytest.raises(UsageError, match="give it a step"):
+        search(builder_that(lambda hp: hp.Float("t", 0.0, 1.0) and None, model), objective="val_reward")
+    for aim in ({"objective": "reward"}, {"constraints": "cost <= 1"}):
+        with pytest.raises(UsageError, match="training examples, which run with an optimizer only"):
+            search(builder_that(lambda hp: hp.Boolean("x") and None, model), **aim)
+    assert model.backend.calls == free.backend.calls == []
+
+
+@pytest.mark.parametrize("step", [0, -2])
+@pytest.mark.parametrize("kind", ["Int", "Float"])
+def test_a_step_leads_on(model, search, kind, step):
+    """A step of nothing, or backwards, is refused by name."""
+    with pytest.raises(UsageError, match="'n': a step must be above 0"):
+        search(builder_that(lambda hp: getattr(hp, kind)("n", 1, 9, step=step) and None, model))
+
+
+def test_values_behind_a_choice_make_the_search(model, search):
+    """Another model behind a value that is not the default, with the builder's text unchanged: another search."""
+    models = {"a": model, "b": ScriptedLanguageModel(mostly_right, name="b1")}
+
+    def by_name(hp: Any) -> dict[str, Any]:
+        return {"model": models[hp.Choice("model", ["a", "b"])]}
+
+    builder = functools.partial(builder_that, by_name, model)
+    assert [search(builder()).resumed, search(builder()).resumed] == [0, 2]
+    models["b"] = ScriptedLanguageModel(mostly_right, name="b2")
+    assert search(builder()).resumed == 0 and models["b"].backend.calls
+
+
+def test_search_space_summary(model, tmp_path, capsys):
+    """Each hyperparameter with its settings and its scope, in one line; nothing is called."""
+    GridSearch(builder_that(nested_namesakes, model), directory=tmp_path).search_space_summary()
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == "5 hyperparameters, 7 configurations" and len(lines) == 5
+    assert lines[-1].startswith("words (Choice)") and "when model in ['b'] and thinks in [True]" in lines[-1]
+    assert model.backend.calls == []
+
+
+def test_summaries_of_nothing(model, search, tmp_path, capsys):
+    """Before a search it says that there was none; when all trials failed, why."""
+    tuner = GridSearch(make_builder(model), directory=tmp_path)
+    tuner.results_summary()
+    assert "nothing was searched yet" in capsys.readouterr().out
+
+    def broken(request: Any) -> str:
+        raise TransientError("the server sleeps")
+
+    down = ScriptedLanguageModel(broken, max_attempts=1)
+    search(builder_that(lambda hp: hp.Boolean("x") and None, down)).results_summary()
+    said = capsys.readouterr().out
+    assert said.startswith("0 best of 2 trials") and said.count("the server sleeps") == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"max_retries_per_trial": -1}, "max_retries_per_trial must be a whole number of at least 0 .got -1"),
+        ({"parallel_trials": 1.5}, "parallel_trials must be a whole number of at least 1 .got 1.5"),
+        ({"max_failure_rate": 10}, "from 0 to 1 .got 10"),
+        ({"max_trials": "3"}, "max_trials must be a whole number of at least 1 .got '3'"),
+        ({"seed": "a"}, "seed must be a whole number .*got 'a'"),
+    ],
+)
+def test_options_that_are_none(model, options, rule):
+    """An impossible option is named, with what it must be."""
+    with pytest.raises(UsageError, match=rule):
+        GridSearch(make_builder(model), "val_reward", **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [
+        ({"validation_data": (1,)}, r"validation_data must be a pair"),
+        ({"validation_data": (1, 2, 3)}, r"validation_data must be a pair"),
+        ({"epochs": None}, "epochs must be a whole number .got None"),
+        ({"epochs": 2, "initial_epoch": 2}, "initial_epoch below it .got 2, 2"),
+        ({"ephocs": 3}, r"not \['ephocs'\]"),
+    ],
+)
+def test_arguments_of_search_that_are_none(model, tmp_path, arguments, rule):
+    """What fit() could not use is refused before anything is called."""
+    with pytest.raises(UsageError, match=rule):
+        GridSearch(make_builder(model), "val_reward", directory=tmp_path).search(**{**fit_arguments(), **arguments})
+    assert model.backend.calls == []
+
+
+def test_one_constraint_and_an_objective_of_keras_tuner(model, search):
+    """A constraint need not stand in a list, and Keras-Tuner's own objectives are taken."""
+    tuner = search(make_builder(model), objective=KerasObjective("val_cost", "min"), constraints="val_reward >= 0")
+    assert tuner.oracle.objective.direction == "min" and len(tuner.oracle.constraints) == 1
 
 
 def cost_limit(tuner: Tuner) -> float:

@@ -18,7 +18,7 @@ from paretune.tuners.kt import HyperParameters, TrialStatus
 from paretune.tuners.objective import Objective
 from paretune.tuners.oracle import ReplayableOracle
 from paretune.tuners.oracles import GridOracle, RandomOracle
-from paretune.tuners.spaces import grid_values, space_size
+from paretune.tuners.spaces import combinations, grid_values, space_size, under
 
 Space = Callable[[HyperParameters], Any]
 
@@ -87,9 +87,9 @@ def test_grid_respects_conditions():
     assert sorted(map(canonical_json, found)) == sorted(map(canonical_json, NESTED))
 
 
-@pytest.mark.parametrize("declare", [lambda hp: hp.Float("t", 0.0, 1.0), lambda hp: hp.Float("t", 1, 8, 2, "log")])
+@pytest.mark.parametrize("declare", [lambda hp: hp.Float("t", 0.0, 1.0), lambda hp: hp.Float("t", 1, 8, None, "log")])
 def test_grid_needs_ends(declare):
-    """A float without a step, and one whose step multiplies, are refused by name."""
+    """A float without a step is refused by name, logarithmic or not."""
     with pytest.raises(UsageError, match="'t'"):
         proposals(oracle_of(GridOracle, declare))
 
@@ -101,6 +101,28 @@ def test_steps_reach_the_end(low, step, count, unit):
     space = HyperParameters()
     space.Float("t", low / unit, (low + step * count) / unit, step=step / unit)
     assert list(grid_values(space.space[0])) == [(low + step * index) / unit for index in range(count + 1)]
+
+
+@given(st.integers(1, 9), st.integers(2, 5), st.integers(0, 6), st.sampled_from(["log", "reverse_log"]))
+@settings(deadline=None)
+def test_logarithmic_steps_are_factors(low, step, count, sampling):
+    """The values of Keras-Tuner, both ends included, as integers and as floats."""
+    for kind in ("Int", "Float"):
+        space = HyperParameters()
+        getattr(space, kind)("n", low, low * step**count, step=step, sampling=sampling)
+        (declared,) = space.space
+        found = list(grid_values(declared))
+        assert len(found) == count + 1 and (found[0], found[-1]) == (low, low * step**count)
+        assert found == pytest.approx(sorted(declared.values))
+
+
+def test_values_once_each():
+    """A range of one value has one, with or without a step; a value that a choice repeats is tried once."""
+    space = HyperParameters()
+    space.Float("t", 0.3, 0.3)
+    space.Int("n", 4, 4, step=3)
+    space.Choice("c", [0.1, 0.1, 0.2])
+    assert [list(grid_values(kind)) for kind in space.space] == [[0.3], [4], [0.1, 0.2]]
 
 
 @pytest.mark.parametrize(("declare", "expected"), [(mixed, 162), (nested, 11)])
@@ -168,15 +190,36 @@ def test_restart(kind):
     assert oracle.trials == {} and proposals(oracle, 4) == first
 
 
+spaces = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 5), st.integers(0, 2)), max_size=5)
+
+
+@given(spaces)
+@settings(deadline=None)
+def test_counting_agrees_with_listing(kinds):
+    """The slow twin, over spaces whose conditions nest and whose names come twice."""
+    space = HyperParameters()
+    for place, (values, parent, value) in enumerate(kinds):
+        name = f"h{place % 3}"
+        parents = [kind.name for kind in space.space if kind.name != name]
+        if parent < len(parents):
+            with under(space, {parents[parent]: [value]}):
+                space.Int(name, 0, values - 1)
+        elif all(kind.name != name for kind in space.space):
+            space.Int(name, 0, values - 1)
+    points = [canonical_json(values) for values in combinations(space)]
+    assert space_size(space) == len(points) == len(set(points))
+
+
 def test_size_of_a_space():
-    """Finite spaces are counted, conditions respected; huge ones only so far; a continuous one has no size."""
+    """Finite spaces are counted, conditions respected, however large; a continuous one has no size."""
     space = HyperParameters()
     assert space_size(space) == 1
     mixed(space)
     assert space_size(space) == 162
     huge = HyperParameters()
     huge.Int("n", 0, 10**12)
-    assert space_size(huge) > 100_000
+    huge.Int("m", 1, 1000)
+    assert space_size(huge) == (10**12 + 1) * 1000
     huge.Float("t", 0.0, 1.0)
     assert space_size(huge) is None
 

@@ -110,6 +110,43 @@ def test_a_long_search(sampler):
     assert drive(oracle(), only_the_first, 250, recorded=whole[:246]) == whole
 
 
+def test_a_long_search_within_a_constraint():
+    """Of hundreds of trials those that keep the constraint are the parents, also where others beat them in all
+    objectives; trials that fail take nobody's place."""
+    drawn = drive(oracle_over(RandomOracle, square), valley, 400)
+    parents = {values["x"] for values in drawn[:10]}
+
+    def judge(values: Any) -> dict[str, float] | None:
+        kept = values["x"] in parents
+        if not kept and values["x"] < 0.4:
+            return None
+        return {"val_reward": values["x"] - kept, "val_cost": values["y"] + kept, "val_latency": 2.0 - kept}
+
+    oracle = oracle_over(
+        ParetoOracle,
+        square,
+        two_objectives(),
+        sampler="nsga2",
+        num_initial_points=8,
+        constraints=[as_constraint("val_latency <= 1")],
+    )
+    found = drive(oracle, judge, 420, recorded=drawn)[400:]
+    assert sum(values["x"] in parents for values in found) > 10
+
+
+@pytest.mark.parametrize(("sampler", "initial"), [("tpe", 250), ("tpe", 150), ("nsga2", 150)])
+def test_a_long_random_start(sampler, initial):
+    """A sampler that is to begin with hundreds of random trials gets them all, and then proposes better ones."""
+
+    def off(values: Any) -> float:
+        return abs(values["y"] - 0.2) + 0.3 * (values["style"] != "formal")
+
+    drawn = drive(oracle_over(RandomOracle, square), valley, 300)
+    oracle = oracle_over(ParetoOracle, square, two_objectives(), sampler=sampler, num_initial_points=initial)
+    found = drive(oracle, lambda v: valley(v) if v in drawn[:250] else None, 320, recorded=drawn)[300:]
+    assert statistics.mean(map(off, found)) < 0.9 * statistics.mean(map(off, drawn))
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_results_count(sampler):
     """After the random start the proposals follow from the results, each objective's and each constraint's."""

@@ -22,6 +22,7 @@ from odd_numbers import (
 )
 
 from paretune import (
+    Budget,
     ChainOfThought,
     DataModel,
     Field,
@@ -457,6 +458,55 @@ def test_few_failures_are_tolerated(model, tuner):
         assert record.metrics["val_failure_rate"] == 0.25
 
 
+def test_failures_in_training_count(model, tuner):
+    """A trial whose training examples mostly failed has not been trained as it was meant to be: it is FAILED too."""
+
+    def script(request: Request) -> str:
+        if request.temperature == 0.5 and asked(request) < 6:
+            raise TransientError("503")
+        return mostly_right(request)
+
+    search = tuner(make_builder(model(script)))
+    search.search(**fit_arguments())
+    failed = {record.values["temperature"] for record in search.trial_records() if record.status == "FAILED"}
+    assert failed == {0.5}
+
+
+def test_a_trial_that_keeps_failing_does_not_end_later_runs(model, tuner):
+    """When a FAILED trial is tried again, only what failed is asked again: that says nothing of the server."""
+    x, y = numbers(100)
+
+    def script(request: Request) -> str:
+        if request.temperature == 0.5 and asked(request) % 4 == 0:
+            raise TransientError("503")
+        return mostly_right(request)
+
+    for trials in (2, 3):
+        builder = simple_builder(model(script), lambda hp: hp.Choice("t", [0.5, 0.0, 1.0]))
+        search = tuner(builder, objective="val_reward", max_trials=trials)
+        search.search(x, y, validation_data=(x, y))
+        assert [record.status for record in search.trial_records()] == ["FAILED", *["COMPLETED"] * (trials - 1)]
+
+
+def test_a_run_that_is_stopped_knows_what_was_finished(model, tuner):
+    """However early a later run ends, the trials of the earlier one are there, unless they are not wanted any more."""
+    broken = [True]
+
+    def script(request: Request) -> str:
+        if broken[0] and request.temperature == 0.0:
+            raise TransientError("503")
+        return mostly_right(request)
+
+    tuner(make_builder(model(script)), GridSearch, parallel_trials=6).search(**fit_arguments())
+    broken[0] = False
+    again = tuner(make_builder(model(script)), budget=Budget(calls=1, ledger=model().ledger))
+    again.search(**fit_arguments())
+    assert "budget.calls" in again.stopped and again.resumed == 4 and len(again.oracle.get_best_trials(9)) == 4
+    fewer = tuner(make_builder(model(script)), max_trials=3)
+    fewer.search(**fit_arguments())
+    assert len(fewer.trial_records()) == 3
+
+
 @pytest.mark.parametrize("in_a_row", [1, 2, 3])
 def test_failures_in_a_row_stop_the_search(model, tuner, in_a_row):
     """So many failed trials one after the other, and the search stops with one line."""
@@ -541,7 +591,7 @@ def test_validation_objective_needs_validation(model, tuner):
     x, y = numbers(4)
     with pytest.raises(UsageError, match="'val_reward' needs validation data"):
         tuner(make_builder(lm), objective="val_reward").search(x, y)
-    with pytest.raises(UsageError, match="runs no example"):
+    with pytest.raises(UsageError, match="training examples, which run with an optimizer only"):
         tuner(simple_builder(lm), objective="reward").search(x, y)
     assert lm.backend.calls == []
     trained = tuner(make_builder(lm), objective="reward")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from odd_numbers import fit_arguments, make_builder, mostly_right
 
 from paretune import ScriptedLanguageModel
-from paretune.callbacks import Callback, EarlyStopping
+from paretune.callbacks import Callback, CSVLogger, EarlyStopping, ProgramCheckpoint
+from paretune.errors import UsageError
 from paretune.lm.ledger import Ledger
 from paretune.tuners import GridSearch
 
@@ -46,6 +49,28 @@ def test_each_trial_has_callbacks_of_its_own(search):
     assert callback.trainings == 0 and len(records) == 6
     assert {record.status for record in records} == {"COMPLETED"}
     assert {record.replicates[0].epoch for record in records} == {0}
+
+
+def test_trials_keep_each_others_files(search, tmp_path):
+    """Each trial and each replicate writes files of its own, by its number."""
+    search(
+        CSVLogger(tmp_path / "logs" / "log.csv"),
+        ProgramCheckpoint(tmp_path / "{trial}" / "best.json", save_best_only=True),
+        parallel_trials=3,
+        executions_per_trial=2,
+    )
+    names = [f"{trial:04d}{replicate}" for trial in range(1, 7) for replicate in ("", "-1")]
+    assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == sorted(f"log-{name}.csv" for name in names)
+    assert all(len(path.read_text().splitlines()) == 4 for path in (tmp_path / "logs").iterdir())
+    assert all((tmp_path / name / "best.json").exists() for name in names)
+
+
+def test_a_callback_that_cannot_be_copied(search):
+    """It is named, with the reason."""
+    callback = Once()
+    callback.lock = threading.Lock()
+    with pytest.raises(UsageError, match=r"Once object.* cannot be copied.*lock"):
+        search(callback)
 
 
 def test_settings_of_callbacks_belong_to_the_search(search):

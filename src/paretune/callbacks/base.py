@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from paretune.errors import UsageError
 
-__all__ = ["Callback", "CallbackList", "Logs", "Mode", "Monitor", "Trained"]
+__all__ = ["Callback", "CallbackList", "Logs", "Mode", "Monitor", "Trained", "file_of_trial"]
 
 #: Measures by name, the same names as in the history.
 Logs = Mapping[str, float]
@@ -48,6 +48,9 @@ class Callback:
         """Hear which program is trained."""
         self.program = program
 
+    def set_trial(self, trial: str) -> None:
+        """Hear in which trial of a search the training is; never called outside of one."""
+
     def get_config(self) -> dict[str, Any]:
         """The settings of this callback, as JSON values: a search with other settings is another search."""
         return {
@@ -62,6 +65,15 @@ class Callback:
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> Any: ...
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> Any: ...
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> Any: ...
+
+
+def file_of_trial(name: str, trial: str) -> str:
+    """A name of the trial's own, so that trials keep each other's files: ``{trial}`` is filled in, or the trial stands
+    before the suffix."""
+    if "{trial}" in name:
+        return name.replace("{trial}", trial)
+    path = Path(name)
+    return str(path.with_name(f"{path.stem}-{trial}{path.suffix}"))
 
 
 class CallbackList:

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any, TextIO
 
-from paretune.callbacks.base import Callback, Logs
+from paretune.callbacks.base import Callback, Logs, file_of_trial
 from paretune.errors import DataError
 
 __all__ = ["CSVLogger"]
@@ -15,13 +15,18 @@ __all__ = ["CSVLogger"]
 class CSVLogger(Callback):
     """Write one line an epoch to a CSV file: the epoch (from 0), and the measures in the order of their names.
 
-    ``append=True`` goes on in a file of an earlier training, which must have the same columns.
+    ``append=True`` goes on in a file of an earlier training, which must have the same columns. In a search each trial
+    has a file of its own: ``{trial}`` in the name is its number, which else stands before the suffix
+    (``log-0001.csv``).
     """
 
     def __init__(self, filename: str | Path, separator: str = ",", append: bool = False) -> None:
         self.filename = str(filename)
         self.separator = separator
         self.append = append
+
+    def set_trial(self, trial: str) -> None:
+        self.filename = file_of_trial(self.filename, trial)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         path = Path(self.filename)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from paretune.callbacks.base import Callback, Logs, Mode, Monitor
+from paretune.callbacks.base import Callback, Logs, Mode, Monitor, file_of_trial
 from paretune.errors import UsageError
 
 __all__ = ["ProgramCheckpoint"]
@@ -16,7 +16,8 @@ class ProgramCheckpoint(Callback):
     Parameters
     ----------
     filepath
-        Where to; may have ``{epoch}`` (from 1) and measures in it: ``"{epoch:02d}-{val_reward:.2f}.json"``.
+        Where to; may have ``{epoch}`` (from 1) and measures in it: ``"{epoch:02d}-{val_reward:.2f}.json"``. In a search
+        each trial has files of its own: ``{trial}`` is its number, which else stands before the suffix.
     monitor, mode
         The measure that says what is best, and its direction; looked at with ``save_best_only``.
     save_best_only
@@ -44,6 +45,9 @@ class ProgramCheckpoint(Callback):
         self.mode: Mode = mode
         self.initial_value_threshold = initial_value_threshold
         self._watch = Monitor(monitor, mode, best=initial_value_threshold)
+
+    def set_trial(self, trial: str) -> None:
+        self.filepath = file_of_trial(self.filepath, trial)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._path(1, dict.fromkeys(self.params["metrics"], 0.0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from paretune.lm.ledger import Session
 from paretune.programs.program import Program
 
@@ -11,9 +13,9 @@ __all__ = ["Accounts"]
 class Accounts:
     """The calls made, and their cost, since this object was created; a ledger that models share counts once."""
 
-    def __init__(self, program: Program) -> None:
-        proposers = program.optimizer.language_models if program.optimizer is not None else ()
-        models = [*program.language_models, *proposers]
+    def __init__(self, programs: Sequence[Program]) -> None:
+        models = [model for program in programs for model in program.language_models]
+        models += [model for program in programs if program.optimizer for model in program.optimizer.language_models]
         self._ledgers = list({id(model.ledger): model.ledger for model in models}.values())
         self._before = self._total()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ _RESTARTS = 2
 #: noise: then all points promise the same.
 _LENGTH_SCALES = (0.1, 100.0)
 _STEP = 1e-6
+
+_silence = threading.Lock()
 
 #: The lower confidence bound of the score at each of some vectors (n, dimensions), to be minimised.
 Acquisition = Callable[[Any], Any]
@@ -133,8 +136,8 @@ def _minimum(function: Acquisition, dimensions: int, rng: np.random.Generator) -
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep to ourselves that a length scale lies at its bound (the scores do not depend on the point, or only on it),
-    and that rounding made a variance negative."""
-    with warnings.catch_warnings():
+    and that rounding made a variance negative. One thread at a time: the filters are the whole process's."""
+    with _silence, warnings.catch_warnings():
         warnings.simplefilter("ignore", sklearn.exceptions.ConvergenceWarning)
         warnings.filterwarnings("ignore", "Predicted variances smaller than 0", UserWarning)
         yield

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from paretune.errors import UsageError
+from paretune.files import canonical_json
 from paretune.metrics.measure import OPERATIONAL
 from paretune.programs.module import clear_session
 from paretune.programs.program import Program
-from paretune.tuners.kt import HyperParameters
+from paretune.tuners.kt import HyperParameters, KerasHyperModel
 from paretune.tuners.objective import Constraint, MultiObjective, Objective, parts_of
+from paretune.tuners.oracle import check_space
+from paretune.tuners.spaces import Values, even_grid
 
-__all__ = ["Builder", "as_builder", "build", "check_declared", "check_objectives", "explore", "validates"]
+__all__ = ["Builder", "as_builder", "build", "check_declared", "check_fit", "check_objectives", "explore", "validates"]
 
 Builder = Callable[[Any], Any]
+#: What is looked at before a search: so many values of a hyperparameter, and so many programs.
+_VALUES, _BUILT = 32, 300
 
 
 def as_builder(hypermodel: Any) -> Builder:
     """What a tuner takes as a hypermodel: ``build_program(hp)``, or an object with such a method ``build``."""
     builder = getattr(hypermodel, "build", hypermodel)
-    if not callable(builder):
-        raise UsageError(f"a hypermodel is a function build_program(hp), or has a method build (got {hypermodel!r})")
+    if not callable(builder) or isinstance(hypermodel, type):
+        raise UsageError(
+            f"a hypermodel is a function build_program(hp), or an object with a method build (got {hypermodel!r})"
+        )
+    if builder is not hypermodel and getattr(type(hypermodel), "fit", None) not in (None, KerasHyperModel.fit):
+        raise UsageError("a hypermodel's fit() is not called here: Program.fit trains, with the arguments of search()")
     return builder  # type: ignore[no-any-return]
 
 
@@ -37,31 +49,60 @@ async def build(build_program: Callable[[Any], Any], hyperparameters: HyperParam
     return program
 
 
-async def explore(build_program: Callable[[Any], Any], space: HyperParameters) -> Program:
-    """Build once under the defaults, and again for each conditional scope that stayed closed, until ``space`` knows
-    every hyperparameter; the program under the defaults is returned."""
-    first = await build(build_program, space)
-    opened, seen = list(space.active_scopes), list(space.inactive_scopes)
-    while (scope := next((conditions for conditions in seen if conditions not in opened), None)) is not None:
-        opened.append(scope)
-        point = space.copy()
-        point.values.update({condition.name: condition.values[0] for condition in scope})
-        for kind in point.space:
-            if not point.is_active(kind):
-                point.values.pop(kind.name, None)
-            else:
-                point.values.setdefault(kind.name, kind.default)
-        await build(build_program, point)
+async def explore(
+    build_program: Callable[[Any], Any], space: HyperParameters, fixed: Callable[[Any], bool] = lambda kind: False
+) -> list[Program]:
+    """Build under the defaults; then in each conditional scope, and with each other value of each hyperparameter that
+    is not ``fixed``, one at a time, until ``space`` knows every hyperparameter. Returns the programs, that of the
+    defaults first.
+
+    What a search would meet in some trial is so met before it begins: nothing is called. There is an end to it: the
+    first ``_VALUES`` values of a hyperparameter, and ``_BUILT`` programs.
+    """
+    programs = [await build(build_program, space)]
+    check_space(space)
+    seen = {canonical_json(space.values)}
+    waiting = deque((*map(_within, space.inactive_scopes), *_variations(space, 0, fixed)))
+    while waiting and len(programs) < _BUILT:
+        point = _point(space, waiting.popleft())
+        if canonical_json(point.values) in seen:
+            continue
+        seen.add(canonical_json(point.values))
+        programs.append(await build(build_program, point))
+        check_declared(space, [kind for kind in point.space if not kind.conditions])
+        known = len(space.space)
         space.merge(point, overwrite=False)
-        opened += point.active_scopes
-        seen += point.inactive_scopes
-    return first
+        check_space(space)
+        waiting += (*map(_within, point.inactive_scopes), *_variations(space, known, fixed))
+    return programs
 
 
-def check_declared(space: HyperParameters, trial: HyperParameters) -> None:
+def _variations(space: HyperParameters, known: int, fixed: Callable[[Any], bool]) -> Iterator[Values]:
+    """What gives each hyperparameter from a place on each of its values."""
+    for kind in space.space[known:]:
+        for value in itertools.islice(() if fixed(kind) else even_grid(kind) or (), _VALUES):
+            yield {**_within(kind.conditions), kind.name: value}
+
+
+def _within(conditions: Iterable[Any]) -> Values:
+    """Values that open a scope."""
+    return {condition.name: condition.values[0] for condition in conditions}
+
+
+def _point(space: HyperParameters, wanted: Values) -> HyperParameters:
+    """The point of a space with the wanted values, and the defaults elsewhere."""
+    point = space.copy()
+    point.values = {}
+    for kind in point.space:
+        if point.is_active(kind):
+            point.values[kind.name] = wanted.get(kind.name, kind.default)
+    return point
+
+
+def check_declared(space: HyperParameters, met: Sequence[Any]) -> None:
     """Refuse a hyperparameter that shows up only in some trials: no oracle could have proposed a value for it."""
     known = {kind.name for kind in space.space}
-    for kind in trial.space:
+    for kind in met:
         if kind.name not in known:
             raise UsageError(
                 f"hyperparameter {kind.name!r} is declared only for some values of others, so it is never varied: "
@@ -88,6 +129,8 @@ def check_objectives(
             raise UsageError(f"{what} {name!r} has one value per class: choose average='macro' or another")
         if name == f"val_{plain}" and plain in reported and not has_validation:
             raise UsageError(f"{what} {name!r} needs validation data: give validation_data=… or validation_split=…")
+        if name == plain and plain in reported and program.optimizer is None:
+            raise UsageError(f"{what} {name!r} is of the training examples, which run with an optimizer only")
         if name not in known and not (name == plain and plain in reported):
             raise UsageError(f"{what} {name!r} is reported by no metric (there are: {', '.join(known)})")
         if plain == "cost":
@@ -106,4 +149,22 @@ def _check_prices(what: str, name: str, program: Program) -> None:
 
 def validates(fit: Mapping[str, Any]) -> bool:
     """Whether these arguments of ``fit`` have validation examples."""
-    return bool(fit.get("validation_data") or fit.get("validation_split"))
+    return fit.get("validation_data") is not None or bool(fit.get("validation_split"))
+
+
+def check_fit(fit: Mapping[str, Any]) -> None:
+    """Refuse arguments that ``Program.fit`` would refuse, or that train nothing."""
+    known = [name for name in inspect.signature(Program.fit).parameters if name not in ("self", "replicate")]
+    if unknown := [name for name in fit if name not in known]:
+        raise UsageError(f"search() takes the arguments of Program.fit, not {unknown} (there are: {', '.join(known)})")
+    given = fit.get("validation_data")
+    if given is not None and not (isinstance(given, list | tuple) and len(given) == 2):
+        raise UsageError("validation_data must be a pair (x, y) of inputs and gold records")
+    epochs = {name: fit.get(name, usual) for name, usual in (("epochs", 1), ("initial_epoch", 0))}
+    for name, value in epochs.items():
+        if not isinstance(value, Integral):
+            raise UsageError(f"{name} must be a whole number (got {value!r})")
+    if not 0 <= epochs["initial_epoch"] < epochs["epochs"]:
+        raise UsageError(
+            f"epochs must be at least 1, and initial_epoch below it (got {epochs['epochs']}, {epochs['initial_epoch']})"
+        )

@@ -26,14 +26,15 @@ __all__ = ["fingerprint"]
 def fingerprint(
     oracle: ReplayableOracle,
     build_program: Callable[[Any], Any],
-    first: Program,
+    programs: Sequence[Program],
     fit: Mapping[str, Any],
     **more: Any,
 ) -> str:
     """The digest of a search, whatever the number of its trials.
 
-    ``first`` is the program under the defaults, which counts as far as it can be described: its modules with their
-    settings, data models and language models, what they start from, its reward, metrics and optimizer.
+    ``programs`` are those that the builder makes of points of the space, and count as far as they can be described:
+    their modules with their settings, data models and language models, what they start from, their rewards, metrics and
+    optimizers.
     ``fit`` holds the arguments of ``Program.fit``; ``more`` anything else that results depend on (JSON values).
     """
     return digest(
@@ -43,15 +44,21 @@ def fingerprint(
                 "space": oracle.get_space().get_config()["space"],
                 "objectives": [part.describe() for part in parts_of(oracle.objective)],
                 "builder": build_program,
-                "modules": [_module(module) for module in inner_modules(first)],
-                "flow": [[symbol.data_model for symbol in node.inputs] for node in first.graph.nodes],
-                "compiled": [_part(part) for part in (first.reward, first.optimizer, *first.metrics)],
-                "start": first.get_state()["modules"],
+                "programs": [_program(program) for program in programs],
                 "fit": {name: value for name, value in fit.items() if name != "verbose"},
                 **more,
             }
         )
     )
+
+
+def _program(program: Program) -> dict[str, Any]:
+    return {
+        "modules": [_module(module) for module in inner_modules(program)],
+        "flow": [[symbol.data_model for symbol in node.inputs] for node in program.graph.nodes],
+        "compiled": [_part(part) for part in (program.reward, program.optimizer, *program.metrics)],
+        "start": program.get_state()["modules"],
+    }
 
 
 def _module(module: Module) -> dict[str, Any]:
@@ -84,6 +91,8 @@ def _as_json(value: Any) -> Any:
         return value.identity
     if isinstance(value, Module):
         return _as_json(_module(value))
+    if inspect.ismethod(value):
+        return [_source(value), _as_json(type(value.__self__))]
     if inspect.isroutine(value):
         return _source(value)
     if hasattr(value, "get_json"):

@@ -9,6 +9,7 @@ from paretune.tuners.keras_stub import disable_keras_backend
 disable_keras_backend()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
+    from keras_tuner import HyperModel as KerasHyperModel
     from keras_tuner import HyperParameters
     from keras_tuner.src.engine import hyperparameters as hyperparameter_kinds
     from keras_tuner.src.engine.conditions import Parent as ParentCondition
@@ -22,6 +23,7 @@ with warnings.catch_warnings():
 __all__ = [
     "HyperParameters",
     "KerasBayesianOracle",
+    "KerasHyperModel",
     "KerasHyperbandOracle",
     "KerasMultiObjective",
     "KerasObjective",

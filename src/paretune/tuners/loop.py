@@ -29,7 +29,7 @@ class SearchRun:
     """One run of a search, from its record to its end.
 
     ``known`` are the trials that an earlier run has finished, ``fit`` the arguments of ``Program.fit``. ``records`` has
-    the finished trials of both runs, ``resumed`` counts those of the earlier one.
+    the finished trials of both runs.
     """
 
     def __init__(
@@ -45,18 +45,20 @@ class SearchRun:
         self.oracle, self.build, self.store, self.known = oracle, build, store, known
         self.fit, self.options, self.progress = fit, options, progress
         self.records: dict[str, TrialRecord] = {}
-        self.resumed = 0
         self._building = asyncio.Lock()
         #: Guards the oracle, and tells the slots that wait for a result.
         self._turn = asyncio.Condition()
+
+    @property
+    def resumed(self) -> int:
+        """How many of the trials an earlier run has finished."""
+        return len(self.known.keys() & self.records.keys())
 
     async def slot(self) -> None:
         """Run one trial after another until none is left."""
         while (trial := await self._next_trial()) is not None:
             record = self.known.get(trial.trial_id)
-            if record is not None:
-                self.resumed += 1
-            else:
+            if record is None:
                 with asking(search=self.store.path.stem, trial=trial.trial_id):
                     record = await self._run(trial)
                 self.store.append(record)
@@ -64,6 +66,13 @@ class SearchRun:
                 self._finish(trial, record)
                 self._turn.notify_all()
             self._stop_when_all_fail()
+
+    def take_over(self) -> None:
+        """Count the trials of the earlier run that this one did not come to, because it was stopped."""
+        for number, record in self.known.items():
+            if number not in self.records:
+                trial = self.oracle.trials.get(number) or self.oracle.start(int(number) - 1, record.values)
+                self._record(trial, record)
 
     async def _next_trial(self) -> Trial | None:
         """Start the next trial as soon as it may start; None when there will be none."""
@@ -114,12 +123,15 @@ class SearchRun:
         return {**self.fit, "epochs": values["tuner/epochs"], "initial_epoch": values["tuner/initial_epoch"]}
 
     def _finish(self, trial: Trial, record: TrialRecord) -> None:
+        self._record(trial, record)
+        summary = summary_line(record, self.oracle.objective)
+        self.progress.trial_ended(record, summary, self._standing)
+
+    def _record(self, trial: Trial, record: TrialRecord) -> None:
         status = TrialStatus.COMPLETED if record.status == "COMPLETED" else TrialStatus.FAILED
         epoch = record.replicates[record.best_replicate].epoch if record.replicates else 0
         self.oracle.finish(trial, status, record.metrics, epoch, record.error)
         self.records[record.trial] = record
-        summary = summary_line(record, self.oracle.objective)
-        self.progress.trial_ended(record, summary, self._standing)
 
     def _stop_when_all_fail(self) -> None:
         allowed = self.options.max_consecutive_failures

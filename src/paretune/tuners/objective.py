@@ -12,7 +12,16 @@ from paretune.errors import UsageError
 from paretune.metrics.measure import OPERATIONAL
 from paretune.tuners.kt import KerasMultiObjective, KerasObjective
 
-__all__ = ["Constraint", "MultiObjective", "Objective", "Scale", "as_constraint", "as_objective", "parts_of"]
+__all__ = [
+    "Constraint",
+    "MultiObjective",
+    "Objective",
+    "Scale",
+    "as_constraint",
+    "as_constraints",
+    "as_objective",
+    "parts_of",
+]
 
 Scale = Literal["none", "range"]
 
@@ -107,6 +116,11 @@ def as_constraint(text: str | Constraint) -> Constraint:
     return Constraint(found[1], "<=" if found[2] == "<=" else ">=", bound)
 
 
+def as_constraints(given: str | Constraint | Sequence[str | Constraint]) -> list[Constraint]:
+    """What a tuner takes as its constraints: one, or a list of them."""
+    return [as_constraint(each) for each in ([given] if isinstance(given, str | Constraint) else given)]
+
+
 def parts_of(objective: Objective | MultiObjective) -> list[Objective]:
     """The single objectives that an objective consists of."""
     return list(objective.objectives) if isinstance(objective, MultiObjective) else [objective]
@@ -121,6 +135,8 @@ def as_objective(objective: Any, scale: Scale = "none") -> Objective | MultiObje
         return MultiObjective([part for part in parts if isinstance(part, Objective)], scale)
     if isinstance(objective, Objective | MultiObjective):
         return objective
+    if isinstance(objective, KerasObjective):
+        return Objective(objective.name, objective.direction)
     if isinstance(objective, str):
         return Objective(objective)
     raise UsageError(f"objective must be a name, an Objective, or a list of these (got {objective!r})")

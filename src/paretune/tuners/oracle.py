@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
+import numpy as np
+
 from paretune.errors import UsageError
 from paretune.files import canonical_json
 from paretune.tuners.kt import HyperParameters, Oracle, Trial, TrialStatus
 from paretune.tuners.objective import Constraint, MultiObjective, Objective, parts_of
 from paretune.tuners.spaces import LISTED, Values, listed, space_size
 
-__all__ = ["ReplayableOracle", "SequentialOracle", "check_names", "same_point", "trial_id"]
+__all__ = ["ReplayableOracle", "SequentialOracle", "check_space", "same_point", "trial_id"]
 
 #: Keras-Tuner's names for how long a trial is trained, which are no coordinates of its point.
 _TRAINING = "tuner/"
@@ -41,10 +43,11 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         constraints: Sequence[Constraint] = (),
         **options: Any,
     ) -> None:
-        if options.get("max_trials") is not None and options["max_trials"] < 1:
-            raise UsageError(f"max_trials must be at least 1 (got {options['max_trials']})")
-        if seed != int(seed) or not 0 <= seed < 2**32:
-            raise UsageError(f"seed must be a whole number of at least 0 and below 2**32 (got {seed})")
+        most = options.get("max_trials")
+        if most is not None and not (isinstance(most, int | np.integer) and most >= 1):
+            raise UsageError(f"max_trials must be a whole number of at least 1 (got {most!r})")
+        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+            raise UsageError(f"seed must be a whole number of at least 0 and below 2**32 (got {seed!r})")
         super().__init__(objective=objective, seed=seed, max_consecutive_failed_trials=10**9, **options)
         self.seed = self._seed_state = int(seed)  # Keras-Tuner takes 0 for "none"
         self.verbose = 0
@@ -240,8 +243,11 @@ def same_point(values: Mapping[str, Any]) -> str:
     return canonical_json({name: value for name, value in values.items() if not name.startswith(_TRAINING)})
 
 
-def check_names(space: HyperParameters) -> None:
-    """Refuse a hyperparameter that would not count as a coordinate of a point."""
+def check_space(space: HyperParameters) -> None:
+    """Refuse a hyperparameter that would not count as a coordinate of a point, or whose values nobody can tell."""
     for kind in space.space:
         if kind.name.startswith(_TRAINING):
             raise UsageError(f"hyperparameter {kind.name!r}: names that begin with {_TRAINING!r} are Keras-Tuner's own")
+        step = getattr(kind, "step", None)
+        if step is not None and not step > 0:
+            raise UsageError(f"hyperparameter {kind.name!r}: a step must be above 0 (got {step})")

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator
 import numpy as np
 
 from paretune.tuners.oracle import ReplayableOracle, same_point
-from paretune.tuners.spaces import Values, combinations, draw
+from paretune.tuners.spaces import Values, combinations, draw, grid_values
 
 __all__ = ["GridOracle", "RandomOracle", "untried"]
 
@@ -24,6 +24,11 @@ class GridOracle(ReplayableOracle):
     def restart(self) -> None:
         super().restart()
         self._combinations, self._given = None, 0
+
+    def total(self) -> int | None:
+        for kind in self.hyperparameters.space:
+            grid_values(kind)  # raises for what a grid cannot list
+        return super().total()
 
     def propose(self, number: int) -> Values | None:
         if self._combinations is None:

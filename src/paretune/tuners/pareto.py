@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import bisect
 import importlib.util
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from paretune.errors import UsageError
 from paretune.stats.pareto import fronts
-from paretune.tuners.kt import TrialStatus, hyperparameter_kinds
+from paretune.tuners.kt import hyperparameter_kinds
 from paretune.tuners.objective import parts_of
 from paretune.tuners.oracle import SequentialOracle, trial_id
 from paretune.tuners.oracles import untried
@@ -24,9 +25,9 @@ Sampler = Literal["tpe", "nsga2", "gp"]
 _SAMPLERS = ("tpe", "nsga2", "gp")
 #: How often the sampler is asked for a point that was not tried.
 _ATTEMPTS = 10
-#: The most ended trials that a sampler is told of, half of them the best, half the latest of the others: so a proposal
-#: takes as long after thousands of trials as after this many. TPE counts at most 25 trials as good, and weighs the
-#: others by how late they came.
+#: The most completed trials that a sampler is told of (more where it wants more to begin with), half of them the best,
+#: half the latest of the others: so a proposal takes hardly longer after thousands of trials than after this many. TPE
+#: counts at most 25 trials as good, and weighs the others by how late they came.
 _TOLD = 200
 #: Optuna's NSGA-II takes parents from the generation before. When all earlier trials are marked as the first one, they
 #: are the best of all of them: with few trials that finds more than generations do, and nothing has to be remembered.
@@ -69,6 +70,14 @@ class _Axis:
         return self.grid[asked.suggest_categorical(self.label, range(len(self.grid)))]
 
 
+class _Settled(NamedTuple):
+    """A completed trial, from when its results are visible: as Optuna sees it, and how it stands."""
+
+    number: int
+    trial: Any
+    standing: list[float]
+
+
 class ParetoOracle(SequentialOracle):
     """Proposals of an Optuna sampler, which sees the single objectives and the constraints instead of a scalar.
 
@@ -91,8 +100,8 @@ class ParetoOracle(SequentialOracle):
         self.sampler: Sampler = sampler
         self.num_initial_points = num_initial_points
         self._axes: list[_Axis] = []
-        self._settled: list[Any] = []  # the trials as Optuna sees them from when their results are visible
-        self._standings: list[list[float]] = []  # how far each of them breaks the constraints, and its objectives
+        self._settled: list[_Settled] = []
+        self._looked_at = 0  # so many trials have their place among the settled ones, or have failed
         super().__init__(*args, **options)
 
     def settings(self) -> dict[str, Any]:
@@ -103,8 +112,9 @@ class ParetoOracle(SequentialOracle):
 
     def restart(self) -> None:
         super().restart()
-        for kept in (self._axes, self._settled, self._standings):
-            kept.clear()
+        self._axes.clear()
+        self._settled.clear()
+        self._looked_at = 0
 
     def propose(self, number: int) -> Values | None:
         rng = np.random.default_rng([self.seed, number])
@@ -130,40 +140,44 @@ class ParetoOracle(SequentialOracle):
         directions = ["minimize" if part.direction == "min" else "maximize" for part in parts_of(self.objective)]
         study = self.optuna.create_study(storage=storage, directions=directions, study_name="search")
         seen = max(0, number - self.slots + 1)
-        while len(self._settled) < seen:
-            settled = len(self._settled)
-            self._standings.append(self._standing(settled))
-            self._settled.append(_shared(self._as_seen(settled, pending=False)))
-        pending = (self._as_seen(earlier, pending=True) for earlier in range(seen, number))
+        for settled in range(self._looked_at, seen):
+            if trial_id(settled) in self._logs:  # a sampler looks at no trial that failed
+                trial = _shared(self._as_seen(settled, pending=False))
+                self._settled.append(_Settled(settled, trial, self._standing(settled)))
+        self._looked_at = max(seen, self._looked_at)
         study_id = storage.get_study_id_from_name("search")
-        for trial in (*(self._settled[settled] for settled in self._told(seen)), *pending):
+        told = [settled.trial for settled in self._told(seen)]
+        for trial in (*told, *(self._as_seen(running, pending=True) for running in range(seen, number))):
             storage.create_new_trial(study_id, template_trial=trial)  # study.add_trial() checks each one anew
         return study
 
-    def _told(self, seen: int) -> Sequence[int]:
-        """The numbers of the ended trials that the sampler is told of, in their order; see ``_TOLD``."""
-        if seen <= _TOLD:
-            return range(seen)
-        broken, *objectives = np.array(self._standings[:seen]).T
-        directions = [part.direction for part in parts_of(self.objective)]
-        latest_first = -np.arange(seen)
-        best_first = np.lexsort((latest_first, fronts(np.array(objectives).T, directions), broken))
-        best = set(best_first[: _TOLD // 2].tolist())
-        others = [number for number in range(seen) if number not in best]
-        return sorted([*best, *others[len(best) - _TOLD :]])
+    def _told(self, seen: int) -> list[_Settled]:
+        """The completed trials that the sampler is told of, in their order; see ``_TOLD``."""
+        known = self._settled[: bisect.bisect_left(self._settled, seen, key=lambda settled: settled.number)]
+        most = max(_TOLD, 2 * self.num_initial_points)
+        if len(known) <= most:
+            return known
+        rows = np.array([settled.standing for settled in known])
+        broken, goals = rows[:, 0], rows[:, 1:]  # all goals are minimised
+        kept = broken == 0
+        front = np.zeros(len(known), dtype=np.intp)
+        front[kept] = fronts(goals[kept], ["min"] * goals.shape[1])
+        inner = (goals > goals[kept].min(axis=0, initial=np.inf)).all(axis=1)  # not at an end of the frontier
+        best = np.lexsort((-np.arange(len(known)), inner, front, broken))[: most // 2]
+        others = np.setdiff1d(np.arange(len(known)), best)[len(best) - most :]
+        return [known[place] for place in np.union1d(best, others)]
 
     def _standing(self, number: int) -> list[float]:
-        logs, parts = self._logs.get(trial_id(number)), parts_of(self.objective)
-        if logs is None:  # it failed: it stands behind all others
-            return [np.inf, *(np.inf if part.direction == "min" else -np.inf for part in parts)]
-        broken = sum(max(0.0, bound.violation(logs)) for bound in self.constraints)
-        return [broken, *(logs[part.name] for part in parts)]
+        """How far a completed trial breaks the constraints, and its objectives, all to be minimised."""
+        logs = self._logs[trial_id(number)]
+        goals = [logs[part.name] if part.direction == "min" else -logs[part.name] for part in parts_of(self.objective)]
+        return [sum(max(0.0, bound.violation(logs)) for bound in self.constraints), *goals]
 
     def _as_seen(self, number: int, pending: bool) -> Any:
         """A trial as Optuna's samplers see it."""
         trial, states = self.trials[trial_id(number)], self.optuna.trial.TrialState
-        state, results = states.RUNNING if pending else states.FAIL, {}
-        if not pending and trial.status == TrialStatus.COMPLETED:
+        state, results = states.RUNNING, {}
+        if not pending:
             logs = self._logs[trial.trial_id]
             state = states.COMPLETE
             results = {

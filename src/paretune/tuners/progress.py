@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from paretune.tuners.objective import MultiObjective, Objective, parts_of
 from paretune.tuners.trials import TrialRecord
 
-__all__ = ["Progress", "summary_line"]
+__all__ = ["Progress", "summary_line", "values_line"]
+
+#: The most characters that are shown of a value.
+_LONGEST = 40
 
 
 class Progress:
@@ -39,7 +42,10 @@ class Progress:
             from rich.text import Text
 
             self._live = Live(
-                get_renderable=lambda: Text(self._line()), console=Console(stderr=True), refresh_per_second=4
+                get_renderable=lambda: Text(self._line()),
+                console=Console(stderr=True),
+                refresh_per_second=4,
+                redirect_stdout=sys.stdout.isatty(),  # else what is printed would go to stderr
             )
             self._live.start()
         self._print(f"search: {total_trials} trials" + (f", {resumed} of them finished before" if resumed else ""))
@@ -58,10 +64,11 @@ class Progress:
             self.standing = standing()
         if record.trial not in self.planned:  # an earlier run has told of it
             return
-        values = "  ".join(f"{name}={value}" for name, value in record.values.items())
         number = f"{int(record.trial)}/{self.total_trials}"
-        left = self._left()
-        self._print(f"trial {number}  {values}  {summary}  {record.calls} calls{f'  {left} left' if left else ''}")
+        parts = [f"trial {number}", values_line(record.values), summary, f"{record.calls} calls"]
+        if left := self._left():
+            parts.append(f"{left} left")
+        self._print("  ".join(parts))
 
     def note(self, text: str) -> None:
         """Say something about the search as a whole."""
@@ -109,6 +116,16 @@ class Progress:
         total = sum(self.planned.values()) + per_trial * max(0, self.total_trials - started - resumed)
         seconds = max(0.0, total - answered) * elapsed / answered
         return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+
+
+def values_line(values: Mapping[str, Any]) -> str:
+    """Hyperparameters in one line; long texts are cut."""
+    return "  ".join(f"{name}={_short(value)}" for name, value in values.items())
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def summary_line(record: TrialRecord, objective: Objective | MultiObjective) -> str:

@@ -15,7 +15,7 @@ from paretune.lm.types import Reply
 from paretune.metrics.outcome import Outcome, too_many_failures
 from paretune.programs.program import Program
 from paretune.programs.trainer import History
-from paretune.tuners.objective import MultiObjective, Objective, parts_of
+from paretune.tuners.objective import Constraint, MultiObjective, Objective, parts_of
 from paretune.tuners.trials import ReplicateRecord, TrialRecord, finite
 
 __all__ = ["TrialOptions", "example_counts", "planned_calls", "planned_calls_of", "run_trial"]
@@ -26,6 +26,7 @@ class TrialOptions:
     """What all trials of a search share; see ``Tuner``. ``keep_reached``: later trials may go on from earlier ones."""
 
     objective: Objective | MultiObjective
+    constraints: Sequence[Constraint] = ()
     max_failure_rate: float = 0.1
     replicates: int = 1
     retries: int = 0
@@ -63,7 +64,7 @@ def planned_calls_of(program: Program, fit: Mapping[str, Any]) -> int:
 def example_counts(fit: Mapping[str, Any]) -> tuple[int, int]:
     """How many examples ``program.fit(**fit)`` trains on, and how many it validates on."""
     given, validation, split = len(fit["y"]), fit.get("validation_data"), fit.get("validation_split", 0.0)
-    if validation:
+    if validation is not None:
         return given, len(validation[1])
     n_val = max(1, round(given * split)) if split else 0
     return given - n_val, n_val
@@ -83,7 +84,7 @@ async def run_trial(
     runs: list[_Run] = []
     while len(runs) < options.replicates and not (runs and runs[-1].error):
         program = await build(len(runs))
-        runs.append(await _run_replicate(program, len(runs), options, fit))
+        runs.append(await _run_replicate(program, number, len(runs), options, fit))
     took = [one for run in runs for one in run.took]
     costs = [one.cost_usd for one in took]
     calls = sum(one.calls if isinstance(one, Outcome) else 1 for one in took)
@@ -104,24 +105,27 @@ async def run_trial(
         n=len(runs[-1].record.examples),
         error=error,
         replicates=tuple(run.record for run in runs),
-        best_replicate=_best([run.record.metrics for run in runs], options.objective) if error is None else 0,
+        best_replicate=_best([run.record.metrics for run in runs], options) if error is None else 0,
     )
 
 
-async def _run_replicate(program: Program, replicate: int, options: TrialOptions, fit: Mapping[str, Any]) -> _Run:
-    callbacks = copy.deepcopy(fit.get("callbacks"))  # each training has its own: they remember what they saw
-    history: History = await program.fit(**{"verbose": 0, **fit, "callbacks": callbacks, "replicate": replicate})
+async def _run_replicate(
+    program: Program, number: str, replicate: int, options: TrialOptions, fit: Mapping[str, Any]
+) -> _Run:
+    callbacks = _own_copies(fit.get("callbacks") or (), number if replicate == 0 else f"{number}-{replicate}")
+    verbose = 2 if fit.get("verbose") else 0  # the search's own display is the one live line
+    history: History = await program.fit(**{**fit, "verbose": verbose, "callbacks": callbacks, "replicate": replicate})
     evaluations = [part for part in (*history.training, *history.validation) if part is not None]
-    if not evaluations:
-        raise UsageError("a trial without validation data and without an optimizer runs no example: give fit() some")
     outcomes = [outcome for part in evaluations for outcome in part.outcomes]
     proposals = [reply for replies in history.proposals for reply in replies]
     logs = [{name: series[i] for name, series in history.history.items()} for i in range(len(history.epoch))]
-    best = _best(logs, options.objective)
+    best = _best(logs, options)
     scored = history.validation[best] or history.training[best]
     assert scored is not None, "every epoch runs the same parts"
     metrics = finite(logs[best])
-    error = too_many_failures(scored.outcomes, options.max_failure_rate)
+    parts = [part for part in (history.training[best], scored) if part is not None]
+    errors = [too_many_failures(part.outcomes, options.max_failure_rate) for part in parts]
+    error = next((each for each in errors if each is not None), None)
     if error is None and (missing := [part.name for part in parts_of(options.objective) if part.name not in metrics]):
         error = f"objective {missing[0]!r} could not be measured"
     record = ReplicateRecord(
@@ -134,9 +138,23 @@ async def _run_replicate(program: Program, replicate: int, options: TrialOptions
     return _Run(record, (*outcomes, *proposals), error)
 
 
-def _best(logs: Sequence[Mapping[str, float]], objective: Objective | MultiObjective) -> int:
-    """The place of the logs with the best scalar (the earliest of equals): of epochs, so that a trial's metrics are all
-    of one, and of replicates."""
+def _own_copies(callbacks: Sequence[Any], trial: str) -> list[Any]:
+    """Each training has callbacks of its own: they remember what they saw. Those that write files are told whose."""
+    copies = []
+    for callback in callbacks:
+        try:
+            copies.append(copy.deepcopy(callback))
+        except TypeError as error:
+            raise UsageError(f"{callback!r} cannot be copied, and each trial needs one of its own: {error}") from None
+        if hasattr(callback, "set_trial"):
+            copies[-1].set_trial(trial)
+    return copies
+
+
+def _best(logs: Sequence[Mapping[str, float]], options: TrialOptions) -> int:
+    """The place of the logs that keep the constraints and have the best scalar, without ``scale`` (the earliest of
+    equals): of epochs, so that a trial's metrics are all of one, and of replicates."""
+    objective = options.objective
     if len(logs) == 1:
         return 0
     if isinstance(objective, MultiObjective):
@@ -144,7 +162,8 @@ def _best(logs: Sequence[Mapping[str, float]], objective: Objective | MultiObjec
     else:
         sign = 1.0 if objective.direction == "min" else -1.0
         scores = [sign * log[objective.name] for log in logs]
-    return min(range(len(scores)), key=lambda i: (scores[i] != scores[i], scores[i]))
+    broken = [any(bound.violation(log) > 0 for bound in options.constraints) for log in logs]
+    return min(range(len(scores)), key=lambda i: (scores[i] != scores[i], broken[i], scores[i]))
 
 
 def _means(metrics: Sequence[Mapping[str, float]]) -> tuple[dict[str, float], dict[str, float]]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from paretune.errors import UsageError
+from paretune.files import canonical_json
 from paretune.tuners.kt import HyperParameters, ParentCondition, hyperparameter_kinds
 
 __all__ = [
@@ -30,37 +31,39 @@ __all__ = [
 ]
 
 Values = dict[str, Any]
-#: A finite space with more points than this is never listed.
+#: A finite space with more points than this is never listed, only counted.
 LISTED = 100_000
 
 
 def combinations(space: HyperParameters) -> Iterator[Values]:
     """All points of a space, conditions respected. Raises UsageError for a float without a step."""
-    point = space.copy()
-    point.values = {}
-    kinds = list(point.space)
+    kinds = list(space.space)
 
-    def walk(position: int) -> Iterator[Values]:
+    def walk(position: int, values: Values) -> Iterator[Values]:
         if position == len(kinds):
-            yield dict(point.values)
+            yield values
             return
         kind = kinds[position]
-        if not point.is_active(kind):
-            yield from walk(position + 1)
+        if _is_settled(kind, values):
+            yield from walk(position + 1, values)
             return
         for value in grid_values(kind):
-            point.values[kind.name] = value
-            yield from walk(position + 1)
-        del point.values[kind.name]
+            yield from walk(position + 1, {**values, kind.name: value})
 
-    return walk(0)
+    return walk(0, {})
+
+
+def _is_settled(kind: Any, values: Values) -> bool:
+    """Whether a hyperparameter has no values of its own at a point: it does not exist there, or another one that exists
+    there has the name."""
+    return kind.name in values or not all(condition.is_active(values) for condition in kind.conditions)
 
 
 def draw(space: HyperParameters, rng: np.random.Generator) -> Values:
     """A uniform draw of a point, conditions respected."""
     values: Values = {}
     for kind in space.space:
-        if all(condition.is_active(values) for condition in kind.conditions):
+        if not _is_settled(kind, values):
             values[kind.name] = nearest(kind, float(rng.random()))
     return values
 
@@ -75,8 +78,8 @@ def nearest(kind: Any, probability: float) -> Any:
 
 
 def even_grid(kind: Any) -> Sequence[Any] | None:
-    """The values that divide [0, 1] into equal parts; None for continuous and logarithmic ranges."""
-    if isinstance(kind, hyperparameter_kinds.Int) and kind.sampling not in (None, "linear"):
+    """The values that divide [0, 1] into equal parts; None for a range that has no steps."""
+    if isinstance(kind, hyperparameter_kinds.Int) and kind.step is None and kind.sampling != "linear":
         return None
     try:
         return grid_values(kind)
@@ -85,38 +88,73 @@ def even_grid(kind: Any) -> Sequence[Any] | None:
 
 
 def grid_values(kind: Any) -> Sequence[Any]:
-    """The values of one hyperparameter in a grid, end points included. Raises UsageError when there is no end."""
+    """The values of one hyperparameter in a grid, each once, end points included. Raises UsageError when there is no
+    end. In a logarithmic range the step is a factor."""
     if isinstance(kind, hyperparameter_kinds.Fixed):
         return [kind.value]
     if isinstance(kind, hyperparameter_kinds.Boolean):
         return [False, True]
     if isinstance(kind, hyperparameter_kinds.Choice):
-        return [plain(value) for value in kind.values]
-    if isinstance(kind, hyperparameter_kinds.Int) and kind.step is None:
-        return range(kind.min_value, kind.max_value + 1)
-    if kind.step is None or kind.sampling not in (None, "linear"):
-        raise UsageError(
-            f"a grid cannot list the values of {kind.name!r}: give it a step (linear), or a choice of values"
-        )
-    if isinstance(kind, hyperparameter_kinds.Int):
-        return range(int(kind.min_value), int(kind.max_value) + 1, int(kind.step))
-    return _decimals(*(repr(plain(number)) for number in (kind.min_value, kind.max_value, kind.step)))
+        return list(dict.fromkeys(plain(value) for value in kind.values))
+    whole = isinstance(kind, hyperparameter_kinds.Int)
+    low, high, step = (plain(number) for number in (kind.min_value, kind.max_value, kind.step))
+    if low == high:
+        return [low]
+    if step is None and not whole:
+        raise UsageError(f"a grid cannot list the values of {kind.name!r}: give it a step, or a choice of values")
+    if whole and kind.sampling in ("linear", None):
+        return range(low, high + 1, step)
+    if step is None:
+        return range(low, high + 1)
+    return _decimals(repr(low), repr(high), repr(step), kind.sampling, int if whole else float)
 
 
 @functools.lru_cache
-def _decimals(low: str, high: str, step: str) -> Sequence[float]:
+def _decimals(low: str, high: str, step: str, sampling: str, number: type) -> Sequence[Any]:
     """The numbers from ``low`` to ``high`` in decimals, as they are written: sums of binary floats would miss the end
     of 0.1, 0.2, 0.3."""
     first, last, width = Decimal(low), Decimal(high), Decimal(step)
-    return tuple(float(first + index * width) for index in range(int((last - first) // width) + 1))
+    if sampling in ("linear", None):
+        return tuple(number(first + index * width) for index in range(int((last - first) // width) + 1))
+    powers = [first]
+    while (power := powers[-1] * width) <= last:
+        powers.append(power)
+    if sampling == "reverse_log":  # the steps grow from the upper end downwards
+        powers = [last + first - power for power in reversed(powers)]
+    return tuple(number(power) for power in powers)
 
 
 def space_size(space: HyperParameters) -> int | None:
-    """How many points a space has (at most ``LISTED`` + 1 are counted); None when it is not finite."""
+    """How many points a space has; None when it is not finite."""
+    kinds = list(space.space)
     try:
-        return sum(1 for _ in itertools.islice(combinations(space), LISTED + 1))
+        grids = [grid_values(kind) for kind in kinds]
     except UsageError:
         return None
+    #: By position, the names that matter from there on: those of the hyperparameters, and of their conditions.
+    decisive: list[set[str]] = [set()]
+    for kind in reversed(kinds):
+        decisive.append(decisive[-1] | {kind.name} | {condition.name for condition in kind.conditions})
+    decisive.reverse()
+    counted: dict[str, int] = {}
+
+    def count(position: int, values: Values) -> int:
+        """The points of the hyperparameters from a position on, given those of the ones before."""
+        if position == len(kinds):
+            return 1
+        known = {name: values[name] for name in decisive[position] if name in values}
+        key = canonical_json([position, known])
+        if key not in counted:
+            kind, grid = kinds[position], grids[position]
+            if _is_settled(kind, known):
+                counted[key] = count(position + 1, known)
+            elif kind.name not in decisive[position + 1]:
+                counted[key] = len(grid) * count(position + 1, known)
+            else:
+                counted[key] = sum(count(position + 1, {**known, kind.name: value}) for value in grid)
+        return counted[key]
+
+    return count(0, {})
 
 
 @contextlib.contextmanager

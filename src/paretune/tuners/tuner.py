@@ -6,6 +6,7 @@ import contextlib
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,15 +19,16 @@ from paretune.lm.ledger import Session
 from paretune.lm.sending import drain
 from paretune.programs.program import Program
 from paretune.tuners.accounts import Accounts
-from paretune.tuners.building import as_builder, build, check_declared, check_objectives, explore, validates
+from paretune.tuners.building import as_builder, build, check_declared, check_fit, check_objectives, explore, validates
 from paretune.tuners.identity import fingerprint
 from paretune.tuners.kt import HyperParameters
 from paretune.tuners.loop import SearchRun
-from paretune.tuners.objective import Constraint, Scale, as_constraint, as_objective, parts_of
-from paretune.tuners.oracle import ReplayableOracle, check_names
-from paretune.tuners.progress import Progress, summary_line
+from paretune.tuners.objective import Constraint, Scale, as_constraints, as_objective
+from paretune.tuners.oracle import ReplayableOracle
+from paretune.tuners.progress import Progress
 from paretune.tuners.run_trial import TrialOptions
-from paretune.tuners.spaces import LISTED, space_size
+from paretune.tuners.spaces import space_size
+from paretune.tuners.summaries import result_lines, space_lines
 from paretune.tuners.trials import TrialRecord, TrialStore
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ class Tuner:
         *,
         executions_per_trial: int = 1,
         directory: str | Path | None = None,
-        project_name: str = "search",
+        project_name: str | None = None,
         overwrite: bool = False,
         parallel_trials: int = 1,
         max_failure_rate: float = 0.1,
@@ -102,8 +104,12 @@ class Tuner:
         verbose: bool = True,
         oracle_options: Mapping[str, Any] | None = None,
     ) -> None:
-        _check_counts(parallel_trials=parallel_trials, executions_per_trial=executions_per_trial)
-        _check_counts(max_consecutive_failed_trials=max_consecutive_failed_trials)
+        _check_count("parallel_trials", parallel_trials, 1)
+        _check_count("executions_per_trial", executions_per_trial, 1)
+        _check_count("max_consecutive_failed_trials", max_consecutive_failed_trials, 1)
+        _check_count("max_retries_per_trial", max_retries_per_trial, 0)
+        if not 0 <= max_failure_rate <= 1:
+            raise UsageError(f"max_failure_rate is a share of the examples, from 0 to 1 (got {max_failure_rate})")
         self.build_program = as_builder(hypermodel)
         self.seed = 0 if seed is None else seed
         self.parallel_trials = parallel_trials
@@ -113,18 +119,19 @@ class Tuner:
         self.identity = identity
         self.verbose = verbose
         self.overwrite = overwrite
-        self.project_dir = Path(directory or ".") / project_name
+        self.project_dir = Path(directory or ".") / (project_name or "search")
         self._new_oracle = functools.partial(
             self.oracle_class,
             as_objective("val_reward" if objective is None else objective, scale),
             seed=self.seed,
             slots=parallel_trials,
-            constraints=[as_constraint(each) for each in constraints],
+            constraints=as_constraints(constraints),
             **(oracle_options or {}),
         )
         self.oracle: ReplayableOracle = self._new_oracle(hyperparameters=hyperparameters)
         self.options = TrialOptions(
             objective=self.oracle.objective,
+            constraints=self.oracle.constraints,
             max_failure_rate=max_failure_rate,
             replicates=executions_per_trial,
             retries=max_retries_per_trial,
@@ -148,16 +155,16 @@ class Tuner:
     async def search_async(self, x: Sequence[Any], y: Sequence[Any], **fit: Any) -> None:
         """As ``search``, awaited."""
         fit = {"x": x, "y": y, **fit}
-        first = await self._explore(fit)
+        programs = await self._explore(fit)
         total = self.oracle.total()
         if total is None:
             raise UsageError("the space has no end: give max_trials=…")
-        with self._locked_store(first, fit) as store:
-            known = store.load()
+        with self._locked_store(programs, fit) as store:
+            known = {number: record for number, record in store.load().items() if int(number) <= total}
             self.oracle.restart()  # a second search on this tuner is rebuilt from the record, like that of a new one
-            accounts = Accounts(first)
+            accounts = Accounts(programs)
             progress = Progress(accounts.counters, verbose=self.verbose)
-            progress.start(total, min(total, len(known)))
+            progress.start(total, len(known))
             self._note_space(progress, total)
             run = SearchRun(self.oracle, self._build, store, known, fit, self.options, progress)
             self.stopped = None
@@ -165,6 +172,7 @@ class Tuner:
                 with contextlib.nullcontext() if self.budget is None else self.budget.charging():
                     await run_together([run.slot() for _ in range(self.parallel_trials)])
             except BudgetError as error:
+                run.take_over()
                 if not self.oracle.get_best_trials(1):
                     raise
                 self.stopped = str(error)
@@ -173,6 +181,7 @@ class Tuner:
                 await drain(_DRAIN_S, progress.draining)
                 accounts.flush()
                 progress.stop()
+                run.take_over()
                 self.session, self.resumed = accounts.since(), run.resumed
                 self.oracle.score_all()
                 self.records = {
@@ -202,37 +211,46 @@ class Tuner:
             programs.append(program)
         return programs
 
+    def search_space_summary(self) -> None:
+        """Print the hyperparameters; the hypermodel is built to learn them, and nothing is called."""
+        run_maybe_nested(self._learn_space())
+        print(*space_lines(self.oracle.hyperparameters), sep="\n")
+
     def results_summary(self, num_trials: int = 10) -> None:
         """Print the best trials, their hyperparameters and their metrics."""
-        best = self.oracle.get_best_trials(num_trials)
-        aim = " and ".join(f"{part.name} ({part.direction})" for part in parts_of(self.oracle.objective))
-        print(f"{len(best)} best of {len(self.oracle.trials)} trials, by {aim}")
-        for trial in best:
-            broken = "" if self.oracle.feasible(trial) else "  breaks a constraint"
-            summary = summary_line(self.records[trial.trial_id], self.oracle.objective)
-            print(f"trial {trial.trial_id}  score {trial.score:.4f}  {summary}{broken}")
-            print("    " + "  ".join(f"{name}={value}" for name, value in trial.hyperparameters.values.items()))
+        print(*result_lines(self.oracle, self.records, num_trials), sep="\n")
 
     def trial_records(self) -> list[TrialRecord]:
         """The finished trials in the order of their numbers."""
         return [self.records[number] for number in sorted(self.records, key=int)]
 
-    async def _explore(self, fit: Mapping[str, Any]) -> Program:
-        """Learn the whole space from the hypermodel, and refuse what cannot work; the program under the defaults."""
+    async def _explore(self, fit: Mapping[str, Any]) -> list[Program]:
+        """Learn the whole space from the hypermodel, and refuse what cannot work; the programs that were met, the one
+        under the defaults first."""
+        check_fit(fit)
+        programs = await self._learn_space()
+        for program in programs:
+            check_objectives(self.oracle.objective, program, validates(fit), self.oracle.constraints)
+        return programs
+
+    async def _learn_space(self) -> list[Program]:
         given = {kind.name for kind in self.oracle.hyperparameters.space}
-        self.space = self.oracle.hyperparameters if self.tune_new_entries else self.oracle.hyperparameters.copy()
-        first = await explore(self.build_program, self.space)
-        check_names(self.space)
-        new = [kind.name for kind in self.space.space if kind.name not in given]
+        space = self.oracle.hyperparameters.copy()
+        programs = await explore(
+            self.build_program, space, lambda kind: not self.tune_new_entries and kind.name not in given
+        )
+        new = [kind.name for kind in space.space if kind.name not in given]
         if new and not self.allow_new_entries:
             raise UsageError(f"allow_new_entries=False, but the hypermodel declares {new} beside `hyperparameters`")
-        check_objectives(self.oracle.objective, first, validates(fit), self.oracle.constraints)
-        return first
+        self.space = space
+        if self.tune_new_entries:
+            self.oracle.hyperparameters = space
+        return programs
 
     async def _build(self, hyperparameters: HyperParameters, fit: Mapping[str, Any]) -> Program:
         """The program of a trial, checked before it makes a call."""
         program = await build(self.build_program, hyperparameters)
-        check_declared(self.space, hyperparameters)
+        check_declared(self.space, hyperparameters.space)
         check_objectives(self.oracle.objective, program, validates(fit), self.oracle.constraints)
         return program
 
@@ -242,24 +260,23 @@ class Tuner:
         if most is None or (size is not None and size <= total):
             return
         if size is not None:
-            points = f"{size}" if size <= LISTED else f"more than {LISTED}"
-            progress.note(f"the space has {points} configurations, max_trials allows {total} of them")
+            progress.note(f"the space has {size} configurations, max_trials allows {total} of them")
         if (initial := self.oracle.initial_points()) >= most:
             progress.note(
                 f"all trials are drawn at random, since num_initial_points ({initial}) is not below max_trials "
                 f"({most}): lower the one or raise the other"
             )
 
-    def _record_path(self, first: Program, fit: Mapping[str, Any]) -> Path:
+    def _record_path(self, programs: Sequence[Program], fit: Mapping[str, Any]) -> Path:
         more = {"seed": self.seed, "max_failure_rate": self.options.max_failure_rate, "identity": self.identity}
         if self.options.replicates > 1:
             more["replicates"] = self.options.replicates
-        name = fingerprint(self.oracle, self.build_program, first, fit, **more)
+        name = fingerprint(self.oracle, self.build_program, programs, fit, **more)
         return self.project_dir / f"{name[:16]}.jsonl"
 
     @contextlib.contextmanager
-    def _locked_store(self, first: Program, fit: Mapping[str, Any]) -> Iterator[TrialStore]:
-        path = self._record_path(first, fit)
+    def _locked_store(self, programs: Sequence[Program], fit: Mapping[str, Any]) -> Iterator[TrialStore]:
+        path = self._record_path(programs, fit)
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_suffix(".lock"))
         try:
@@ -278,7 +295,6 @@ class Tuner:
             lock.release()
 
 
-def _check_counts(**counts: int) -> None:
-    for name, value in counts.items():
-        if value < 1:
-            raise UsageError(f"{name} must be at least 1 (got {value})")
+def _check_count(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, Integral) or value < least:
+        raise UsageError(f"{name} must be a whole number of at least {least} (got {value!r})")

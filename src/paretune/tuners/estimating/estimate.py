@@ -73,16 +73,16 @@ async def survey(tuner: Tuner, fit: Mapping[str, Any]) -> tuple[Estimate, list[R
     rehearsal of each configuration that was looked at."""
     if isinstance(tuner.oracle, HyperbandOracle):  # its plan says how long a trial is trained
         fit = {name: value for name, value in fit.items() if name not in ("epochs", "initial_epoch")}
-    first = await tuner._explore(fit)
+    programs = await tuner._explore(fit)
     total = tuner.oracle.total()
     if total is None:
         raise UsageError("the space has no end: give max_trials=…")
-    path = tuner._record_path(first, fit)
+    path = tuner._record_path(programs, fit)
     known = {} if tuner.overwrite else TrialStore(path).load()
     oracle = tuner._new_oracle(hyperparameters=tuner.oracle.hyperparameters.copy())
     usual = (fit.get("initial_epoch", 0), fit.get("epochs", 1))
     left = list(_left(oracle, total, known, usual))
-    view = LedgerView(_ledger(first).path)
+    view = LedgerView(_ledger(programs[0]).path)
     rows = max(_LEAST, min(_MOST, _PROMPTS // max(1, sum(len(group.points) for group in left))))
     noted, replicates = view.asked(path.stem), tuner.options.replicates
     rehearsals: dict[str, Rehearsal] = {}

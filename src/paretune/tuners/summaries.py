@@ -1,0 +1,41 @@
+"""What a tuner prints of a space and of a search, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from paretune.tuners.kt import HyperParameters
+from paretune.tuners.objective import parts_of
+from paretune.tuners.oracle import ReplayableOracle
+from paretune.tuners.progress import summary_line, values_line
+from paretune.tuners.spaces import space_size
+from paretune.tuners.trials import TrialRecord
+
+__all__ = ["result_lines", "space_lines"]
+
+
+def space_lines(space: HyperParameters) -> Iterator[str]:
+    """How many hyperparameters and configurations there are, then each hyperparameter with its conditions."""
+    size = space_size(space)
+    yield f"{len(space.space)} hyperparameters" + ("" if size is None else f", {size} configurations")
+    for kind in space.space:
+        settings = {name: value for name, value in kind.get_config().items() if name not in ("name", "conditions")}
+        scopes = [f"{condition.name} in {condition.values}" for condition in kind.conditions]
+        when = f"  when {' and '.join(scopes)}" if scopes else ""
+        yield f"{kind.name} ({type(kind).__name__})  {values_line(settings)}{when}"
+
+
+def result_lines(oracle: ReplayableOracle, records: Mapping[str, TrialRecord], num_trials: int) -> Iterator[str]:
+    """The best trials, their hyperparameters and their metrics; why they failed, where none was completed."""
+    best = oracle.get_best_trials(num_trials)
+    aim = " and ".join(f"{part.name} ({part.direction})" for part in parts_of(oracle.objective))
+    yield f"{len(best)} best of {len(records)} trials, by {aim}"
+    if not records:
+        yield "nothing was searched yet: search() also reads the trials that an earlier run has finished"
+    for trial in best:
+        broken = "" if oracle.feasible(trial) else "  breaks a constraint"
+        summary = summary_line(records[trial.trial_id], oracle.objective)
+        yield f"trial {trial.trial_id}  score {trial.score:.4f}  {summary}{broken}"
+        yield f"    {values_line(trial.hyperparameters.values)}"
+    for number in [] if best else sorted(records, key=int)[:num_trials]:
+        yield f"trial {number}  {summary_line(records[number], oracle.objective)}"
