@@ -44,7 +44,7 @@ class Server:
                     % (status, len(body), body)
                 )
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             writer.close()
 
     async def _answer(self) -> tuple[bytes, bytes]:

@@ -8,11 +8,13 @@ fast the ledger serves.
 from __future__ import annotations
 
 import asyncio
+import statistics
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 from loopback import loopback
 
 import paretune
@@ -23,6 +25,7 @@ from paretune.lm.types import Request
 LATENCY_S, IN_FLIGHT = 0.05, 8
 MODELS, TRAIN, VALIDATION = ("openai/small", "openai/medium", "openai/large"), 40, 20
 PAID_CALLS, SERVED_CALLS = 300, 5_000
+RUNS = 5
 
 
 class Tweet(paretune.DataModel):
@@ -87,22 +90,26 @@ async def cpu_of_calls(folder: Path) -> tuple[float, float]:
     return bare / PAID_CALLS, ours / PAID_CALLS
 
 
-async def bare_litellm(api_base: str, calls: int) -> float:
-    """Seconds that litellm alone takes for so many calls, as many at once as are allowed."""
-    litellm = load_litellm()
+async def bare(library: str, api_base: str, calls: int) -> float:
+    """Seconds that litellm or httpx alone takes for so many calls, as many at once as are allowed."""
+    litellm, client = load_litellm(), httpx.AsyncClient()
     form = {"type": "json_schema", "json_schema": {"name": "Label", "schema": Label.get_schema()}}
     numbers = iter(range(calls))
 
     async def worker() -> None:
         for number in numbers:
-            await litellm.acompletion(
-                model="openai/echo", api_base=api_base, api_key="none", max_retries=0, timeout=60,
-                messages=[{"role": "user", "content": f"text {number}"}], response_format=form,
-            )  # fmt: skip
+            asked = {"messages": [{"role": "user", "content": f"text {number}"}], "response_format": form}
+            if library == "litellm":
+                options = {"api_base": api_base, "api_key": "none", "max_retries": 0, "timeout": 60}
+                await litellm.acompletion(model="openai/echo", **options, **asked)
+            else:
+                (await client.post(f"{api_base}/chat/completions", json={"model": "echo", **asked})).json()
 
     started = time.perf_counter()
     await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
-    return time.perf_counter() - started
+    seconds = time.perf_counter() - started
+    await client.aclose()
+    return seconds
 
 
 async def served(ledger: Ledger) -> float:
@@ -117,6 +124,12 @@ async def served(ledger: Ledger) -> float:
     return SERVED_CALLS / (time.perf_counter() - started)
 
 
+def said(seconds: list[float], ideal: float) -> str:
+    """The median of some times and their extremes, as ratios to the ideal one."""
+    low, middle, high = (value / ideal for value in (min(seconds), statistics.median(seconds), max(seconds)))
+    return f"{middle:.2f} x the ideal, {low:.2f} to {high:.2f} in {len(seconds)} runs"
+
+
 def main() -> None:
     """Print the measurements."""
     planned = len(MODELS) * (TRAIN + VALIDATION)
@@ -125,23 +138,28 @@ def main() -> None:
         folder = Path(name)
         with loopback(0.0, IN_FLIGHT) as (address, _):
             search(folder, Ledger(folder / "warm-up.sqlite"), address)  # imports
-        ledger = Ledger(folder / "ledger.sqlite")
-        with loopback(LATENCY_S, IN_FLIGHT) as (address, counts):
-            seconds, paid, _ = search(folder, ledger, address)
-            again, paid_again, from_ledger = search(folder, ledger, address)
-        with loopback(LATENCY_S, IN_FLIGHT) as (address, _):
-            alone = paretune.run_maybe_nested(bare_litellm(address, planned))
+        times: dict[str, list[float]] = {"search": [], "httpx": [], "litellm": []}
+        for number in range(RUNS):
+            ledger = Ledger(folder / f"ledger-{number}.sqlite")
+            with loopback(LATENCY_S, IN_FLIGHT) as (address, counts):
+                seconds, paid, _ = search(folder, ledger, address)
+                again, paid_again, from_ledger = search(folder, ledger, address)
+            times["search"].append(seconds)
+            for library in ("httpx", "litellm"):
+                with loopback(LATENCY_S, IN_FLIGHT) as (address, _):
+                    times[library].append(paretune.run_maybe_nested(bare(library, address, planned)))
         rate = paretune.run_maybe_nested(served(ledger))
-        bare, ours = paretune.run_maybe_nested(cpu_of_calls(folder))
+        litellms, ours = paretune.run_maybe_nested(cpu_of_calls(folder))
     print(f"grid of {len(MODELS)} models, {TRAIN} training and {VALIDATION} validation rows, batches of 4:")
     print(
         f"  calls paid   {paid} of {planned} planned; the server saw {counts['requests']}, refused {counts['refused']}"
     )
     print(f"  at once      {counts['peak']} of {IN_FLIGHT} allowed")
-    print(f"  time         {seconds / ideal:.2f} x the ideal ({IN_FLIGHT} at once, {LATENCY_S * 1e3:.0f} ms a call)")
-    print(f"  litellm      {alone / ideal:.2f} x the ideal for as many calls without a search")
+    print(f"  time         {said(times['search'], ideal)} ({IN_FLIGHT} at once, {LATENCY_S * 1e3:.0f} ms a call)")
+    print(f"  httpx        {said(times['httpx'], ideal)} for as many calls without a search")
+    print(f"  litellm      {said(times['litellm'], ideal)} for as many calls without a search")
     print(f"  once more    {again / seconds:.3f} x that time, {paid_again} calls paid, {from_ledger} from the ledger")
-    print(f"paid call      {ours / bare:.2f} x the CPU of a bare litellm call ({bare * 1e3:.1f} ms)")
+    print(f"paid call      {ours / litellms:.2f} x the CPU of a bare litellm call ({litellms * 1e3:.1f} ms)")
     print(f"ledger         {rate:,.0f} replies a second through LanguageModel.complete")
 
 

@@ -6,11 +6,12 @@ A module called with symbols adds a node to the graph; called with records it ru
 from __future__ import annotations
 
 import collections
+import functools
 import inspect
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,7 +109,7 @@ class Module:
             return self.add_node(symbols, listed)
         if any(item is None for item in flat):
             return None
-        if "training" in inspect.signature(self.call).parameters:
+        if _hears_of_training(type(self).call):
             options.setdefault("training", current_sample().training)
         return await self.call(*inputs, **options)
 
@@ -175,6 +176,12 @@ class Combine(Module):
 
     async def call(self, left: DataModel, right: DataModel) -> DataModel:
         return combined_record(left, right, *self.models)
+
+
+@functools.cache
+def _hears_of_training(call: Callable[..., Any]) -> bool:
+    """Whether a class's method ``call`` takes ``training``."""
+    return "training" in inspect.signature(call).parameters
 
 
 def inner_modules(module: Module) -> Iterator[Module]:
