@@ -209,6 +209,19 @@ def test_what_cannot_work_in_other_trials(model, search):
     assert model.backend.calls == free.backend.calls == []
 
 
+def test_the_value_of_one_class(model, search):
+    """A metric of one value per class has each of them as an objective."""
+
+    def per_class(hp: Any) -> dict[str, Any]:
+        hp.Boolean("x")
+        return {"metrics": [CategoricalF1Score(average=None, name="f1")]}
+
+    tuner = search(builder_that(per_class, model), objective=Objective("val_f1_even", "max"))
+    assert [record.score for record in tuner.trial_records()] == [
+        record.metrics["val_f1_even"] for record in tuner.trial_records()
+    ]
+
+
 @pytest.mark.parametrize("step", [0, -2])
 @pytest.mark.parametrize("kind", ["Int", "Float"])
 def test_a_step_leads_on(model, search, kind, step):

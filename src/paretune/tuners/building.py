@@ -11,7 +11,7 @@ from typing import Any
 
 from paretune.errors import UsageError
 from paretune.files import canonical_json
-from paretune.metrics.measure import OPERATIONAL
+from paretune.metrics.measure import measures_of
 from paretune.programs.module import clear_session
 from paretune.programs.program import Program
 from paretune.tuners.kt import HyperParameters, KerasHyperModel
@@ -117,8 +117,8 @@ def check_objectives(
     constraints: Sequence[Constraint] = (),
 ) -> None:
     """Refuse, before the first call, an objective or a constraint that no trial can report."""
-    reported = {"reward", *(metric.name for metric in program.metrics if metric.scalar), *OPERATIONAL}
-    per_class = {metric.name for metric in program.metrics if not metric.scalar}
+    reported = {measure.name for measure in measures_of([], [], program.metrics)}
+    per_class = {metric.name: metric.classes for metric in program.metrics if not metric.scalar}
     prefix = "val_" if has_validation else ""
     known = sorted(f"{prefix}{name}" for name in reported)
     wanted = [("objective", part.name) for part in parts_of(objective)]
@@ -126,7 +126,8 @@ def check_objectives(
     for what, name in wanted:
         plain = name.removeprefix("val_")
         if plain in per_class:
-            raise UsageError(f"{what} {name!r} has one value per class: choose average='macro' or another")
+            one = f"{name}_{per_class[plain][0]}"
+            raise UsageError(f"{what} {name!r} has one value per class: choose average='macro', or one such as {one!r}")
         if name == f"val_{plain}" and plain in reported and not has_validation:
             raise UsageError(f"{what} {name!r} needs validation data: give validation_data=… or validation_split=…")
         if name == plain and plain in reported and program.optimizer is None:

@@ -148,7 +148,9 @@ class SearchRun:
         if not best:
             return ""
         summary = summary_line(self.records[best[0].trial_id], self.oracle.objective)
-        return f"best trial {int(best[0].trial_id)}: {summary}  {self._frontier_size()} on the frontier"
+        several = len(parts_of(self.oracle.objective)) > 1
+        frontier = f"  {self._frontier_size()} on the frontier" if several else ""
+        return f"best trial {int(best[0].trial_id)}: {summary}{frontier}"
 
     def _frontier_size(self) -> int:
         objectives = parts_of(self.oracle.objective)
