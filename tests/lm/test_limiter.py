@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paretune.errors import FatalError, TransientError, UsageError
-from paretune.lm.limiter import Limiter
+from paretune.lm.limiter import Limiter, Places
 
 
 class Time:
@@ -291,3 +291,70 @@ def test_limits_below_one_are_refused(limits: tuple[int | None, ...]) -> None:
     """A limiter that lets nobody go is an error where it is made."""
     with pytest.raises(UsageError, match="must be at least 1"):
         Limiter(*limits)  # type: ignore[arg-type]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 4),
+    st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 5), st.integers(1, 9), st.booleans()), min_size=1, max_size=30
+    ),
+)
+def test_shared_places(count: int, attempts: list[tuple[int, int, int, bool]]) -> None:
+    """Over several limiters no more go at once than there are places, whoever is cancelled; all come through in the
+    end, and every place is free again."""
+    time = Time()
+    places = Places(count)
+    limiters = [Limiter(3, clock=time.clock, pause=time.sleep, places=places) for _ in range(3)]
+    now, done = [0], [0]
+
+    async def attempt(which: int, wait: int, length: int) -> None:
+        await time.sleep(wait)
+        async with limiters[which].attempt():
+            now[0] += 1
+            assert now[0] <= count
+            try:
+                await time.sleep(length)
+            finally:
+                now[0] -= 1
+        done[0] += 1
+
+    async def cancel(task: asyncio.Task[None], after: int) -> None:
+        await time.sleep(after)
+        task.cancel()
+
+    async def work() -> None:
+        tasks = []
+        for which, wait, length, stays in attempts:
+            task = asyncio.create_task(attempt(which, wait, length))
+            tasks += [task] if stays else [task, asyncio.create_task(cancel(task, wait + length // 2))]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    time.run(work)
+    assert done[0] >= sum(stays for *_, stays in attempts)
+    assert places.free == count and all(limiter.in_flight == 0 for limiter in limiters)
+
+
+def test_waiting_for_a_place_is_no_beginning() -> None:
+    """What waits for a place of its server has not begun: its minute does not run, and a rate limit holds it back."""
+    time = Time()
+    places = Places(1)
+    busy = Limiter(1, clock=time.clock, pause=time.sleep, places=places)
+    slow = Limiter(5, requests_per_minute=2, clock=time.clock, pause=time.sleep, places=places)
+    began: list[float] = []
+
+    async def hold() -> None:
+        async with busy.attempt():
+            await time.sleep(200.0)
+
+    async def attempt() -> None:
+        async with slow.attempt() as place:
+            place.sent()
+            began.append(time.now)
+
+    async def work() -> None:
+        await asyncio.gather(hold(), *(attempt() for _ in range(5)))
+
+    time.run(work)
+    assert began[:2] == [200.0, 200.0]
+    assert all(later - earlier >= 60.0 for earlier, later in zip(began, began[2:], strict=False))

@@ -375,6 +375,14 @@ def test_errors_inside_a_reply(server: OpenAIServer, code: Any, limited: bool) -
     assert caught.value.rate_limited is limited
 
 
+@pytest.mark.parametrize(("status", "kind"), [(401, FatalError), (404, FatalError), (503, TransientError)])
+def test_errors_in_plain_text(server: OpenAIServer, model: str, status: int, kind: type[Exception]) -> None:
+    """What a server or a proxy says of a failure is shown, also where it is no JSON."""
+    server.answer = fake.Answer(b"token expired\nsee the manual", status)
+    with pytest.raises(kind, match="token expired"):
+        send(server, model=model)
+
+
 def test_a_reason_that_is_no_text(server: OpenAIServer, own_state: Path) -> None:
     """An odd finish_reason is left out, and the reply is kept."""
     server.answer = chat("joy")
@@ -390,7 +398,9 @@ def test_an_address_with_a_query(server: OpenAIServer) -> None:
     assert server.last.path == "/v1/deployments/a/chat/completions?api-version=1"
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:port/v1", "127.0.0.1:1/v1", "http://"])
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:port/v1", "http://127.0.0.1:99999/v1", "127.0.0.1:1/v1", "http://"]
+)
 def test_an_address_that_is_none(address: str) -> None:
     """A placeholder that was left in, or half an address, is told in one line."""
     with pytest.raises(LanguageModelError, match="openai/m at ") as caught:
@@ -674,10 +684,18 @@ def test_what_is_unknown_needs_no_litellm(litellm: Any) -> None:
         "gpt-4-mine",
         "gpt-5-mine",
     ]
-    names += ["meta-llama/Llama-3.1-8B-Instruct", "deepseek-r1", "o3", "gpt-6", "gpt-4o-audio-preview", "gpt-4o"]
+    names += [
+        "meta-llama/Llama-3.1-8B-Instruct",
+        "deepseek-r1",
+        "o3",
+        "GPT-4o",
+        "gpt-6",
+        "gpt-4o-audio-preview",
+        "gpt-4o",
+    ]
     unknown = [name for name in names if not is_known(f"openai/{name}")]
     assert {"m", "Qwen/Qwen3-8B", "gpt-oss-20b", "deepseek-r1"} <= set(unknown)
-    assert set(unknown).isdisjoint(["o3", "o9-mini", "gpt-5-mine", "gpt-6", "gpt-4o"])
+    assert set(unknown).isdisjoint(["o3", "o9-mini", "gpt-5-mine", "gpt-6", "gpt-4o", "GPT-4o"])
     options = {"max_tokens": 9, "temperature": 0.5, "stop": ["x"]}
     for name in unknown:
         sent = litellm.utils.get_optional_params(model=name, custom_llm_provider="openai", **options)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from odd_numbers import Number, Parity, fit_arguments, make_builder, mostly_right
 
-from paretune import Generator, Input, LanguageModel, Program, ScriptedLanguageModel
-from paretune.errors import TransientError, UsageError
-from paretune.lm.types import Price
+from paretune import Budget, Generator, Input, LanguageModel, Program, ScriptedLanguageModel
+from paretune.errors import BudgetError, TransientError, UsageError
+from paretune.lm.ledger import Ledger
+from paretune.lm.types import Price, Request
 from paretune.metrics import CategoricalF1Score
 from paretune.tuners import GridSearch, Hyperband, Objective, RandomSearch
 from paretune.tuners.kt import HyperParameters, KerasHyperModel, KerasObjective
@@ -163,6 +165,63 @@ def only_within_branches(hp: Any) -> None:
 def test_scopes_are_found_before_anything_is_called(model, search, declare, points):
     """Whatever values open a scope, its hyperparameters are known beforehand and varied."""
     assert len(search(builder_that(declare, model)).trial_records()) == points
+
+
+def guarded(hp: Any) -> None:
+    """As Keras-Tuner shows it: the scope, and in it a look at the value."""
+    chosen = hp.Choice("model", ["a", "b"])
+    for name in ("a", "b"):
+        with hp.conditional_scope("model", [name]):
+            if chosen == name:
+                hp.Choice(f"of {name}", [1, 2, 3])
+
+
+def test_scopes_behind_many_values(model, search):
+    """Scopes are opened however many values there are to look at."""
+
+    def scopes_outside(hp: Any) -> None:
+        for number in range(12):
+            hp.Choice(f"c{number}", list(range(40)))
+        chosen = hp.Choice("model", ["a", "b"])
+        with hp.conditional_scope("model", ["b"]):
+            thinks = chosen == "b" and hp.Boolean("thinks")
+            if chosen == "b":
+                with hp.conditional_scope("thinks", [True]):
+                    if thinks:
+                        hp.Choice("words", [1, 2])
+
+    tuner = search(builder_that(scopes_outside, model), RandomSearch, max_trials=24, seed=1)
+    assert any("words" in record.values for record in tuner.trial_records())
+
+
+def test_one_search_however_it_is_begun(model, search, tmp_path):
+    """Asking for an estimate or a summary first, or searching twice with one tuner, is the same search."""
+    first = search(builder_that(guarded, model))
+    first.search(**fit_arguments())
+    assert first.resumed == 6
+    again = GridSearch(builder_that(guarded, model), "val_reward", directory=tmp_path, verbose=False)
+    again.search_space_summary()
+    assert again.estimate(**fit_arguments()).finished == 6
+    again.search(**fit_arguments())
+    assert again.resumed == 6
+
+
+def test_a_builder_that_asks_a_model_spends_from_the_budget(tmp_path):
+    """What a builder asks while the space is learned counts as well."""
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    writer = ScriptedLanguageModel(mostly_right, ledger=ledger)
+
+    async def build_program(hp: Any) -> Program:
+        number = hp.Int("n", 0, 3)
+        await writer.complete(Request((("user", json.dumps({"n": number})),)))
+        return await make_builder(writer)(hp)
+
+    tuner = GridSearch(
+        build_program, "val_reward", directory=tmp_path, verbose=False, budget=Budget(calls=1, ledger=ledger)
+    )
+    with pytest.raises(BudgetError):
+        tuner.search(**fit_arguments())
+    assert len(writer.backend.calls) == 1
 
 
 def later_in_a_branch(hp: Any) -> None:

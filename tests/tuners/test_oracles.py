@@ -210,6 +210,17 @@ def test_counting_agrees_with_listing(kinds):
     assert space_size(space) == len(points) == len(set(points))
 
 
+def test_sizes_do_not_take_long():
+    """Many parents declared before all their children are counted as fast as one after the other."""
+    space = HyperParameters()
+    for number in range(30):
+        space.Boolean(f"use {number}")
+    for number in range(30):
+        with space.conditional_scope(f"use {number}", [True]):
+            space.Choice(f"k {number}", [1, 2, 3])
+    assert space_size(space) == 4**30
+
+
 def test_size_of_a_space():
     """Finite spaces are counted, conditions respected, however large; a continuous one has no size."""
     space = HyperParameters()

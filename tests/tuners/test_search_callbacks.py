@@ -9,6 +9,7 @@ from odd_numbers import fit_arguments, make_builder, mostly_right
 
 from paretune import ScriptedLanguageModel
 from paretune.callbacks import Callback, CSVLogger, EarlyStopping, ProgramCheckpoint
+from paretune.callbacks.base import file_of_trial
 from paretune.errors import UsageError
 from paretune.lm.ledger import Ledger
 from paretune.tuners import GridSearch
@@ -63,6 +64,22 @@ def test_trials_keep_each_others_files(search, tmp_path):
     assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == sorted(f"log-{name}.csv" for name in names)
     assert all(len(path.read_text().splitlines()) == 4 for path in (tmp_path / "logs").iterdir())
     assert all((tmp_path / name / "best.json").exists() for name in names)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("log.csv", "log-0001.csv"),
+        ("log", "log-0001"),
+        ("a.b/v1.5-{epoch}", "a.b/v1.5-{epoch}-0001"),
+        ("{epoch:02d}-{val_reward:.2f}.json", "{epoch:02d}-{val_reward:.2f}-0001.json"),
+        ("{epoch:02d}-{val_reward:.2f}", "{epoch:02d}-{val_reward:.2f}-0001"),
+        ("{trial}/log.csv", "0001/log.csv"),
+    ],
+)
+def test_names_of_files(name, file):
+    """The trial stands before the suffix, where there is one, and never inside of what is filled in later."""
+    assert file_of_trial(name, "0001") == file
 
 
 def test_a_callback_that_cannot_be_copied(search):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -72,8 +73,9 @@ def file_of_trial(name: str, trial: str) -> str:
     before the suffix."""
     if "{trial}" in name:
         return name.replace("{trial}", trial)
-    path = Path(name)
-    return str(path.with_name(f"{path.stem}-{trial}{path.suffix}"))
+    suffix = re.search(r"(\.[A-Za-z]\w*)?$", name)
+    assert suffix is not None, "the pattern matches the empty end"
+    return f"{name[: suffix.start()]}-{trial}{suffix[0]}"
 
 
 class CallbackList:

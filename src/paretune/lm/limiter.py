@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from paretune.errors import BudgetError, FatalError, TransientError, UsageError
 
-__all__ = ["Attempt", "Limiter", "shared_limiter", "shared_places"]
+__all__ = ["Attempt", "Limiter", "Places", "shared_limiter", "shared_places"]
 
 Made = TypeVar("Made")
 
@@ -44,7 +44,7 @@ class Limiter:
         *,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        places: asyncio.Semaphore | None = None,
+        places: Places | None = None,
     ) -> None:
         for name, limit in (
             ("concurrency", concurrency),
@@ -108,6 +108,13 @@ class Limiter:
         """When an attempt may begin; None for now."""
         if self.in_flight >= self.limit:
             return _WHEN_ONE_ENDS
+        ready = self._time_of(attempt)
+        if ready is None and self.places is not None and not self.places.free_for(self):
+            return _WHEN_ONE_ENDS
+        return ready
+
+    def _time_of(self, attempt: Attempt) -> float | None:
+        """When the limits in time let an attempt go; None for now."""
         if not self._window and self._held_until == _NEVER:  # nothing that time could change
             return None
         now = self._now()
@@ -134,6 +141,8 @@ class Limiter:
 
     def _begin(self, attempt: Attempt) -> None:
         self.in_flight += 1
+        if self.places is not None:
+            self.places.free -= 1
         attempt.round = self._round
         if self.requests_per_minute is not None or self.tokens_per_minute is not None:
             attempt.ends = self._now() + _WINDOW_S
@@ -165,6 +174,8 @@ class Limiter:
             if self._successes >= self.limit:
                 self.limit += 1
                 self._successes = 0
+        if self.places is not None:
+            self.places.give_back()
         self._admit()
 
     def _refuse(self, error: FatalError) -> None:
@@ -178,6 +189,30 @@ class Limiter:
         if attempt.ends > self._now():  # else it has left the window, or there is none
             self._window_tokens += tokens - attempt.tokens
             attempt.tokens = tokens
+
+
+class Places:
+    """How many calls a server takes at once, over the limiters of all its models."""
+
+    def __init__(self, count: int) -> None:
+        self.free = count
+        #: The limiters that wait for a place, the one that has waited longest first.
+        self._waiting: dict[Limiter, None] = {}
+
+    def free_for(self, limiter: Limiter) -> bool:
+        """Whether there is a place; where there is none, the limiter is told when there is."""
+        if self.free <= 0:
+            self._waiting[limiter] = None
+        return self.free > 0
+
+    def give_back(self) -> None:
+        """One place is free again: it goes to who has waited longest."""
+        self.free += 1
+        for limiter in list(self._waiting):
+            if self.free <= 0:
+                break
+            del self._waiting[limiter]
+            limiter._admit()
 
 
 class Attempt:
@@ -211,17 +246,9 @@ class Attempt:
                 elif turn.exception() is None:  # its turn came in the same moment
                     self._limiter._end(self, error)
                 raise
-        if self._limiter.places is not None:
-            try:
-                await self._limiter.places.acquire()
-            except asyncio.CancelledError as error:
-                self._limiter._end(self, error)
-                raise
         return self
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if self._limiter.places is not None:
-            self._limiter.places.release()
         self._limiter._end(self, error)
 
 
@@ -235,9 +262,9 @@ def shared_limiter(alike: str | None, make: Callable[[], Limiter]) -> Limiter:
     return make() if alike is None else _one_for_all(_limiters, alike, make)
 
 
-def shared_places(alike: str, count: int) -> asyncio.Semaphore:
+def shared_places(alike: str, count: int) -> Places:
     """The places, on this event loop, of everything that is named ``alike``."""
-    return _one_for_all(_places, alike, lambda: asyncio.Semaphore(count))
+    return _one_for_all(_places, alike, lambda: Places(count))
 
 
 def _one_for_all(shared: _Shared, alike: str, make: Callable[[], Made]) -> Made:

@@ -18,11 +18,12 @@ _RULED = re.compile(r"gpt-[5-9]|(^|/)o\d")
 def is_known(model: str) -> bool:
     """Whether litellm lists a model, with its provider or without, or has rules for its name."""
     _, _, name = model.partition("/")
-    return not _names().isdisjoint((model, name)) or _RULED.search(name) is not None
+    return not _names().isdisjoint((model.lower(), name.lower())) or _RULED.search(name.lower()) is not None
 
 
 @functools.cache
 def _names() -> frozenset[str]:
     package = importlib.util.find_spec("litellm")  # finds it without importing it
     assert package is not None and package.origin is not None, "litellm is a dependency"
-    return frozenset(json.loads((Path(package.origin).parent / _FILE).read_bytes()))
+    listed = json.loads((Path(package.origin).parent / _FILE).read_bytes())
+    return frozenset(map(str.lower, listed))  # litellm compares without case

@@ -49,7 +49,7 @@ def connections() -> httpx.AsyncClient:
                 verify=_trusted(),
                 follow_redirects=True,
                 limits=httpx.Limits(),
-                mounts={"all://127.0.0.1": None, "all://localhost": None},
+                mounts={"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None},
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # else servers would hear of each other
             )
         except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
@@ -80,13 +80,18 @@ async def post(address: str, path: str, body: Mapping[str, Any], key: str, timeo
     place, mark, query = base.raw_path.partition(b"?")
     url = base.copy_with(raw_path=place.rstrip(b"/") + path.encode() + mark + query)
     headers = {"Authorization": f"Bearer {key}"}
+    if (url.port or 0) > 65535:
+        raise httpx.InvalidURL(f"port {url.port} is none")
     response = await connections().post(url, json=dict(body), headers=headers, timeout=timeout_s)
+    reply, unreadable = None, ""
     try:
         reply = json.loads(response.content)
     except (ValueError, RecursionError) as error:
-        if response.is_error:
-            raise ServerError(response.status_code, response.text, response) from None
-        raise ServerError(502, f"the server's reply is no completion ({error})", response) from None
+        unreadable = f"the server's reply is no completion ({error})"
+    if unreadable and response.is_error:
+        raise ServerError(response.status_code, response.text, response)
+    if unreadable:
+        raise ServerError(502, unreadable, response)
     failure = reply.get("error") if isinstance(reply, dict) else None
     if response.is_error or failure:  # some routers answer 200 with an error inside
         status = response.status_code if response.is_error else _status_in(failure)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pydantic import BaseModel
 
 from paretune.errors import UsageError
+from paretune.made import Made
 
 __all__ = ["Array", "Direction", "Metric", "Record", "mean"]
 
@@ -30,7 +31,7 @@ def mean(totals: Array) -> Array:
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
-class Metric(ABC):
+class Metric(Made, ABC):
     """Base class of metrics.
 
     ``name`` is how the metric is called in histories and objectives (there with ``val_`` in front), ``direction`` says

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from paretune.lm.language_model import LanguageModel
+from paretune.made import Made
 
 __all__ = ["EARNED", "Example", "Observation", "Optimizer", "Trainable", "shrunk_mean"]
 
@@ -38,7 +39,7 @@ class Observation:
     replies: Mapping[str, Example] = field(default_factory=dict)
 
 
-class Optimizer(ABC):
+class Optimizer(Made, ABC):
     """Base class. All randomness comes from a generator seeded in ``begin``; the state is JSON."""
 
     seed: int = 0

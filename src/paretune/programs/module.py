@@ -17,6 +17,7 @@ from typing import Any
 
 from paretune.calls.trace import current_sample
 from paretune.errors import UsageError
+from paretune.made import Made
 from paretune.schemas.data_model import DataModel, added_names, combined_model, combined_record
 
 __all__ = ["Combine", "Input", "Module", "Node", "Symbol", "clear_session", "inner_modules"]
@@ -74,7 +75,7 @@ def Input(data_model: type[DataModel]) -> Symbol:
     return Symbol(data_model, data_model)
 
 
-class Module:
+class Module(Made):
     """Base class of modules. A module of your own needs one method::
 
         async def call(self, inputs: Question) -> Answer | None: ...
@@ -85,13 +86,7 @@ class Module:
     module; the default ``__call__`` passes it on.
     """
 
-    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
     name: str
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> typing.Self:
-        module = super().__new__(cls)
-        module._arguments = (args, kwargs)
-        return module
 
     def __init__(self, name: str | None = None) -> None:
         base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()

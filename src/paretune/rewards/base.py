@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel
 
 from paretune.errors import UsageError
+from paretune.made import Made
 from paretune.metrics.base import Metric
 from paretune.schemas.masks import Mask
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ExactMatch", "MetricReward", "Reward", "RewardFunctionWrapper", "as_reward"]
 
 
-class Reward(ABC):
+class Reward(Made, ABC):
     """Base class of rewards.
 
     ``name`` is used in summaries; ``calls_per_example`` is how many calls the reward of a valid output makes.

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paretune.lm.ledger import Session
-from paretune.programs.program import Program
+from paretune.lm.ledger import Ledger, Session
 
 __all__ = ["Accounts"]
 
 
 class Accounts:
-    """The calls made, and their cost, since this object was created; a ledger that models share counts once."""
+    """The calls that ledgers have counted, and their cost, since this object was created."""
 
-    def __init__(self, programs: Sequence[Program]) -> None:
-        models = [model for program in programs for model in program.language_models]
-        models += [model for program in programs if program.optimizer for model in program.optimizer.language_models]
-        self._ledgers = list({id(model.ledger): model.ledger for model in models}.values())
+    def __init__(self, ledgers: Sequence[Ledger]) -> None:
+        self._ledgers = ledgers
         self._before = self._total()
 
     def since(self) -> Session:

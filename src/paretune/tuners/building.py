@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -17,7 +16,7 @@ from paretune.programs.program import Program
 from paretune.tuners.kt import HyperParameters, KerasHyperModel
 from paretune.tuners.objective import Constraint, MultiObjective, Objective, parts_of
 from paretune.tuners.oracle import check_space
-from paretune.tuners.spaces import Values, even_grid
+from paretune.tuners.spaces import Values, even_grid, grid_values
 
 __all__ = ["Builder", "as_builder", "build", "check_declared", "check_fit", "check_objectives", "explore", "validates"]
 
@@ -50,43 +49,59 @@ async def build(build_program: Callable[[Any], Any], hyperparameters: HyperParam
 
 
 async def explore(
-    build_program: Callable[[Any], Any], space: HyperParameters, fixed: Callable[[Any], bool] = lambda kind: False
-) -> list[Program]:
+    build_program: Callable[[Any], Any],
+    space: HyperParameters,
+    look: Callable[[Program], object],
+    fixed: Callable[[Any], bool] = lambda kind: False,
+) -> None:
     """Build under the defaults; then in each conditional scope, and with each other value of each hyperparameter that
-    is not ``fixed``, one at a time, until ``space`` knows every hyperparameter. Returns the programs, that of the
-    defaults first.
+    is not ``fixed`` (of a number, with both ends), one at a time, until ``space`` knows every hyperparameter. Each
+    program is looked at, that of the defaults first.
 
     What a search would meet in some trial is so met before it begins: nothing is called. There is an end to it: the
-    first ``_VALUES`` values of a hyperparameter, and ``_BUILT`` programs.
+    first ``_VALUES`` values of a choice, and ``_BUILT`` programs beside those that open scopes.
     """
-    programs = [await build(build_program, space)]
+    look(await build(build_program, space))
     check_space(space)
     seen = {canonical_json(space.values)}
-    waiting = deque((*map(_within, space.inactive_scopes), *_variations(space, 0, fixed)))
-    while waiting and len(programs) < _BUILT:
-        point = _point(space, waiting.popleft())
+    scopes, waiting = deque(space.inactive_scopes), deque(_variations(space, 0, fixed))
+    while scopes or (waiting and len(seen) < _BUILT):
+        point = _point(space, _within(space, scopes.popleft()) if scopes else waiting.popleft())
         if canonical_json(point.values) in seen:
             continue
         seen.add(canonical_json(point.values))
-        programs.append(await build(build_program, point))
+        look(await build(build_program, point))
         check_declared(space, [kind for kind in point.space if not kind.conditions])
         known = len(space.space)
         space.merge(point, overwrite=False)
         check_space(space)
-        waiting += (*map(_within, point.inactive_scopes), *_variations(space, known, fixed))
-    return programs
+        scopes += point.inactive_scopes
+        waiting += _variations(space, known, fixed)
 
 
 def _variations(space: HyperParameters, known: int, fixed: Callable[[Any], bool]) -> Iterator[Values]:
     """What gives each hyperparameter from a place on each of its values."""
     for kind in space.space[known:]:
-        for value in itertools.islice(() if fixed(kind) else even_grid(kind) or (), _VALUES):
-            yield {**_within(kind.conditions), kind.name: value}
+        for value in () if fixed(kind) else _values(kind):
+            yield {**_within(space, kind.conditions), kind.name: value}
 
 
-def _within(conditions: Iterable[Any]) -> Values:
-    """Values that open a scope."""
-    return {condition.name: condition.values[0] for condition in conditions}
+def _values(kind: Any) -> Sequence[Any]:
+    if hasattr(kind, "min_value"):
+        return [kind.min_value, (even_grid(kind) or [kind.max_value])[-1]]
+    return grid_values(kind)[:_VALUES]
+
+
+def _within(space: HyperParameters, conditions: Sequence[Any]) -> Values:
+    """Values that open a scope, and the scopes around those that they belong to."""
+    values: Values = {}
+    waiting = list(conditions)
+    while waiting:
+        condition = waiting.pop()
+        if condition.name not in values:
+            values[condition.name] = condition.values[0]
+            waiting += next((kind.conditions for kind in space.space if kind.name == condition.name), ())
+    return values
 
 
 def _point(space: HyperParameters, wanted: Values) -> HyperParameters:
@@ -153,9 +168,9 @@ def validates(fit: Mapping[str, Any]) -> bool:
     return fit.get("validation_data") is not None or bool(fit.get("validation_split"))
 
 
-def check_fit(fit: Mapping[str, Any]) -> None:
-    """Refuse arguments that ``Program.fit`` would refuse, or that train nothing."""
-    known = [name for name in inspect.signature(Program.fit).parameters if name not in ("self", "replicate")]
+def check_fit(program: Program, fit: Mapping[str, Any]) -> None:
+    """Refuse arguments that a program's ``fit`` would refuse, or that train nothing."""
+    known = [name for name in inspect.signature(program.fit).parameters if name != "replicate"]
     if unknown := [name for name in fit if name not in known]:
         raise UsageError(f"search() takes the arguments of Program.fit, not {unknown} (there are: {', '.join(known)})")
     given = fit.get("validation_data")

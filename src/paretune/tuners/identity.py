@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
+import hashlib
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping
+from datetime import date
+from decimal import Decimal
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -14,28 +20,51 @@ import numpy as np
 from paretune.errors import UsageError
 from paretune.files import canonical_json, digest
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.ledger import Ledger
+from paretune.made import Made
 from paretune.programs.module import Module, inner_modules
 from paretune.programs.program import Program
 from paretune.schemas.data_model import DataModel
 from paretune.tuners.objective import parts_of
 from paretune.tuners.oracle import ReplayableOracle
 
-__all__ = ["fingerprint"]
+__all__ = ["Explored", "fingerprint"]
+
+#: Values inside of values are looked at to this depth: some hold themselves.
+_DEPTH = 12
+_SAYS_ALL = (enum.Enum, re.Pattern, PurePath, Decimal, date)
+
+
+@dataclasses.dataclass
+class Explored:
+    """What is kept of the programs that a builder makes of the points of a space: a digest of each, and the ledgers of
+    their language models."""
+
+    digests: list[str] = dataclasses.field(default_factory=list)
+    ledgers: list[Ledger] = dataclasses.field(default_factory=list)
+
+    def add(self, program: Program) -> None:
+        """Look at one more."""
+        self.digests.append(digest(_program(program)))
+        proposers = program.optimizer.language_models if program.optimizer is not None else ()
+        for model in (*program.language_models, *proposers):
+            if model.ledger not in self.ledgers:
+                self.ledgers.append(model.ledger)
 
 
 def fingerprint(
     oracle: ReplayableOracle,
     build_program: Callable[[Any], Any],
-    programs: Sequence[Program],
+    explored: Explored,
     fit: Mapping[str, Any],
     **more: Any,
 ) -> str:
     """The digest of a search, whatever the number of its trials.
 
-    ``programs`` are those that the builder makes of points of the space, and count as far as they can be described:
-    their modules with their settings, data models and language models, what they start from, their rewards, metrics and
-    optimizers.
-    ``fit`` holds the arguments of ``Program.fit``; ``more`` anything else that results depend on (JSON values).
+    ``explored`` are the programs that the builder makes of points of the space. They count as far as they can be
+    described: their modules with their settings, data models and language models, what they start from, and the
+    arguments of their rewards, metrics and optimizers. ``fit`` holds the arguments of ``Program.fit``; ``more``
+    anything else that results depend on (JSON values).
     """
     return digest(
         _as_json(
@@ -43,8 +72,8 @@ def fingerprint(
                 "oracle": {"kind": type(oracle).__name__, **oracle.settings()},
                 "space": oracle.get_space().get_config()["space"],
                 "objectives": [part.describe() for part in parts_of(oracle.objective)],
-                "builder": build_program,
-                "programs": [_program(program) for program in programs],
+                "builder": _builder(build_program),
+                "programs": explored.digests,
                 "fit": {name: value for name, value in fit.items() if name != "verbose"},
                 **more,
             }
@@ -52,13 +81,24 @@ def fingerprint(
     )
 
 
-def _program(program: Program) -> dict[str, Any]:
-    return {
-        "modules": [_module(module) for module in inner_modules(program)],
-        "flow": [[symbol.data_model for symbol in node.inputs] for node in program.graph.nodes],
-        "compiled": [_part(part) for part in (program.reward, program.optimizer, *program.metrics)],
-        "start": program.get_state()["modules"],
-    }
+def _builder(build_program: Any) -> Any:
+    """A builder by its source; what it finds around it shows in the programs."""
+    if isinstance(build_program, functools.partial):
+        return [_builder(build_program.func), _as_json(build_program.args), _as_json(build_program.keywords)]
+    if inspect.ismethod(build_program):
+        return [_source(build_program.__func__), _source(type(build_program.__self__))]
+    return _source(build_program if inspect.isroutine(build_program) else type(build_program))
+
+
+def _program(program: Program) -> Any:
+    return _as_json(
+        {
+            "modules": [_module(module) for module in inner_modules(program)],
+            "flow": [[symbol.data_model for symbol in node.inputs] for node in program.graph.nodes],
+            "compiled": [program.reward, program.optimizer, *program.metrics],
+            "start": program.get_state()["modules"],
+        }
+    )
 
 
 def _module(module: Module) -> dict[str, Any]:
@@ -69,47 +109,66 @@ def _module(module: Module) -> dict[str, Any]:
     return {"name": module.name, "class": type(module), "settings": settings}
 
 
-def _part(part: Any) -> Any:
-    """A reward, a metric or an optimizer by its class and its settings."""
-    if part is None:
-        return None
-    settings = {name: value for name, value in vars(part).items() if not name.startswith("_")}
-    return {"class": type(part), "settings": settings}
-
-
-def _as_json(value: Any) -> Any:
+def _as_json(value: Any, depth: int = _DEPTH) -> Any:
     """A value of any kind by what it says; what says nothing, by its class."""
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
-    if isinstance(value, str | int | float | bool | None):
+    if value is None or isinstance(value, bool | int | float | str):
         return value
+    if depth == 0:
+        return _class(type(value))
+    inner = functools.partial(_as_json, depth=depth - 1)
     if isinstance(value, np.generic):
-        return value.item()
+        return inner(value.item())
     if isinstance(value, type):
         return _class(value)
     if isinstance(value, LanguageModel):
         return value.identity
     if isinstance(value, Module):
-        return _as_json(_module(value))
-    if inspect.ismethod(value):
-        return [_source(value), _as_json(type(value.__self__))]
+        return inner(_module(value))
+    if isinstance(value, Made):
+        return [_class(type(value)), *map(inner, value._arguments)]
     if inspect.isroutine(value):
-        return _source(value)
+        return _function(value, inner)
     if hasattr(value, "get_json"):
         return value.get_json()
     if hasattr(value, "get_config"):
-        return {"class": type(value).__name__, **_as_json(value.get_config())}
+        return {"class": type(value).__name__, **inner(value.get_config())}
     if dataclasses.is_dataclass(value):
-        return {field.name: _as_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: inner(getattr(value, field.name, None)) for field in dataclasses.fields(value)}
     if isinstance(value, functools.partial):
-        return [_as_json(part) for part in (value.func, value.args, value.keywords)]
+        return [inner(part) for part in (value.func, value.args, value.keywords)]
+    if isinstance(value, _SAYS_ALL):
+        return repr(value)
+    if isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            return inner(value.tolist())
+        return [str(value.dtype), list(value.shape), hashlib.sha256(value.tobytes()).hexdigest()]
     if isinstance(value, Mapping):
-        return {str(name): _as_json(part) for name, part in value.items()}
+        return {str(name): inner(part) for name, part in value.items()}
     if isinstance(value, set | frozenset):
-        return sorted(canonical_json(_as_json(part)) for part in value)
-    if isinstance(value, Sequence) or hasattr(value, "__iter__"):
-        return [_as_json(part) for part in value]
-    return _class(type(value))
+        return sorted(canonical_json(inner(part)) for part in value)
+    if isinstance(value, Collection):  # no file and no iterator, which would be read
+        return [inner(part) for part in value]
+    return [_class(type(value)), _scalars(getattr(value, "__dict__", {}))]
+
+
+def _function(function: Any, inner: Callable[[Any], Any]) -> Any:
+    """A function by its source, its defaults and the plain values that it closes over; a method with its object's."""
+    if inspect.ismethod(function):
+        own = function.__self__
+        return [_source(function.__func__), inner(own if isinstance(own, type) else type(own)), _scalars(vars(own))]
+    if not inspect.isfunction(function):
+        return _source(function)
+    closed = _scalars(inspect.getclosurevars(function).nonlocals)
+    return [_source(function), inner(function.__defaults__), inner(function.__kwdefaults__), closed]
+
+
+def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {
+        name: value for name, value in values.items() if value is None or isinstance(value, bool | int | float | str)
+    }
+    return {name: _as_json(value) for name, value in sorted(plain.items())}
 
 
 def _class(kind: type) -> Any:
@@ -119,9 +178,20 @@ def _class(kind: type) -> Any:
     return kind.__qualname__ if kind.__module__.startswith("paretune.") else _source(kind)
 
 
-def _source(code: Any) -> str:
-    """The source of a function or a class, so that a changed one starts a search of its own."""
+def _source(code: Any) -> Any:
+    """The source of a function or a class. Where there is none, as at a prompt: what its functions do."""
+    return _read(code)
+
+
+@functools.lru_cache(maxsize=256)  # for a class the whole file is parsed
+def _read(code: Any) -> Any:
     try:
         return inspect.getsource(code)
     except (OSError, TypeError):
-        return str(getattr(code, "__qualname__", type(code)))
+        pass
+    if inspect.isfunction(code):
+        said = [repr(value) for value in code.__code__.co_consts if isinstance(value, bool | int | float | str)]
+        return [code.__qualname__, code.__code__.co_code.hex(), said, list(code.__code__.co_names)]
+    name = str(getattr(code, "__qualname__", type(code)))
+    functions = [value for value in vars(code).values() if inspect.isfunction(value)] if inspect.isclass(code) else []
+    return [name, *map(_source, functions)] if functions else name

@@ -126,7 +126,7 @@ def _decimals(low: str, high: str, step: str, sampling: str, number: type) -> Se
 
 def space_size(space: HyperParameters) -> int | None:
     """How many points a space has; None when it is not finite."""
-    kinds = list(space.space)
+    kinds = _by_family(space.space)
     try:
         grids = [grid_values(kind) for kind in kinds]
     except UsageError:
@@ -155,6 +155,19 @@ def space_size(space: HyperParameters) -> int | None:
         return counted[key]
 
     return count(0, {})
+
+
+def _by_family(kinds: Iterable[Any]) -> list[Any]:
+    """Hyperparameters in their order, but those that names and conditions connect side by side: then few of them are
+    decisive at any position."""
+    families: list[tuple[set[str], list[tuple[int, Any]]]] = []
+    for place, kind in enumerate(kinds):
+        names, members = {kind.name, *(condition.name for condition in kind.conditions)}, [(place, kind)]
+        for family in [family for family in families if family[0] & names]:
+            families.remove(family)
+            names, members = names | family[0], family[1] + members
+        families.append((names, sorted(members, key=lambda member: member[0])))
+    return [kind for _, members in families for _, kind in members]
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from paretune.tuners.progress import summary_line, values_line
 from paretune.tuners.spaces import space_size
 from paretune.tuners.trials import TrialRecord
 
-__all__ = ["result_lines", "space_lines"]
+__all__ = ["result_lines", "space_lines", "space_notes"]
 
 
 def space_lines(space: HyperParameters) -> Iterator[str]:
@@ -23,6 +23,20 @@ def space_lines(space: HyperParameters) -> Iterator[str]:
         scopes = [f"{condition.name} in {condition.values}" for condition in kind.conditions]
         when = f"  when {' and '.join(scopes)}" if scopes else ""
         yield f"{kind.name} ({type(kind).__name__})  {values_line(settings)}{when}"
+
+
+def space_notes(oracle: ReplayableOracle, total: int) -> Iterator[str]:
+    """What to know before anything is spent: ``max_trials`` covers not all of the space, or only the random start."""
+    size, most = space_size(oracle.hyperparameters), oracle.max_trials
+    if most is None or (size is not None and size <= total):
+        return
+    if size is not None:
+        yield f"the space has {size} configurations, max_trials allows {total} of them"
+    if (initial := oracle.initial_points()) >= most:
+        yield (
+            f"all trials are drawn at random, since num_initial_points ({initial}) is not below max_trials ({most}): "
+            "lower the one or raise the other"
+        )
 
 
 def result_lines(oracle: ReplayableOracle, records: Mapping[str, TrialRecord], num_trials: int) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
@@ -20,15 +20,14 @@ from paretune.lm.sending import drain
 from paretune.programs.program import Program
 from paretune.tuners.accounts import Accounts
 from paretune.tuners.building import as_builder, build, check_declared, check_fit, check_objectives, explore, validates
-from paretune.tuners.identity import fingerprint
+from paretune.tuners.identity import Explored, fingerprint
 from paretune.tuners.kt import HyperParameters
 from paretune.tuners.loop import SearchRun
 from paretune.tuners.objective import Constraint, Scale, as_constraints, as_objective
 from paretune.tuners.oracle import ReplayableOracle
 from paretune.tuners.progress import Progress
 from paretune.tuners.run_trial import TrialOptions
-from paretune.tuners.spaces import space_size
-from paretune.tuners.summaries import result_lines, space_lines
+from paretune.tuners.summaries import result_lines, space_lines, space_notes
 from paretune.tuners.trials import TrialRecord, TrialStore
 
 if TYPE_CHECKING:
@@ -129,6 +128,7 @@ class Tuner:
             **(oracle_options or {}),
         )
         self.oracle: ReplayableOracle = self._new_oracle(hyperparameters=hyperparameters)
+        self._declared = self.oracle.hyperparameters.copy()
         self.options = TrialOptions(
             objective=self.oracle.objective,
             constraints=self.oracle.constraints,
@@ -155,21 +155,23 @@ class Tuner:
     async def search_async(self, x: Sequence[Any], y: Sequence[Any], **fit: Any) -> None:
         """As ``search``, awaited."""
         fit = {"x": x, "y": y, **fit}
-        programs = await self._explore(fit)
+        with self._charging():
+            explored = await self._explore(fit)
         total = self.oracle.total()
         if total is None:
             raise UsageError("the space has no end: give max_trials=…")
-        with self._locked_store(programs, fit) as store:
+        with self._locked_store(explored, fit) as store:
             known = {number: record for number, record in store.load().items() if int(number) <= total}
             self.oracle.restart()  # a second search on this tuner is rebuilt from the record, like that of a new one
-            accounts = Accounts(programs)
+            accounts = Accounts(explored.ledgers)
             progress = Progress(accounts.counters, verbose=self.verbose)
             progress.start(total, len(known))
-            self._note_space(progress, total)
+            for note in space_notes(self.oracle, total):
+                progress.note(note)
             run = SearchRun(self.oracle, self._build, store, known, fit, self.options, progress)
             self.stopped = None
             try:
-                with contextlib.nullcontext() if self.budget is None else self.budget.charging():
+                with self._charging():
                     await run_together([run.slot() for _ in range(self.parallel_trials)])
             except BudgetError as error:
                 run.take_over()
@@ -213,7 +215,7 @@ class Tuner:
 
     def search_space_summary(self) -> None:
         """Print the hyperparameters; the hypermodel is built to learn them, and nothing is called."""
-        run_maybe_nested(self._learn_space())
+        run_maybe_nested(self._learn_space(lambda program: None))
         print(*space_lines(self.oracle.hyperparameters), sep="\n")
 
     def results_summary(self, num_trials: int = 10) -> None:
@@ -224,20 +226,23 @@ class Tuner:
         """The finished trials in the order of their numbers."""
         return [self.records[number] for number in sorted(self.records, key=int)]
 
-    async def _explore(self, fit: Mapping[str, Any]) -> list[Program]:
-        """Learn the whole space from the hypermodel, and refuse what cannot work; the programs that were met, the one
-        under the defaults first."""
-        check_fit(fit)
-        programs = await self._learn_space()
-        for program in programs:
-            check_objectives(self.oracle.objective, program, validates(fit), self.oracle.constraints)
-        return programs
+    async def _explore(self, fit: Mapping[str, Any]) -> Explored:
+        """Learn the whole space from the hypermodel, and refuse what cannot work."""
+        explored = Explored()
 
-    async def _learn_space(self) -> list[Program]:
-        given = {kind.name for kind in self.oracle.hyperparameters.space}
-        space = self.oracle.hyperparameters.copy()
-        programs = await explore(
-            self.build_program, space, lambda kind: not self.tune_new_entries and kind.name not in given
+        def look(program: Program) -> None:
+            check_fit(program, fit)
+            check_objectives(self.oracle.objective, program, validates(fit), self.oracle.constraints)
+            explored.add(program)
+
+        await self._learn_space(look)
+        return explored
+
+    async def _learn_space(self, look: Callable[[Program], object]) -> None:
+        given = {kind.name for kind in self._declared.space}
+        space = self._declared.copy()
+        await explore(
+            self.build_program, space, look, lambda kind: not self.tune_new_entries and kind.name not in given
         )
         new = [kind.name for kind in space.space if kind.name not in given]
         if new and not self.allow_new_entries:
@@ -245,7 +250,6 @@ class Tuner:
         self.space = space
         if self.tune_new_entries:
             self.oracle.hyperparameters = space
-        return programs
 
     async def _build(self, hyperparameters: HyperParameters, fit: Mapping[str, Any]) -> Program:
         """The program of a trial, checked before it makes a call."""
@@ -254,29 +258,19 @@ class Tuner:
         check_objectives(self.oracle.objective, program, validates(fit), self.oracle.constraints)
         return program
 
-    def _note_space(self, progress: Progress, total: int) -> None:
-        """Tell before anything is spent that ``max_trials`` covers no finite space, or only the random beginning."""
-        size, most = space_size(self.oracle.hyperparameters), self.oracle.max_trials
-        if most is None or (size is not None and size <= total):
-            return
-        if size is not None:
-            progress.note(f"the space has {size} configurations, max_trials allows {total} of them")
-        if (initial := self.oracle.initial_points()) >= most:
-            progress.note(
-                f"all trials are drawn at random, since num_initial_points ({initial}) is not below max_trials "
-                f"({most}): lower the one or raise the other"
-            )
+    def _charging(self) -> contextlib.AbstractContextManager[Any]:
+        return contextlib.nullcontext() if self.budget is None else self.budget.charging()
 
-    def _record_path(self, programs: Sequence[Program], fit: Mapping[str, Any]) -> Path:
+    def _record_path(self, explored: Explored, fit: Mapping[str, Any]) -> Path:
         more = {"seed": self.seed, "max_failure_rate": self.options.max_failure_rate, "identity": self.identity}
         if self.options.replicates > 1:
             more["replicates"] = self.options.replicates
-        name = fingerprint(self.oracle, self.build_program, programs, fit, **more)
+        name = fingerprint(self.oracle, self.build_program, explored, fit, **more)
         return self.project_dir / f"{name[:16]}.jsonl"
 
     @contextlib.contextmanager
-    def _locked_store(self, programs: Sequence[Program], fit: Mapping[str, Any]) -> Iterator[TrialStore]:
-        path = self._record_path(programs, fit)
+    def _locked_store(self, explored: Explored, fit: Mapping[str, Any]) -> Iterator[TrialStore]:
+        path = self._record_path(explored, fit)
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_suffix(".lock"))
         try:

@@ -10,12 +10,12 @@ import numpy as np
 
 from paretune.errors import UsageError
 from paretune.lm.ledger import Ledger, default_ledger
-from paretune.programs.program import Program
 from paretune.tuners.estimating.earlier_calls import LedgerView
 from paretune.tuners.estimating.rehearsal import Rehearsal, rehearse
 from paretune.tuners.estimating.spending import Limit, Range, Spending, added, chosen, limits, spending
 from paretune.tuners.estimating.text import estimate_text
 from paretune.tuners.hyperband import HyperbandOracle
+from paretune.tuners.identity import Explored
 from paretune.tuners.kt import TrialStatus
 from paretune.tuners.oracle import ReplayableOracle, same_point, trial_id
 from paretune.tuners.spaces import Values, combinations, draw, plain, space_size
@@ -73,16 +73,16 @@ async def survey(tuner: Tuner, fit: Mapping[str, Any]) -> tuple[Estimate, list[R
     rehearsal of each configuration that was looked at."""
     if isinstance(tuner.oracle, HyperbandOracle):  # its plan says how long a trial is trained
         fit = {name: value for name, value in fit.items() if name not in ("epochs", "initial_epoch")}
-    programs = await tuner._explore(fit)
+    explored = await tuner._explore(fit)
     total = tuner.oracle.total()
     if total is None:
         raise UsageError("the space has no end: give max_trials=…")
-    path = tuner._record_path(programs, fit)
+    path = tuner._record_path(explored, fit)
     known = {} if tuner.overwrite else TrialStore(path).load()
     oracle = tuner._new_oracle(hyperparameters=tuner.oracle.hyperparameters.copy())
     usual = (fit.get("initial_epoch", 0), fit.get("epochs", 1))
     left = list(_left(oracle, total, known, usual))
-    view = LedgerView(_ledger(programs[0]).path)
+    view = LedgerView(_ledger(explored).path)
     rows = max(_LEAST, min(_MOST, _PROMPTS // max(1, sum(len(group.points) for group in left))))
     noted, replicates = view.asked(path.stem), tuner.options.replicates
     rehearsals: dict[str, Rehearsal] = {}
@@ -173,7 +173,6 @@ def _points(oracle: ReplayableOracle) -> list[Values]:
     return [draw(space, rng) for _ in range(_POINTS)]
 
 
-def _ledger(program: Program) -> Ledger:
-    """The ledger of a program's language models (the project's where it has none); several share one, as a rule."""
-    models = program.language_models
-    return models[0].ledger if models else default_ledger()
+def _ledger(explored: Explored) -> Ledger:
+    """The ledger of a search's language models (the project's where it has none); several share one, as a rule."""
+    return explored.ledgers[0] if explored.ledgers else default_ledger()
