@@ -74,7 +74,7 @@ def search(tmp_path: Path) -> Callable[..., GridSearch]:
         **options: Any,
     ) -> GridSearch:
         given = {"api_base": server.api_base, "ledger": Ledger(tmp_path / f"{name}.sqlite"), "concurrency": 8}
-        model = LanguageModel("openai/m", timeout_s=0.3, max_attempts=max_attempts, **{**given, **options})
+        model = LanguageModel("openai/m", timeout_s=0.6, max_attempts=max_attempts, **{**given, **options})
 
         async def no_pause(seconds: float) -> None:
             """Wait zero seconds."""

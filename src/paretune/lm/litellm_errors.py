@@ -87,7 +87,8 @@ def named_error(error: Exception, label: str, *, secrets: Iterable[str] = ()) ->
 
 def _is_refused(error: Exception) -> bool:
     """Whether this one input is too long or filtered: litellm knows by what words servers say so."""
-    if getattr(error, "status_code", 429) in _PASSING:
+    status = getattr(error, "status_code", None)
+    if not isinstance(status, int) or status in _PASSING or status > 500:
         return False
     litellm = load_litellm()
     try:
