@@ -477,7 +477,7 @@ def test_a_fork_ends_quietly(server: OpenAIServer) -> None:
     """A child without the thread of the event loop does not wait for it."""
     path = os.pathsep.join(name for name in sys.path if name)
     done = subprocess.run(
-        [sys.executable, "-c", FORKED, server.api_base],
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, server.api_base],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": path},
