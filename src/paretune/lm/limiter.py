@@ -13,7 +13,7 @@ from paretune.errors import BudgetError, FatalError, TransientError, UsageError
 
 __all__ = ["Attempt", "Limiter", "Places", "shared_limiter", "shared_places"]
 
-Made = TypeVar("Made")
+Each = TypeVar("Each")
 
 #: The window of the limits a minute, in seconds: a second more, for requests that are not equally long under way.
 _WINDOW_S = 61.0
@@ -267,9 +267,9 @@ def shared_places(alike: str, count: int) -> Places:
     return _one_for_all(_places, alike, lambda: Places(count))
 
 
-def _one_for_all(shared: _Shared, alike: str, make: Callable[[], Made]) -> Made:
+def _one_for_all(shared: _Shared, alike: str, make: Callable[[], Each]) -> Each:
     known = shared.setdefault(asyncio.get_running_loop(), weakref.WeakValueDictionary())
-    found: Made | None = known.get(alike)
+    found: Each | None = known.get(alike)
     if found is None:
         found = known[alike] = make()
     return found

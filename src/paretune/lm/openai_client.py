@@ -88,10 +88,9 @@ async def post(address: str, path: str, body: Mapping[str, Any], key: str, timeo
         reply = json.loads(response.content)
     except (ValueError, RecursionError) as error:
         unreadable = f"the server's reply is no completion ({error})"
-    if unreadable and response.is_error:
-        raise ServerError(response.status_code, response.text, response)
     if unreadable:
-        raise ServerError(502, unreadable, response)
+        status, said = (response.status_code, response.text) if response.is_error else (502, unreadable)
+        raise ServerError(status, said, response)
     failure = reply.get("error") if isinstance(reply, dict) else None
     if response.is_error or failure:  # some routers answer 200 with an error inside
         status = response.status_code if response.is_error else _status_in(failure)
@@ -101,11 +100,11 @@ async def post(address: str, path: str, body: Mapping[str, Any], key: str, timeo
 
 def _status_in(failure: Any) -> int:
     """The status that an error inside a reply names; else that of a bad gateway."""
-    code = failure.get("code") if isinstance(failure, dict) else None
-    with contextlib.suppress(TypeError, ValueError):
-        if 400 <= int(code) < 600:  # type: ignore[arg-type]
-            return int(code)  # type: ignore[arg-type]
-    return 502
+    try:
+        status = int(failure["code"])
+    except (KeyError, OverflowError, TypeError, ValueError):
+        return 502
+    return status if 400 <= status < 600 else 502
 
 
 @atexit.register

@@ -32,6 +32,8 @@ __all__ = ["Explored", "fingerprint"]
 
 #: Values inside of values are looked at to this depth: some hold themselves.
 _DEPTH = 12
+_PLAIN = bool | int | float | str | None
+#: Values whose text says all of them.
 _SAYS_ALL = (enum.Enum, re.Pattern, PurePath, Decimal, date)
 
 
@@ -113,7 +115,7 @@ def _as_json(value: Any, depth: int = _DEPTH) -> Any:
     """A value of any kind by what it says; what says nothing, by its class."""
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, _PLAIN):
         return value
     if depth == 0:
         return _class(type(value))
@@ -165,10 +167,7 @@ def _function(function: Any, inner: Callable[[Any], Any]) -> Any:
 
 
 def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {
-        name: value for name, value in values.items() if value is None or isinstance(value, bool | int | float | str)
-    }
-    return {name: _as_json(value) for name, value in sorted(plain.items())}
+    return {name: _as_json(value) for name, value in values.items() if isinstance(value, _PLAIN)}
 
 
 def _class(kind: type) -> Any:

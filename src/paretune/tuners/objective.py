@@ -20,6 +20,7 @@ __all__ = [
     "as_constraint",
     "as_constraints",
     "as_objective",
+    "keeps",
     "parts_of",
 ]
 
@@ -119,6 +120,11 @@ def as_constraint(text: str | Constraint) -> Constraint:
 def as_constraints(given: str | Constraint | Sequence[str | Constraint]) -> list[Constraint]:
     """What a tuner takes as its constraints: one, or a list of them."""
     return [as_constraint(each) for each in ([given] if isinstance(given, str | Constraint) else given)]
+
+
+def keeps(constraints: Sequence[Constraint], logs: Mapping[str, float]) -> bool:
+    """Whether a trial's metrics keep every constraint."""
+    return all(constraint.violation(logs) <= 0 for constraint in constraints)
 
 
 def parts_of(objective: Objective | MultiObjective) -> list[Objective]:

@@ -7,6 +7,7 @@ number; never on time or concurrency. So a search can be rebuilt from a record o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ import numpy as np
 from paretune.errors import UsageError
 from paretune.files import canonical_json
 from paretune.tuners.kt import HyperParameters, Oracle, Trial, TrialStatus
-from paretune.tuners.objective import Constraint, MultiObjective, Objective, parts_of
+from paretune.tuners.objective import Constraint, MultiObjective, Objective, keeps, parts_of
 from paretune.tuners.spaces import LISTED, Values, listed, space_size
 
-__all__ = ["ReplayableOracle", "SequentialOracle", "check_space", "same_point", "trial_id"]
+__all__ = ["ReplayableOracle", "SequentialOracle", "check_count", "check_space", "same_point", "trial_id"]
 
 #: Keras-Tuner's names for how long a trial is trained, which are no coordinates of its point.
 _TRAINING = "tuner/"
@@ -43,9 +44,8 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         constraints: Sequence[Constraint] = (),
         **options: Any,
     ) -> None:
-        most = options.get("max_trials")
-        if most is not None and not (isinstance(most, int | np.integer) and most >= 1):
-            raise UsageError(f"max_trials must be a whole number of at least 1 (got {most!r})")
+        if options.get("max_trials") is not None:
+            check_count("max_trials", options["max_trials"], 1)
         if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
             raise UsageError(f"seed must be a whole number of at least 0 and below 2**32 (got {seed!r})")
         super().__init__(objective=objective, seed=seed, max_consecutive_failed_trials=10**9, **options)
@@ -173,7 +173,7 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
 
     def feasible(self, trial: Trial) -> bool:
         """Whether a completed trial keeps every constraint."""
-        return all(constraint.violation(self._logs[trial.trial_id]) <= 0 for constraint in self.constraints)
+        return keeps(self.constraints, self._logs[trial.trial_id])
 
     def scores(self, trials: Sequence[Trial]) -> list[float]:
         """The scalars of some completed trials, judged among themselves."""
@@ -241,6 +241,12 @@ def trial_id(number: int) -> str:
 def same_point(values: Mapping[str, Any]) -> str:
     """One text for all trials at one point of the space, however long they are trained."""
     return canonical_json({name: value for name, value in values.items() if not name.startswith(_TRAINING)})
+
+
+def check_count(name: str, value: Any, least: int) -> None:
+    """Refuse an argument that is no whole number of at least ``least``."""
+    if not isinstance(value, Integral) or value < least:
+        raise UsageError(f"{name} must be a whole number of at least {least} (got {value!r})")
 
 
 def check_space(space: HyperParameters) -> None:

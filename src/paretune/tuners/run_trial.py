@@ -15,7 +15,7 @@ from paretune.lm.types import Reply
 from paretune.metrics.outcome import Outcome, too_many_failures
 from paretune.programs.program import Program
 from paretune.programs.trainer import History
-from paretune.tuners.objective import Constraint, MultiObjective, Objective, parts_of
+from paretune.tuners.objective import Constraint, MultiObjective, Objective, keeps, parts_of
 from paretune.tuners.trials import ReplicateRecord, TrialRecord, finite
 
 __all__ = ["TrialOptions", "example_counts", "planned_calls", "planned_calls_of", "run_trial"]
@@ -124,8 +124,8 @@ async def _run_replicate(
     assert scored is not None, "every epoch runs the same parts"
     metrics = finite(logs[best])
     parts = [part for part in (history.training[best], scored) if part is not None]
-    errors = [too_many_failures(part.outcomes, options.max_failure_rate) for part in parts]
-    error = next((each for each in errors if each is not None), None)
+    errors = (too_many_failures(part.outcomes, options.max_failure_rate) for part in parts)
+    error = next(filter(None, errors), None)
     if error is None and (missing := [part.name for part in parts_of(options.objective) if part.name not in metrics]):
         error = f"objective {missing[0]!r} could not be measured"
     record = ReplicateRecord(
@@ -162,7 +162,7 @@ def _best(logs: Sequence[Mapping[str, float]], options: TrialOptions) -> int:
     else:
         sign = 1.0 if objective.direction == "min" else -1.0
         scores = [sign * log[objective.name] for log in logs]
-    broken = [any(bound.violation(log) > 0 for bound in options.constraints) for log in logs]
+    broken = [not keeps(options.constraints, log) for log in logs]
     return min(range(len(scores)), key=lambda i: (scores[i] != scores[i], broken[i], scores[i]))
 
 

@@ -6,7 +6,6 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,7 +23,7 @@ from paretune.tuners.identity import Explored, fingerprint
 from paretune.tuners.kt import HyperParameters
 from paretune.tuners.loop import SearchRun
 from paretune.tuners.objective import Constraint, Scale, as_constraints, as_objective
-from paretune.tuners.oracle import ReplayableOracle
+from paretune.tuners.oracle import ReplayableOracle, check_count
 from paretune.tuners.progress import Progress
 from paretune.tuners.run_trial import TrialOptions
 from paretune.tuners.summaries import result_lines, space_lines, space_notes
@@ -103,10 +102,10 @@ class Tuner:
         verbose: bool = True,
         oracle_options: Mapping[str, Any] | None = None,
     ) -> None:
-        _check_count("parallel_trials", parallel_trials, 1)
-        _check_count("executions_per_trial", executions_per_trial, 1)
-        _check_count("max_consecutive_failed_trials", max_consecutive_failed_trials, 1)
-        _check_count("max_retries_per_trial", max_retries_per_trial, 0)
+        check_count("parallel_trials", parallel_trials, 1)
+        check_count("executions_per_trial", executions_per_trial, 1)
+        check_count("max_consecutive_failed_trials", max_consecutive_failed_trials, 1)
+        check_count("max_retries_per_trial", max_retries_per_trial, 0)
         if not 0 <= max_failure_rate <= 1:
             raise UsageError(f"max_failure_rate is a share of the examples, from 0 to 1 (got {max_failure_rate})")
         self.build_program = as_builder(hypermodel)
@@ -174,8 +173,7 @@ class Tuner:
                 with self._charging():
                     await run_together([run.slot() for _ in range(self.parallel_trials)])
             except BudgetError as error:
-                run.take_over()
-                if not self.oracle.get_best_trials(1):
+                if not (known or self.oracle.get_best_trials(1)):
                     raise
                 self.stopped = str(error)
                 progress.note(f"stopped: {error}")
@@ -287,8 +285,3 @@ class Tuner:
             yield store
         finally:
             lock.release()
-
-
-def _check_count(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, Integral) or value < least:
-        raise UsageError(f"{name} must be a whole number of at least {least} (got {value!r})")
