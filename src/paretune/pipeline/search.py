@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import paretune
 from paretune.errors import SearchError
 from paretune.files import digest_files, state_root
+from paretune.import_closure import closure
 from paretune.lm.budget import Budget
 from paretune.pipeline.params import check_sections, section
 from paretune.pipeline.program import ProgramSetup
-from paretune.pipeline.settings import BudgetParams, ObjectiveParams, TunerParams
+from paretune.pipeline.settings import BudgetParams, ObjectiveParams, ProgramParams, TunerParams
 from paretune.stats.pareto import non_dominated
 from paretune.tuners.objective import Objective, parts_of
 from paretune.tuners.searches import BayesianOptimization, GridSearch, Hyperband, ParetoSearch, RandomSearch
 from paretune.tuners.tuner import Tuner
 
-__all__ = ["best_of", "make_tuner"]
+__all__ = ["best_of", "code_digest", "make_tuner"]
 
 TUNERS: dict[str, Callable[..., Tuner]] = {
     "bayesian": BayesianOptimization,
@@ -32,8 +31,6 @@ TUNERS: dict[str, Callable[..., Tuner]] = {
 _IDENTITY = ("task", "layout", "program", "objective")
 #: The settings of language models that decide what a reply is or costs; the others decide when it comes.
 _LM_IDENTITY = ("model", "api_base", "fallbacks", "price")
-#: The packages whose code a search's results depend on (the folder in one of them, tuners/estimating, decides nothing).
-_CODE = ("callbacks", "calls", "lm", "metrics", "optimizers", "pipeline", "programs", "rewards", "schemas", "tuners")
 
 
 def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
@@ -56,7 +53,7 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
         max_failure_rate=search.max_failure_rate,
         max_retries_per_trial=search.max_retries_per_trial,
         budget=Budget(**budget.model_dump()),
-        identity=_identity(params, setup.program.source),
+        identity=_identity(params, setup.program),
         **chosen.options,
         **({} if chosen.name == "hyperband" else {"max_trials": search.max_trials}),
     )
@@ -89,7 +86,7 @@ def best_of(tuner: Tuner) -> dict[str, Any]:
     }
 
 
-def _identity(params: Mapping[str, Any], builder_source: str) -> dict[str, Any]:
+def _identity(params: Mapping[str, Any], program: ProgramParams) -> dict[str, Any]:
     def deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
         return {name: settings[name] for name in _LM_IDENTITY if name in settings}
 
@@ -97,13 +94,16 @@ def _identity(params: Mapping[str, Any], builder_source: str) -> dict[str, Any]:
     sections = {name: params[name] for name in _IDENTITY}
     return {
         "params": {**sections, "lm": deciding(params["lm"]), "models": models},
-        "code": _code_digest(builder_source),
+        "code": code_digest(program.builder, program.source),
     }
 
 
-@functools.cache
-def _code_digest(builder_source: str) -> str:
-    """A digest of the code that a search runs, the user's builder included."""
-    package = Path(paretune.__file__).parent
-    files = sorted(path for folder in _CODE for path in (package / folder).glob("*.py"))
-    return digest_files([*files, *(path for path in [Path(builder_source)] if path.is_file())])
+def code_digest(builder: str | None, source: str) -> str:
+    """A digest of the code that a search runs: all that this module reaches; with a user's builder, its ``source`` and
+    what it reaches in the project's folder and its src/."""
+    files = closure([__name__])
+    if builder is not None:
+        here = Path.cwd()
+        own = {path for path in closure([builder.partition(":")[0]], (here, here / "src")) if path.is_file()}
+        files |= own | {path for path in [here / source] if path.is_file()}
+    return digest_files(sorted(files))
