@@ -35,10 +35,7 @@ def test_deps_are_the_code_that_a_stage_reaches(stage: str) -> None:
     """Each reachable module is in a dep, and no dep below src/ holds any other module."""
     reached = closure([f"paretune.stages.{stage}"])
     listed = {
-        file
-        for dep in deps(stage)
-        if SRC in dep.parents
-        for file in (dep.rglob("*.py") if dep.is_dir() else [dep])
+        file for dep in deps(stage) if SRC in dep.parents for file in (dep.rglob("*.py") if dep.is_dir() else [dep])
     }
     assert sorted(str(file.relative_to(ROOT)) for file in reached - listed) == [], "missing"
     assert sorted(str(file.relative_to(ROOT)) for file in listed - reached) == [], "superfluous"
