@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import paretune
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
 
 TRAIN, VALIDATION, TALENTS = 8, 20, 40

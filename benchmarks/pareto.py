@@ -17,12 +17,12 @@ from scipy.stats import binomtest
 
 from paretune.stats.pareto import hypervolume, non_dominated
 from paretune.tuners import Objective
-from paretune.tuners.bayesian import BayesianOracle
-from paretune.tuners.kt import HyperParameters, TrialStatus
+from paretune.tuners.keras_api import HyperParameters, TrialStatus
 from paretune.tuners.objective import MultiObjective
-from paretune.tuners.oracle import ReplayableOracle
-from paretune.tuners.oracles import RandomOracle
-from paretune.tuners.pareto import ParetoOracle
+from paretune.tuners.oracles.base import ReplayableOracle
+from paretune.tuners.oracles.bayesian import BayesianOracle
+from paretune.tuners.oracles.optuna import ParetoOracle
+from paretune.tuners.oracles.random import RandomOracle
 
 SEEDS, TRIALS, SLOTS, VARIABLES = 20, 60, 4, 4
 #: Both objectives are minimised; what is worse than this counts nothing.

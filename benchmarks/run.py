@@ -18,8 +18,8 @@ import httpx
 from loopback import loopback
 
 import paretune
-from paretune.lm.ledger import Ledger
-from paretune.lm.litellm_errors import load_litellm
+from paretune.lm.backends.litellm_errors import load_litellm
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
 
 LATENCY_S, IN_FLIGHT = 0.05, 8

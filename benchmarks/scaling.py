@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import paretune
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 
 TRIALS, WINDOW = 1_000, 100
 SEARCHES: dict[str, dict[str, Any]] = {

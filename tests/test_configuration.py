@@ -12,9 +12,9 @@ import jinja2
 import pytest
 import yaml
 
-from paretune.cli import main
+from paretune.commands.compose import compose, find_root
+from paretune.commands.main import main
 from paretune.errors import ConfigError
-from paretune.pipeline.compose import compose, find_root
 from paretune.pipeline.conf_digest import conf_digest
 from paretune.stages import check_params
 

@@ -5,27 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from faulty_server import INFRASTRUCTURE, FaultyServer
+from openai_server import openai_server
 
 from paretune import DataModel, Field, Generator, Input, LanguageModel, Program, run_maybe_nested
 from paretune.errors import FatalError
-from paretune.lm.ledger import Ledger
-from paretune.lm.litellm_errors import load_litellm
+from paretune.lm.backends.litellm_errors import load_litellm
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
 from paretune.metrics import CategoricalF1Score
 from paretune.rewards import ExactMatch
+from paretune.trials.record import TrialRecord
 from paretune.tuners import GridSearch
-from paretune.tuners.trials import TrialRecord
-
-sys.path.append(str(Path(__file__).parent / "lm"))
-
-from faulty_server import INFRASTRUCTURE, FaultyServer
-from openai_server import openai_server
 
 #: Every third request fails.
 A_THIRD = dict.fromkeys(INFRASTRUCTURE, 1 / 3 / len(INFRASTRUCTURE))

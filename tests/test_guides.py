@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from openai_server import Answer, Asked, OpenAIServer, chat, openai_server
 
 import paretune as synalinks
 
 TESTS = Path(__file__).parent
-sys.path.append(str(TESTS / "lm"))
-
-from openai_server import Answer, Asked, OpenAIServer, chat, openai_server  # noqa: E402
 
 EMOTIONS = ["sadness", "joy", "love", "anger", "fear", "surprise"]
 
@@ -158,8 +156,9 @@ def test_hyperparameter_search(server: OpenAIServer, tmp_path: Path, capsys: Any
 def test_hyperparameter_search_as_a_script(server: OpenAIServer, tmp_path: Path) -> None:
     """In a process of its own the same search gives the same trials; the one warning is about the useless effort."""
     arguments = (server.api_base, str(write_problems(tmp_path / "problems")), str(tmp_path / "search"))
+    folders = [str(TESTS), str(TESTS / "helpers"), str(Path(synalinks.__file__).parent.parent)]
     script = (
-        f"import sys; sys.path[:0] = {[str(TESTS), str(Path(synalinks.__file__).parent.parent)]}\n"
+        f"import sys; sys.path[:0] = {folders}\n"
         "import json, test_guides\n"
         f"found = test_guides.search_for_a_solver(*{arguments})\n"
         "print(json.dumps(found))"

@@ -31,6 +31,7 @@ NAMES = {
         "clear_session",
         "datasets",
         "disable_keras_backend",
+        "estimate",
         "metrics",
         "optimizers",
         "rewards",

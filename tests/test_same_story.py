@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from openai_server import Answer, Asked, OpenAIServer, chat, openai_server
 
 import paretune
 from paretune import DataModel, metrics, rewards
-
-sys.path.append(str(Path(__file__).parent / "lm"))
-from openai_server import Answer, Asked, OpenAIServer, chat, openai_server
 
 
 class Case(DataModel):

@@ -5,29 +5,26 @@ from __future__ import annotations
 import base64
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from faulty_server import FaultyServer
+from openai_server import OpenAIServer, openai_server
 
 from paretune import run_maybe_nested
 from paretune.files import read_json
+from paretune.lm.backends.litellm_errors import load_litellm
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.litellm_errors import load_litellm
 from paretune.pipeline.evaluation import rebuild
-from paretune.pipeline.params import read_params
-from paretune.pipeline.program import ProgramSetup
+from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.run_stage import run_stage
+from paretune.pipeline.sections.base import read_params
 from paretune.stages import evaluate, report, search
 
 TESTS = Path(__file__).parent
-sys.path.append(str(TESTS / "lm"))
-
-from faulty_server import FaultyServer  # noqa: E402
-from openai_server import OpenAIServer, openai_server  # noqa: E402
 
 PARAMS = yaml.safe_load((TESTS.parent / "params.yaml").read_text())
 KEY = "sk-test-0123456789abcdef"

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from paretune import callbacks, datasets, metrics, optimizers, rewards, tuners
     from paretune.datasets.dataset import Dataset
     from paretune.datasets.huggingface import HuggingFaceDataset
+    from paretune.estimating.estimate import estimate
     from paretune.eventloop import run_maybe_nested
-    from paretune.lm.budget import Budget
+    from paretune.lm.backends.scripted import ScriptedLanguageModel
     from paretune.lm.language_model import LanguageModel
-    from paretune.lm.scripted import ScriptedLanguageModel
+    from paretune.lm.ledger.budget import Budget
     from paretune.programs.generator import ChainOfThought, Generator
     from paretune.programs.module import Input, Module, clear_session
     from paretune.programs.program import Program
@@ -44,6 +45,7 @@ __all__ = [
     "clear_session",
     "datasets",
     "disable_keras_backend",
+    "estimate",
     "metrics",
     "optimizers",
     "rewards",
@@ -54,7 +56,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "Budget": "paretune.lm.budget",
+        "Budget": "paretune.lm.ledger.budget",
         "ChainOfThought": "paretune.programs.generator",
         "DataModel": "paretune.schemas.data_model",
         "Dataset": "paretune.datasets.dataset",
@@ -66,11 +68,12 @@ __getattr__ = lazy_names(
         "Module": "paretune.programs.module",
         "Program": "paretune.programs.program",
         "Score": "paretune.schemas.data_model",
-        "ScriptedLanguageModel": "paretune.lm.scripted",
+        "ScriptedLanguageModel": "paretune.lm.backends.scripted",
         "callbacks": "paretune.callbacks",
         "clear_session": "paretune.programs.module",
         "datasets": "paretune.datasets",
         "disable_keras_backend": "paretune.tuners.keras_stub",
+        "estimate": "paretune.estimating.estimate",
         "metrics": "paretune.metrics",
         "optimizers": "paretune.optimizers",
         "rewards": "paretune.rewards",

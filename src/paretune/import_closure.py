@@ -18,8 +18,9 @@ _SOURCE = Path(__file__).resolve().parent.parent
 _LAZY_TABLE = "lazy_names"
 
 
-def closure(modules: Iterable[str], folders: Sequence[Path] = (_SOURCE,)) -> set[Path]:
-    """The files that some modules (full names) can reach, packages' ``__init__`` included, in any of the folders.
+def closure(modules: Iterable[str], folders: Sequence[Path] = ()) -> set[Path]:
+    """The files that some modules (full names) can reach, packages' ``__init__`` included, in this package and in the
+    ``folders`` given.
 
     Followed are imports at any depth of a file, but not those for type checkers only, and strings that are a module's
     full name: that is how a module is loaded late.
@@ -28,7 +29,7 @@ def closure(modules: Iterable[str], folders: Sequence[Path] = (_SOURCE,)) -> set
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        file = _find(name, tuple(folders))
+        file = _find(name, (*folders, _SOURCE))
         if file is not None and file not in reached:
             reached.add(file)
             waiting += _imports(file)

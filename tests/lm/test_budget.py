@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from paretune.errors import BudgetError, ConfigError, TransientError, UsageError
 from paretune.eventloop import map_ordered, run_maybe_nested
-from paretune.lm.budget import Budget, Spent
+from paretune.lm.backends.scripted import ScriptedBackend, ScriptedLanguageModel
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.ledger import Ledger
-from paretune.lm.owner import is_dead, this_process
-from paretune.lm.scripted import ScriptedBackend, ScriptedLanguageModel
+from paretune.lm.ledger.budget import Budget, Spent
+from paretune.lm.ledger.ledger import Ledger
+from paretune.lm.ledger.processes import is_dead, this_process
 from paretune.lm.sending import drain
 from paretune.lm.types import Price, Request
 
@@ -212,9 +212,9 @@ PROCESS = textwrap.dedent(
     """
     import asyncio, os, sys
     from paretune.errors import BudgetError
-    from paretune.lm.budget import Budget
-    from paretune.lm.ledger import Ledger
-    from paretune.lm.scripted import ScriptedLanguageModel
+    from paretune.lm.ledger.budget import Budget
+    from paretune.lm.ledger.ledger import Ledger
+    from paretune.lm.backends.scripted import ScriptedLanguageModel
     from paretune.lm.types import Request
 
     folder, name, cap, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
@@ -279,7 +279,7 @@ def test_nobody_waits_for_the_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     budget = Budget(tokens=1000)
     machine, boot, number, started = this_process().split(" ")
     with monkeypatch.context() as patch:
-        patch.setattr("paretune.lm.budget.this_process", lambda: f"{machine} {boot} {number} 1{started}")
+        patch.setattr("paretune.lm.ledger.budget.this_process", lambda: f"{machine} {boot} {number} 1{started}")
         run_maybe_nested(budget.reserve("m", model.backend, ask("abcd", max_tokens=100)))
     (outcome,) = run_maybe_nested(asyncio.wait_for(asyncio.to_thread(complete, model, budget, [ask(max_tokens=1)]), 5))
     assert str(outcome) == (
@@ -306,7 +306,7 @@ def test_a_dead_process_that_was_not_reaped_is_dead() -> None:
         [
             sys.executable,
             "-c",
-            "from paretune.lm.owner import this_process; print(this_process(), flush=True); input()",
+            "from paretune.lm.ledger.processes import this_process; print(this_process(), flush=True); input()",
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -94,7 +94,7 @@ def test_no_other_file_is_read() -> None:
     code = (
         "import dotenv, dotenv.main, sys\n"
         "dotenv.load_dotenv = dotenv.main.load_dotenv = lambda *a, **k: sys.exit('a file was looked for')\n"
-        "from paretune.lm.litellm_errors import load_litellm\n"
+        "from paretune.lm.backends.litellm_errors import load_litellm\n"
         "load_litellm()"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(name for name in sys.path if name)}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paretune.lm.gguf import context_bytes, is_gguf
-from paretune.lm.local_server import find_gguf
+from paretune.lm.backends.gguf import context_bytes, is_gguf
+from paretune.lm.backends.local import find_gguf
 
 
 def text(value: str) -> bytes:

@@ -20,8 +20,8 @@ from paretune.errors import (
     UsageError,
 )
 from paretune.eventloop import map_ordered, run_maybe_nested
+from paretune.lm.backends.scripted import ScriptedBackend, ScriptedLanguageModel
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.scripted import ScriptedBackend, ScriptedLanguageModel
 from paretune.lm.sending import drain
 from paretune.lm.types import Answer, Price, Reply, Request
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from paretune.errors import ConfigError
 from paretune.eventloop import run_maybe_nested
-from paretune.lm.ledger import Ledger, default_ledger
-from paretune.lm.scripted import ScriptedBackend, ScriptedLanguageModel
+from paretune.lm.backends.scripted import ScriptedBackend, ScriptedLanguageModel
+from paretune.lm.ledger.ledger import Ledger, default_ledger
 from paretune.lm.types import Reply, Request
 
 REPLY = Reply("joy", 12, 3, 0.25, 1.5, 2, "stop", key="k", model="m")
@@ -43,7 +43,7 @@ def rows(path: Path, table: str = "calls") -> list[tuple[Any, ...]]:
 
 def writer(code: str, *arguments: object) -> subprocess.Popen[str]:
     """A process that runs ``code`` with the names of this page's subject at hand."""
-    start = "import sys\nfrom paretune.lm.ledger import Ledger\nfrom paretune.lm.types import Reply\n"
+    start = "import sys\nfrom paretune.lm.ledger.ledger import Ledger\nfrom paretune.lm.types import Reply\n"
     path = os.pathsep.join(name for name in sys.path if name)
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", start + code, *map(str, arguments)],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from paretune.errors import FatalError
-from paretune.lm.local_memory import LoadedModels, physical_memory
+from paretune.lm.backends.local_memory import LoadedModels, physical_memory
 
 A, B, C = Path("a"), Path("b"), Path("c")
 

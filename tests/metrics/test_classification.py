@@ -23,7 +23,7 @@ from paretune.metrics import (
     CategoricalRecall,
 )
 from paretune.metrics.classification import Average
-from paretune.rewards.base import as_reward
+from paretune.rewards.reward import as_reward
 from paretune.schemas.data_model import SCORES, DataModel, Score
 
 LABELS = ("sadness", "joy", "love", "anger")

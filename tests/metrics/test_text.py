@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from paretune.errors import UsageError
 from paretune.metrics import F1Score
 from paretune.metrics.text import tokens
-from paretune.rewards.base import as_reward
+from paretune.rewards.reward import as_reward
 from paretune.schemas.data_model import DataModel
 
 

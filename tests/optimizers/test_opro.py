@@ -14,7 +14,7 @@ import pytest
 from paretune import DataModel, Generator, Input, Program, ScriptedLanguageModel, clear_session, run_maybe_nested
 from paretune.errors import FatalError, RefusedInputError, TransientError, UsageError
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Price, Request
 from paretune.optimizers import OPRO, RandomFewShot
 from paretune.tuners import GridSearch

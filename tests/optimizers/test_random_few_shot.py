@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from paretune.errors import UsageError
 from paretune.optimizers import RandomFewShot
-from paretune.optimizers.base import Example, Observation
+from paretune.optimizers.optimizer import Example, Observation
 
 
 @dataclass

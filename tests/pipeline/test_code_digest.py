@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
@@ -9,6 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import paretune
+from paretune import metrics, optimizers, rewards
+from paretune.import_closure import closure
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +43,7 @@ EVERY_FILE = """
 import json, sys
 from pathlib import Path
 import paretune
-from paretune.pipeline.search import code_digest
+from paretune.pipeline.tuners import code_digest
 
 package, result = Path(paretune.__file__).parent, {}
 before = code_digest(None, "none")
@@ -56,9 +61,9 @@ from pathlib import Path
 import mine
 import paretune
 from paretune.import_closure import closure
-from paretune.pipeline.params import read_params
-from paretune.pipeline.program import ProgramSetup
-from paretune.pipeline.search import make_tuner
+from paretune.pipeline.sections.base import read_params
+from paretune.pipeline.programs import ProgramSetup
+from paretune.pipeline.tuners import make_tuner
 
 params = read_params()
 params["search"]["space"] = {}
@@ -69,7 +74,7 @@ tuner = make_tuner(params, ProgramSetup(params))
 x, y = [mine.Text(text=str(i)) for i in range(4)], [mine.Label(label="a")] * 4
 tuner.search(x, y, validation_data=(x, y), verbose=0)
 ran = {Path(module.__file__) for name, module in list(sys.modules.items()) if name.startswith("paretune")}
-json.dump(sorted(map(str, ran - closure(["paretune.pipeline.search"]))), sys.stdout)
+json.dump(sorted(map(str, ran - closure(["paretune.pipeline.tuners"]))), sys.stdout)
 """
 
 
@@ -85,11 +90,22 @@ def test_what_changes_the_digest(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     changes = run(EVERY_FILE, tmp_path, tmp_path / "src")
     decide = ("files.py", "stats/pareto.py", "metrics/measure.py", "tuners/loop.py", "schemas/parsing.py")
-    decide += ("pipeline/search.py", "rewards/judge.py", "eventloop.py")
-    decide_nothing = ("pipeline/calls_text.py", "pipeline/compose.py", "cli.py", "stages/search.py")
+    decide += ("pipeline/tuners.py", "rewards/judge.py", "eventloop.py")
+    decide_nothing = ("commands/calls_text.py", "commands/compose.py", "commands/main.py", "stages/search.py")
     decide_nothing += ("reporting/charts.py", "reporting/numbers.py", "datasets/local.py", "stages/report.py")
     assert {name: changes[name] for name in decide} == dict.fromkeys(decide, True)
     assert {name: changes[name] for name in decide_nothing} == dict.fromkeys(decide_nothing, False)
+
+
+def test_whatever_a_program_is_made_of_counts() -> None:
+    """The module of each public name that may run in a trial: all but those that search, read data or tell of a run."""
+    reached = closure(["paretune.pipeline.tuners"])
+    packages = [metrics, optimizers, paretune, rewards]
+    public = {getattr(package, name) for package in packages for name in package.__all__}
+    classes = {value for value in public if isinstance(value, type) and "datasets" not in value.__module__}
+    assert len(classes) > 20
+    assert {kind.__module__ for kind in classes if Path(inspect.getfile(kind)) not in reached} == set()
+    assert Path(inspect.getfile(paretune.ScriptedLanguageModel)) in reached
 
 
 def test_a_search_runs_no_code_beside_it(tmp_path: Path) -> None:
@@ -97,7 +113,7 @@ def test_a_search_runs_no_code_beside_it(tmp_path: Path) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / "mine.py").write_text(BUILDER)
     (tmp_path / "helper.py").write_text("""REPLY = '{"label": "a"}'\n""")
-    assert run(ONE_SEARCH, tmp_path, ROOT / "src") == [str(ROOT / "src/paretune/lm/scripted.py")]
+    assert run(ONE_SEARCH, tmp_path, ROOT / "src") == []
     records = set((tmp_path / "state/searches").glob("*.jsonl"))
     (tmp_path / "helper.py").write_text("""REPLY = '{"label": "b"}'\n""")
     run(ONE_SEARCH, tmp_path, ROOT / "src")

@@ -15,7 +15,7 @@ from paretune.metrics import CategoricalRecall, F1Score
 from paretune.metrics.measure import measures_of
 from paretune.metrics.outcome import Outcome
 from paretune.pipeline.scoring import METRICS, Scoring
-from paretune.rewards.base import MetricReward
+from paretune.rewards.reward import MetricReward
 
 PARAMS = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())
 TEXT = {"name": "Answer", "fields": {"text": {"type": "str"}}, "template": '{"text": "a"}'}

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from paretune.pipeline.search import TUNERS
-from paretune.pipeline.settings import TUNER_OPTIONS, TunerParams
+from paretune.pipeline.sections.tuner import TUNER_OPTIONS, TunerParams
+from paretune.pipeline.tuners import TUNERS
 
 CONF = Path(__file__).parents[2] / "conf" / "tuner"
 

@@ -13,7 +13,7 @@ from tweets import Feeling, Tweet, asked, reply, truth, tweets
 from paretune import Generator, Input, Program, ScriptedLanguageModel, clear_session, run_maybe_nested
 from paretune.callbacks import Callback, CSVLogger, EarlyStopping, ProgramCheckpoint
 from paretune.errors import DataError, UsageError
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
 from paretune.optimizers import Optimizer
 

@@ -27,7 +27,7 @@ from paretune import (
     run_maybe_nested,
 )
 from paretune.errors import UsageError
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Price, Request
 from paretune.optimizers import RandomFewShot
 from paretune.schemas.data_model import combined_model

@@ -24,7 +24,7 @@ from paretune import (
     run_maybe_nested,
 )
 from paretune.errors import TransientError, UsageError
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
 from paretune.optimizers import OPRO, Optimizer, RandomFewShot
 from paretune.programs.trainer import History

@@ -24,10 +24,10 @@ from paretune import (
     clear_session,
     run_maybe_nested,
 )
-from paretune.calls.trace import tracing
 from paretune.errors import DataError, TransientError, UsageError
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
+from paretune.prompting.trace import tracing
 
 MakeModel = Callable[..., LanguageModel]
 

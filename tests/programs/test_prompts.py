@@ -10,8 +10,8 @@ import pytest
 from tweets import Feeling, Tweet, always_right, reply, shown
 
 from paretune import ChainOfThought, DataModel, Field, Generator, Score, ScriptedLanguageModel, run_maybe_nested
-from paretune.lm.ledger import Ledger
-from paretune.lm.scripted import ScriptedBackend
+from paretune.lm.backends.scripted import ScriptedBackend
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
 
 EXAMPLE = {"input": {"text": 'it\'s "fine" – é'}, "output": {"label": "fear"}}

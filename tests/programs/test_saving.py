@@ -29,7 +29,7 @@ from paretune import (
     run_maybe_nested,
 )
 from paretune.errors import DataError, UsageError
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.optimizers import RandomFewShot
 from paretune.programs.saved_models import is_rebuildable, model_from_schema
 

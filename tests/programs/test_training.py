@@ -20,7 +20,7 @@ from paretune import (
     run_maybe_nested,
 )
 from paretune.errors import DataError, FatalError, RefusedInputError, TransientError, UsageError
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
 from paretune.metrics import BinaryF1Score, CategoricalF1Score
 from paretune.optimizers import Optimizer, RandomFewShot

@@ -14,7 +14,7 @@ from made_up_trials import F1, REWARD, TOKENS, TRIALS, WINNER, failed, measures_
 
 from paretune.errors import ConfigError, DataError
 from paretune.reporting.charts import chart, to_png, to_svg
-from paretune.reporting.pareto import pareto_rows
+from paretune.reporting.frontier_rows import pareto_rows
 from paretune.reporting.placement import Box, Scale, place, text_width
 from paretune.reporting.report import ReportSettings, report
 from paretune.reporting.results import results

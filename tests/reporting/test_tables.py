@@ -9,7 +9,7 @@ import pytest
 from made_up_trials import F1, REWARD, TOKENS, TRIALS, failed, has_nan, measures_of, numbers, resolved, trial
 
 from paretune.errors import ConfigError, DataError
-from paretune.reporting.pareto import axes, brief_options, labels, pareto_rows
+from paretune.reporting.frontier_rows import axes, brief_options, labels, pareto_rows
 from paretune.reporting.results import Objective, results
 from paretune.reporting.tables import trial_table
 from paretune.stats import wilson

@@ -21,7 +21,7 @@ from paretune import (
     run_maybe_nested,
 )
 from paretune.errors import FatalError, JudgementError, RefusedInputError, TransientError, UsageError
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Price, Request
 from paretune.optimizers import Optimizer, RandomFewShot
 from paretune.rewards import LMAsJudge, Reward
@@ -220,10 +220,10 @@ def test_its_calls_never_become_examples(lm: Any, own: bool) -> None:
     model = lm(strict, name="judge")
     reward: Any = LMAsJudge(model)
     if own:
-        asking = Generator(data_model=Answer, language_model=lm(student), name="judging")
+        judging = Generator(data_model=Answer, language_model=lm(student), name="judging")
 
         async def reward(y_true: Answer, y_pred: Answer) -> float:
-            return float((await asking(Question(text=y_true.text.replace("!", "?")))).text == y_true.text)
+            return float((await judging(Question(text=y_true.text.replace("!", "?")))).text == y_true.text)
 
     optimizer = RandomFewShot(seed=1)
     program = program_of(lm(student), reward, optimizer, ChainOfThought)

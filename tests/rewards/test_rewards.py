@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from paretune.errors import UsageError
 from paretune.metrics import BinaryF1Score, CategoricalF1Score
 from paretune.rewards import ExactMatch, Reward, RewardFunctionWrapper
-from paretune.rewards.base import as_reward
+from paretune.rewards.reward import as_reward
 from paretune.schemas.data_model import SCORES, DataModel, Score
 
 

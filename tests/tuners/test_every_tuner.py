@@ -12,9 +12,9 @@ from odd_numbers import fit_arguments, mostly_right, rows
 from short_searches import SHORT, short_search
 
 from paretune import ScriptedLanguageModel
-from paretune.lm.ledger import Ledger
-from paretune.pipeline.search import TUNERS
-from paretune.pipeline.settings import TUNER_OPTIONS, TunerParams
+from paretune.lm.ledger.ledger import Ledger
+from paretune.pipeline.sections.tuner import TUNER_OPTIONS, TunerParams
+from paretune.pipeline.tuners import TUNERS
 
 CONF = sorted((Path(__file__).parents[2] / "conf" / "tuner").glob("*.yaml"))
 #: These use no result before it is certain to be there, so the number of trials at once is no part of the search.

@@ -15,16 +15,16 @@ from odd_numbers import Number, Parity, asked, digest_of, fit_arguments, rows
 
 from paretune import ChainOfThought, Input, Program, ScriptedLanguageModel, clear_session, run_maybe_nested
 from paretune.errors import TransientError, UsageError
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
 from paretune.optimizers import RandomFewShot
 from paretune.programs.trainer import History
+from paretune.trials.record import TrialRecord
 from paretune.tuners import Hyperband, Objective
-from paretune.tuners.hyperband import HyperbandOracle
-from paretune.tuners.kt import HyperParameters, KerasHyperbandOracle, Trial, TrialStatus
+from paretune.tuners.keras_api import HyperParameters, KerasHyperbandOracle, Trial, TrialStatus
 from paretune.tuners.objective import as_constraint, as_objective
-from paretune.tuners.oracle import same_point
-from paretune.tuners.trials import TrialRecord
+from paretune.tuners.oracles.base import same_point
+from paretune.tuners.oracles.hyperband import HyperbandOracle
 
 
 def continuous(hp: HyperParameters) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from odd_numbers import Number, Parity, fit_arguments, make_builder, mostly_right
 
+import paretune
 from paretune import Budget, Generator, Input, LanguageModel, Program, ScriptedLanguageModel
 from paretune.errors import BudgetError, TransientError, UsageError
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Price, Request
 from paretune.metrics import CategoricalF1Score
 from paretune.tuners import GridSearch, Hyperband, Objective, RandomSearch
-from paretune.tuners.kt import HyperParameters, KerasHyperModel, KerasObjective
+from paretune.tuners.keras_api import HyperParameters, KerasHyperModel, KerasObjective
 from paretune.tuners.tuner import Tuner
 
 TUNERS = [GridSearch, RandomSearch, lambda *args, **more: Hyperband(*args, max_epochs=3, **more)]
@@ -201,7 +202,7 @@ def test_one_search_however_it_is_begun(model, search, tmp_path):
     assert first.resumed == 6
     again = GridSearch(builder_that(guarded, model), "val_reward", directory=tmp_path, verbose=False)
     again.search_space_summary()
-    assert again.estimate(**fit_arguments()).finished == 6
+    assert paretune.estimate(again, **fit_arguments()).finished == 6
     again.search(**fit_arguments())
     assert again.resumed == 6
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paretune.errors import UsageError
-from paretune.tuners.kt import KerasMultiObjective, KerasObjective
+from paretune.tuners.keras_api import KerasMultiObjective, KerasObjective
 from paretune.tuners.objective import MultiObjective, Objective, as_constraint, as_objective
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from paretune.errors import UsageError
 from paretune.files import canonical_json
-from paretune.tuners.kt import HyperParameters, TrialStatus
+from paretune.tuners.keras_api import HyperParameters, TrialStatus
 from paretune.tuners.objective import Objective
-from paretune.tuners.oracle import ReplayableOracle
-from paretune.tuners.oracles import GridOracle, RandomOracle
-from paretune.tuners.spaces import combinations, grid_values, space_size, under
+from paretune.tuners.oracles.base import ReplayableOracle
+from paretune.tuners.oracles.grid import GridOracle
+from paretune.tuners.oracles.random import RandomOracle
+from paretune.tuners.spaces import combinations, conditional_on, grid_values, space_size
 
 Space = Callable[[HyperParameters], Any]
 
@@ -202,7 +203,7 @@ def test_counting_agrees_with_listing(kinds):
         name = f"h{place % 3}"
         parents = [kind.name for kind in space.space if kind.name != name]
         if parent < len(parents):
-            with under(space, {parents[parent]: [value]}):
+            with conditional_on(space, {parents[parent]: [value]}):
                 space.Int(name, 0, values - 1)
         elif all(kind.name != name for kind in space.space):
             space.Int(name, 0, values - 1)

@@ -15,7 +15,7 @@ from odd_numbers import Parity, asked, fit_arguments, make_builder, mostly_right
 
 from paretune import ScriptedLanguageModel, run_maybe_nested
 from paretune.errors import TransientError
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Price, Request
 from paretune.metrics import CategoricalF1Score
 from paretune.pipeline.scoring import measures_of_rows, measures_of_trial

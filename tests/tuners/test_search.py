@@ -34,7 +34,7 @@ from paretune import (
 )
 from paretune.errors import FatalError, SearchError, TransientError, UsageError
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Price, Request
 from paretune.metrics import CategoricalF1Score
 from paretune.optimizers import RandomFewShot

@@ -10,7 +10,7 @@ from odd_numbers import fit_arguments, make_builder, mostly_right, rows
 
 from paretune import Budget, ScriptedLanguageModel
 from paretune.errors import BudgetError, TransientError
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Price, Request
 from paretune.tuners import GridSearch
 from paretune.tuners.tuner import Tuner

@@ -9,9 +9,9 @@ from odd_numbers import fit_arguments, make_builder, mostly_right
 
 from paretune import ScriptedLanguageModel
 from paretune.callbacks import Callback, CSVLogger, EarlyStopping, ProgramCheckpoint
-from paretune.callbacks.base import file_of_trial
+from paretune.callbacks.callback import file_of_trial
 from paretune.errors import UsageError
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.tuners import GridSearch
 
 

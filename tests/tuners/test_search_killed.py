@@ -13,9 +13,9 @@ from odd_numbers import fit_arguments, make_builder, mostly_right, rows
 from short_searches import CONCURRENCY, SHORT, Searching, calls_in, records_in, run
 
 from paretune import ScriptedLanguageModel, tuners
-from paretune.lm.ledger import Ledger
+from paretune.lm.ledger.ledger import Ledger
+from paretune.trials.record import TrialRecord, TrialStore
 from paretune.tuners import GridSearch
-from paretune.tuners.trials import TrialRecord, TrialStore
 
 #: How often the search of each tuner is killed at a random moment; benchmarks/kills.py does it more often.
 KILLS = 3

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any, TextIO
 
-from paretune.callbacks.base import Callback, Logs, file_of_trial
+from paretune.callbacks.callback import Callback, Logs, file_of_trial
 from paretune.errors import DataError
 
 __all__ = ["CSVLogger"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from paretune.callbacks.base import Callback, Logs, Mode, Monitor
+from paretune.callbacks.callback import Callback, Logs, Mode, Monitor
 
 __all__ = ["EarlyStopping"]
 

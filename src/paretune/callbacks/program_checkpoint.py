@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from paretune.callbacks.base import Callback, Logs, Mode, Monitor, file_of_trial
+from paretune.callbacks.callback import Callback, Logs, Mode, Monitor, file_of_trial
 from paretune.errors import UsageError
 
 __all__ = ["ProgramCheckpoint"]

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from paretune.callbacks.base import Callback, Logs
+from paretune.callbacks.callback import Callback, Logs
 
 __all__ = ["ProgressDisplay", "measures_line", "print_line"]
 

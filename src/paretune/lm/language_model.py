@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from paretune.errors import FatalError, RefusedInputError, TransientError, UsageError
 from paretune.files import canonical_json, digest
-from paretune.lm.ledger import Ledger, default_ledger
+from paretune.lm.ledger.ledger import Ledger, default_ledger
 from paretune.lm.limiter import Limiter, shared_limiter, shared_places
 from paretune.lm.sending import Retries, Sending
 from paretune.lm.types import Answer, Backend, Price, Reply, Request
@@ -275,11 +275,11 @@ def _backend(
     price: Price | None,
 ) -> Backend:
     if model.startswith(LOCAL_PREFIX):
-        from paretune.lm.local_server import LocalBackend
+        from paretune.lm.backends.local import LocalBackend
 
         if api_base is not None:
             raise UsageError(f"{model!r} is served by paretune itself: leave api_base empty (got {api_base!r})")
         return LocalBackend(model, timeout_s=timeout_s, slots=concurrency, fixed_price=price)
-    from paretune.lm.litellm_client import LitellmBackend
+    from paretune.lm.backends.litellm import LitellmBackend
 
     return LitellmBackend(model, api_base=api_base, api_key_env=api_key_env, timeout_s=timeout_s, fixed_price=price)

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from paretune.errors import TransientError
-from paretune.lm.budget import current_budget, prompt_bytes
+from paretune.lm.ledger.budget import current_budget, prompt_bytes
 from paretune.lm.limiter import Limiter
 from paretune.lm.types import Answer, Backend, Reply, Request
 

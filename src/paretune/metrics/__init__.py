@@ -1,6 +1,5 @@
 """Metrics: pure functions of gold and predicted records."""
 
-from paretune.metrics.base import Metric
 from paretune.metrics.classification import (
     BinaryAccuracy,
     BinaryF1Score,
@@ -11,6 +10,7 @@ from paretune.metrics.classification import (
     CategoricalPrecision,
     CategoricalRecall,
 )
+from paretune.metrics.metric import Metric
 from paretune.metrics.text import F1Score
 from paretune.metrics.wrapper import MeanMetricWrapper
 

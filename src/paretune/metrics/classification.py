@@ -33,7 +33,7 @@ import numpy.typing as npt
 from pydantic import BaseModel
 
 from paretune.errors import UsageError
-from paretune.metrics.base import Array, Metric, Record
+from paretune.metrics.metric import Array, Metric, Record
 from paretune.schemas.data_model import field_labels, is_score
 from paretune.schemas.masks import Mask
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from paretune.metrics.base import Array, Direction, Metric, Record, mean
+from paretune.metrics.metric import Array, Direction, Metric, Record, mean
 from paretune.metrics.outcome import Outcome
 
 __all__ = ["OPERATIONAL", "Measure", "mean_of_replicates", "measures_of"]

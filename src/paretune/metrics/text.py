@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from paretune.errors import UsageError
-from paretune.metrics.base import Array, Metric, Record, mean
+from paretune.metrics.metric import Array, Metric, Record, mean
 from paretune.schemas.masks import Mask
 
 __all__ = ["F1Score", "tokens"]

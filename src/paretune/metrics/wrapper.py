@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, create_model
 
 from paretune.errors import UsageError
-from paretune.metrics.base import Array, Direction, Metric, Record, mean
+from paretune.metrics.metric import Array, Direction, Metric, Record, mean
 
 __all__ = ["MeanMetricWrapper"]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
-from paretune.optimizers.base import (
+from paretune.optimizers.optimizer import (
     EARNED,
     PRIOR_EXAMPLES,
     Example,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from paretune.calls.ask import ask, reply_schema, writer_for
-from paretune.calls.trace import add_call, current_sample, tracing
 from paretune.errors import RefusedInputError, TransientError
 from paretune.lm.language_model import LanguageModel
+from paretune.prompting.generate import ask, reply_schema, writer_for
+from paretune.prompting.trace import add_call, current_sample, tracing
 from paretune.schemas.data_model import DataModel, Field
 
 __all__ = ["Experience", "ask_for_instructions"]

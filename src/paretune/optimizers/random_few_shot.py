@@ -10,7 +10,7 @@ import numpy as np
 
 from paretune.errors import UsageError
 from paretune.files import canonical_json
-from paretune.optimizers.base import EARNED, Example, Observation, Optimizer, Trainable, shrunk_mean
+from paretune.optimizers.optimizer import EARNED, Example, Observation, Optimizer, Trainable, shrunk_mean
 
 __all__ = ["RandomFewShot"]
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from paretune.errors import ConfigError
-from paretune.pipeline.program import ProgramSetup
+from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.scoring import Records
 from paretune.programs.program import Program
 from paretune.programs.trainer import Evaluation
 from paretune.tuners.building import build
-from paretune.tuners.kt import HyperParameters
+from paretune.tuners.keras_api import HyperParameters
 
 __all__ = ["baseline", "baseline_program", "evaluation_rows", "rebuild"]
 

@@ -14,12 +14,14 @@ from paretune import metrics as known_metrics
 from paretune.errors import ConfigError, DataError
 from paretune.eventloop import run_maybe_nested
 from paretune.files import canonical_json, read_jsonl
-from paretune.metrics.base import Metric
 from paretune.metrics.measure import Measure, mean_of_replicates, measures_of
+from paretune.metrics.metric import Metric
 from paretune.metrics.outcome import Outcome
-from paretune.pipeline.params import check_sections, section
-from paretune.pipeline.task import LayoutParams, TaskParams, input_model, output_model
-from paretune.rewards.base import ExactMatch, Reward, as_reward
+from paretune.pipeline.data_models import input_model, output_model
+from paretune.pipeline.sections.base import check_sections, section
+from paretune.pipeline.sections.layout import LayoutParams
+from paretune.pipeline.sections.task import TaskParams
+from paretune.rewards.reward import ExactMatch, Reward, as_reward
 from paretune.schemas.data_model import DataModel
 from paretune.schemas.faults import did_you_mean
 

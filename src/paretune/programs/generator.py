@@ -9,12 +9,12 @@ from typing import Any, Literal, cast
 
 from pydantic import create_model
 
-from paretune.calls.ask import ask, reply_schema, writer_for
-from paretune.calls.prompts import Example, PromptWriter
 from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.types import StructuredOutput
 from paretune.programs.module import Module
+from paretune.prompting.generate import ask, reply_schema, writer_for
+from paretune.prompting.prompts import Example, PromptWriter
 from paretune.schemas.data_model import DataModel, Field
 
 __all__ = ["ChainOfThought", "Generator", "default_instructions"]

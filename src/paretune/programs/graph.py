@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from paretune.calls.trace import Call, add_call, tracing
 from paretune.errors import UsageError
 from paretune.programs.module import Module, Node, Symbol
+from paretune.prompting.trace import Call, add_call, tracing
 
 __all__ = ["Graph"]
 

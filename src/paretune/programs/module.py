@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paretune.calls.trace import current_sample
+from paretune.configurable import Configurable
 from paretune.errors import UsageError
-from paretune.made import Made
+from paretune.prompting.trace import current_sample
 from paretune.schemas.data_model import DataModel, added_names, combined_model, combined_record
 
 __all__ = ["Combine", "Input", "Module", "Node", "Symbol", "clear_session", "inner_modules"]
@@ -75,7 +75,7 @@ def Input(data_model: type[DataModel]) -> Symbol:
     return Symbol(data_model, data_model)
 
 
-class Module(Made):
+class Module(Configurable):
     """Base class of modules. A module of your own needs one method::
 
         async def call(self, inputs: Question) -> Answer | None: ...

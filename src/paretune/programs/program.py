@@ -6,21 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paretune.callbacks.base import Callback
+from paretune.callbacks.callback import Callback
 from paretune.callbacks.progress import measures_line, print_line
-from paretune.calls.trace import Sample
 from paretune.errors import DataError, UsageError
 from paretune.files import read_json, write_json
 from paretune.lm.language_model import LanguageModel
-from paretune.metrics.base import Metric
-from paretune.optimizers.base import Optimizer
+from paretune.metrics.metric import Metric
+from paretune.optimizers.optimizer import Optimizer
 from paretune.programs.examples import Examples
 from paretune.programs.generator import Generator
 from paretune.programs.graph import Graph
 from paretune.programs.module import Module, Node, Symbol, inner_modules
 from paretune.programs.running import Evaluation, evaluate, predict
 from paretune.programs.trainer import FitOptions, History, Verbose, train
-from paretune.rewards.base import ExactMatch, Reward, as_reward
+from paretune.prompting.trace import Sample
+from paretune.rewards.reward import ExactMatch, Reward, as_reward
 from paretune.schemas.data_model import DataModel
 
 __all__ = ["Program"]

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from paretune.calls.trace import Call, Sample, tracing
 from paretune.errors import JudgementError, RefusedInputError, TransientError
 from paretune.eventloop import map_ordered
-from paretune.lm.asking import asking, current_asker
+from paretune.lm.ledger.attribution import attributed_to, current_caller
 from paretune.metrics.measure import Measure, measures_of
 from paretune.metrics.outcome import Outcome
 from paretune.programs.examples import Examples, Row, as_rows
+from paretune.prompting.trace import Call, Sample, tracing
 from paretune.schemas.data_model import DataModel
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ async def predict(program: Program, x: Sequence[Any]) -> list[Any]:
 async def run_all(program: Program, examples: Examples, indices: Sequence[int], sample: Sample) -> list[Ran]:
     """Run and score some of the examples; the results in the order of ``indices``."""
 
-    part = "train" if sample.training else current_asker().example or "val"
+    part = "train" if sample.training else current_caller().example or "val"
 
     async def one(index: int) -> Ran:
-        with asking(example=f"{part}/{index}"):
+        with attributed_to(example=f"{part}/{index}"):
             return await _run_example(program, examples.rows[index], examples.gold[index], sample)
 
     return await map_ordered(one, indices)

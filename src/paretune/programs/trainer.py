@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from paretune.callbacks.base import CallbackList
+from paretune.callbacks.callback import CallbackList
 from paretune.callbacks.progress import ProgressDisplay
-from paretune.calls.trace import Call, Sample, tracing
 from paretune.errors import UsageError
 from paretune.lm.types import Reply
 from paretune.metrics.measure import measures_of
 from paretune.metrics.outcome import Outcome
-from paretune.optimizers.base import Observation
+from paretune.optimizers.optimizer import Observation
 from paretune.programs.examples import Examples
 from paretune.programs.generator import Generator
 from paretune.programs.module import Module, Symbol
 from paretune.programs.running import Evaluation, Ran, evaluate, evaluation_of, run_all
+from paretune.prompting.trace import Call, Sample, tracing
 
 if TYPE_CHECKING:
     from paretune.programs.program import Program

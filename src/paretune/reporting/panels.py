@@ -22,8 +22,8 @@ from paretune.reporting.annotations import (
     obstacles,
     reference_rule,
 )  # fmt: skip
+from paretune.reporting.frontier_rows import shown_frontier
 from paretune.reporting.numbers import axis_title
-from paretune.reporting.pareto import shown_frontier
 from paretune.reporting.placement import Scale
 from paretune.reporting.results import Objective, Result
 

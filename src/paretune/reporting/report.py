@@ -11,7 +11,7 @@ from typing import Any
 from paretune.errors import ConfigError
 from paretune.files import open_atomic, write_json
 from paretune.reporting.charts import chart, to_png, to_svg
-from paretune.reporting.pareto import pareto_rows
+from paretune.reporting.frontier_rows import pareto_rows
 from paretune.reporting.results import objectives_from, results
 from paretune.reporting.tables import metric_names, trial_table
 from paretune.stats import Measured

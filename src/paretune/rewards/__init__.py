@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from paretune.lazy import lazy_dir, lazy_names
 
 if TYPE_CHECKING:
-    from paretune.rewards.base import ExactMatch, Reward, RewardFunctionWrapper
     from paretune.rewards.judge import LMAsJudge
+    from paretune.rewards.reward import ExactMatch, Reward, RewardFunctionWrapper
 
 __all__ = ["ExactMatch", "LMAsJudge", "Reward", "RewardFunctionWrapper"]
 
@@ -16,10 +16,10 @@ __all__ = ["ExactMatch", "LMAsJudge", "Reward", "RewardFunctionWrapper"]
 __getattr__ = lazy_names(
     __name__,
     {
-        "ExactMatch": "paretune.rewards.base",
+        "ExactMatch": "paretune.rewards.reward",
         "LMAsJudge": "paretune.rewards.judge",
-        "Reward": "paretune.rewards.base",
-        "RewardFunctionWrapper": "paretune.rewards.base",
+        "Reward": "paretune.rewards.reward",
+        "RewardFunctionWrapper": "paretune.rewards.reward",
     },
 )
 __dir__ = lazy_dir(__name__)

@@ -9,11 +9,11 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
-from paretune.calls.ask import ask, reply_schema, writer_for
-from paretune.calls.prompts import PromptWriter
 from paretune.errors import JudgementError, RefusedInputError
 from paretune.lm.language_model import LanguageModel
-from paretune.rewards.base import Reward
+from paretune.prompting.generate import ask, reply_schema, writer_for
+from paretune.prompting.prompts import PromptWriter
+from paretune.rewards.reward import Reward
 from paretune.schemas.data_model import DataModel, Field, Score
 from paretune.schemas.masks import Mask
 

@@ -8,18 +8,20 @@ from pathlib import Path
 from paretune.errors import ConfigError
 from paretune.files import open_atomic
 from paretune.pipeline.conf_digest import conf_digest
-from paretune.pipeline.params import Params, check_sections, read_params, section, unset
-from paretune.pipeline.report_settings import EvaluateParams, ReportParams
 from paretune.pipeline.run_stage import run_stage
-from paretune.pipeline.settings import (
-    BudgetParams,
-    LmParams,
-    ObjectiveParams,
-    ProgramParams,
-    SearchParams,
-    TunerParams,
-)
-from paretune.pipeline.task import DataParams, LayoutParams, SplitParams, TaskParams
+from paretune.pipeline.sections.base import Params, check_sections, read_params, section, unset
+from paretune.pipeline.sections.budget import BudgetParams
+from paretune.pipeline.sections.data import DataParams
+from paretune.pipeline.sections.evaluate import EvaluateParams
+from paretune.pipeline.sections.layout import LayoutParams
+from paretune.pipeline.sections.lm import LmParams
+from paretune.pipeline.sections.objective import ObjectiveParams
+from paretune.pipeline.sections.program import ProgramParams
+from paretune.pipeline.sections.report import ReportParams
+from paretune.pipeline.sections.search import SearchParams
+from paretune.pipeline.sections.split import SplitParams
+from paretune.pipeline.sections.task import TaskParams
+from paretune.pipeline.sections.tuner import TunerParams
 
 CONF = Path("conf")
 OUTPUT = Path("data/check_params.txt")

@@ -9,19 +9,20 @@ from typing import Any
 from paretune.errors import SearchError
 from paretune.eventloop import run_maybe_nested
 from paretune.files import read_json, read_jsonl, write_json, write_jsonl
-from paretune.lm.asking import asking
+from paretune.lm.ledger.attribution import attributed_to
 from paretune.metrics.measure import Measure
 from paretune.metrics.outcome import too_many_failures
 from paretune.pipeline.evaluation import baseline, evaluation_rows, rebuild
-from paretune.pipeline.params import read_params, section
-from paretune.pipeline.program import ProgramSetup
-from paretune.pipeline.report_settings import EvaluateParams, ReportParams
+from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.scoring import measures_of_trial
+from paretune.pipeline.sections.base import read_params, section
+from paretune.pipeline.sections.evaluate import EvaluateParams
+from paretune.pipeline.sections.report import ReportParams
 from paretune.programs.trainer import Evaluation
+from paretune.reporting.metrics_json import Evaluation as Summarised
+from paretune.reporting.metrics_json import summary
 from paretune.reporting.results import objectives_from
-from paretune.reporting.summary import Evaluation as Summarised
-from paretune.reporting.summary import summary
 
 SPLITS = Path("data/splits")
 TEST = Path("data/materialized/test.jsonl")
@@ -43,16 +44,16 @@ async def _main() -> None:
     train, val, test = scoring.read(SPLITS / "train.jsonl"), scoring.read(SPLITS / "val.jsonl"), scoring.read(TEST)
     best, trials = read_json(SEARCH / "best.json"), list(read_jsonl(SEARCH / "trials.jsonl"))
     winner = await rebuild(setup, best)
-    with asking(search="evaluate", trial=best["trial"], example="test"):
+    with attributed_to(search="evaluate", trial=best["trial"], example="test"):
         tested = await winner.evaluation(*test)
     if error := too_many_failures(tested.outcomes, setup.search.max_failure_rate):
         raise SearchError(f"the winner could not be evaluated: {error}")
     write_jsonl(OUTPUT / "predictions.jsonl", evaluation_rows(tested, *test))
     compared = None
     if compare.baseline is not None:
-        with asking(search="evaluate", trial="baseline"):
+        with attributed_to(search="evaluate", trial="baseline"):
             base = await baseline(setup, compare.baseline, train)
-        with asking(search="evaluate", trial="baseline", example="test"):
+        with attributed_to(search="evaluate", trial="baseline", example="test"):
             compared = await base.evaluation(*test)
         write_jsonl(OUTPUT / "baseline.jsonl", evaluation_rows(compared, *test))
     searched = next(trial for trial in trials if trial["trial"] == best["trial"])

@@ -10,10 +10,12 @@ from typing import Any
 
 from paretune.errors import DataError, UsageError
 from paretune.files import write_jsonl
-from paretune.pipeline.data import gold_labels, open_dataset
-from paretune.pipeline.params import check_sections, read_params, section
+from paretune.pipeline.rows import gold_labels, open_dataset
 from paretune.pipeline.run_stage import run_stage
-from paretune.pipeline.task import DataParams, LayoutParams, TaskParams
+from paretune.pipeline.sections.base import check_sections, read_params, section
+from paretune.pipeline.sections.data import DataParams
+from paretune.pipeline.sections.layout import LayoutParams
+from paretune.pipeline.sections.task import TaskParams
 
 OUTPUT = Path("data/materialized")
 

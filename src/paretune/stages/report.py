@@ -9,10 +9,10 @@ from typing import Any
 
 from paretune.files import read_json, read_jsonl
 from paretune.metrics.measure import Measure
-from paretune.pipeline.params import read_params, section
-from paretune.pipeline.report_settings import ReportParams
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.scoring import Scoring, measures_of_trial
+from paretune.pipeline.sections.base import read_params, section
+from paretune.pipeline.sections.report import ReportParams
 from paretune.reporting.report import ReportSettings, report
 
 SPLITS = Path("data/splits")

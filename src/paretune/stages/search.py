@@ -6,11 +6,12 @@ import sys
 import time
 from pathlib import Path
 
+from paretune.estimating.estimate import estimate
 from paretune.files import write_json, write_jsonl
-from paretune.pipeline.params import read_params
-from paretune.pipeline.program import ProgramSetup
+from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.run_stage import run_stage
-from paretune.pipeline.search import best_of, make_tuner
+from paretune.pipeline.sections.base import read_params
+from paretune.pipeline.tuners import best_of, make_tuner
 
 SPLITS = Path("data/splits")
 OUTPUT = Path("data/search")
@@ -26,7 +27,7 @@ def main() -> None:
     validation = setup.scoring.read(SPLITS / "val.jsonl")
     tuner = make_tuner(params, setup)
     fit = {"validation_data": validation, "epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
-    print(tuner.estimate(x, y, **fit), file=sys.stderr)
+    print(estimate(tuner, x, y, **fit), file=sys.stderr)
     tuner.search(x, y, **fit)
     best = best_of(tuner)
     write_jsonl(OUTPUT / "trials.jsonl", (record.row() for record in tuner.trial_records()))

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from paretune.files import read_jsonl, write_jsonl
-from paretune.pipeline.data import validation_rows
-from paretune.pipeline.params import read_params, section
+from paretune.pipeline.rows import validation_rows
 from paretune.pipeline.run_stage import run_stage
-from paretune.pipeline.task import SplitParams
+from paretune.pipeline.sections.base import read_params, section
+from paretune.pipeline.sections.split import SplitParams
 
 SOURCE = Path("data/materialized/train.jsonl")
 OUTPUT = Path("data/splits")

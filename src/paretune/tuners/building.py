@@ -13,9 +13,9 @@ from paretune.files import canonical_json
 from paretune.metrics.measure import measures_of
 from paretune.programs.module import clear_session
 from paretune.programs.program import Program
-from paretune.tuners.kt import HyperParameters, KerasHyperModel
+from paretune.tuners.keras_api import HyperParameters, KerasHyperModel
 from paretune.tuners.objective import Constraint, MultiObjective, Objective, parts_of
-from paretune.tuners.oracle import check_space
+from paretune.tuners.oracles.base import check_space
 from paretune.tuners.spaces import Values, even_grid, grid_values
 
 __all__ = ["Builder", "as_builder", "build", "check_declared", "check_fit", "check_objectives", "explore", "validates"]

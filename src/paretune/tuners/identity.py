@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
+from paretune.configurable import Configurable
 from paretune.errors import UsageError
 from paretune.files import canonical_json, digest
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.ledger import Ledger
-from paretune.made import Made
+from paretune.lm.ledger.ledger import Ledger
 from paretune.programs.module import Module, inner_modules
 from paretune.programs.program import Program
 from paretune.schemas.data_model import DataModel
 from paretune.tuners.objective import parts_of
-from paretune.tuners.oracle import ReplayableOracle
+from paretune.tuners.oracles.base import ReplayableOracle
 
 __all__ = ["Explored", "fingerprint"]
 
@@ -128,7 +128,7 @@ def _as_json(value: Any, depth: int = _DEPTH) -> Any:
         return value.identity
     if isinstance(value, Module):
         return inner(_module(value))
-    if isinstance(value, Made):
+    if isinstance(value, Configurable):
         return [_class(type(value)), *map(inner, value._arguments)]
     if inspect.isroutine(value):
         return _function(value, inner)

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from paretune.errors import SearchError
-from paretune.lm.asking import asking
+from paretune.lm.ledger.attribution import attributed_to
 from paretune.programs.program import Program
 from paretune.stats.pareto import non_dominated
-from paretune.tuners.kt import HyperParameters, Trial, TrialStatus
+from paretune.trials.record import TrialRecord, TrialStore
+from paretune.tuners.keras_api import HyperParameters, Trial, TrialStatus
 from paretune.tuners.objective import parts_of
-from paretune.tuners.oracle import ReplayableOracle, trial_id
+from paretune.tuners.oracles.base import ReplayableOracle, trial_id
 from paretune.tuners.progress import Progress, summary_line
 from paretune.tuners.run_trial import TrialOptions, planned_calls_of, run_trial
 from paretune.tuners.spaces import Values, plain
-from paretune.tuners.trials import TrialRecord, TrialStore
 
 __all__ = ["SearchRun"]
 
@@ -59,7 +59,7 @@ class SearchRun:
         while (trial := await self._next_trial()) is not None:
             record = self.known.get(trial.trial_id)
             if record is None:
-                with asking(search=self.store.path.stem, trial=trial.trial_id):
+                with attributed_to(search=self.store.path.stem, trial=trial.trial_id):
                     record = await self._run(trial)
                 self.store.append(record)
             async with self._turn:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from paretune.errors import UsageError
 from paretune.metrics.measure import OPERATIONAL
-from paretune.tuners.kt import KerasMultiObjective, KerasObjective
+from paretune.tuners.keras_api import KerasMultiObjective, KerasObjective
 
 __all__ = [
     "Constraint",

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from paretune.trials.record import TrialRecord
 from paretune.tuners.objective import MultiObjective, Objective, parts_of
-from paretune.tuners.trials import TrialRecord
 
 __all__ = ["Progress", "summary_line", "values_line"]
 

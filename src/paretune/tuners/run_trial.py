@@ -15,8 +15,8 @@ from paretune.lm.types import Reply
 from paretune.metrics.outcome import Outcome, too_many_failures
 from paretune.programs.program import Program
 from paretune.programs.trainer import History
+from paretune.trials.record import ReplicateRecord, TrialRecord, finite
 from paretune.tuners.objective import Constraint, MultiObjective, Objective, keeps, parts_of
-from paretune.tuners.trials import ReplicateRecord, TrialRecord, finite
 
 __all__ = ["TrialOptions", "example_counts", "planned_calls", "planned_calls_of", "run_trial"]
 

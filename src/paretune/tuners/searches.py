@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from paretune.tuners.bayesian import BayesianOracle
-from paretune.tuners.hyperband import HyperbandOracle
-from paretune.tuners.oracles import GridOracle, RandomOracle
-from paretune.tuners.pareto import ParetoOracle, Sampler
+from paretune.tuners.oracles.bayesian import BayesianOracle
+from paretune.tuners.oracles.grid import GridOracle
+from paretune.tuners.oracles.hyperband import HyperbandOracle
+from paretune.tuners.oracles.optuna import ParetoOracle, Sampler
+from paretune.tuners.oracles.random import RandomOracle
 from paretune.tuners.tuner import Tuner
 
 __all__ = ["BayesianOptimization", "GridSearch", "Hyperband", "ParetoSearch", "RandomSearch"]

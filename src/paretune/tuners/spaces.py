@@ -13,7 +13,7 @@ import numpy as np
 
 from paretune.errors import UsageError
 from paretune.files import canonical_json
-from paretune.tuners.kt import HyperParameters, ParentCondition, hyperparameter_kinds
+from paretune.tuners.keras_api import HyperParameters, ParentCondition, hyperparameter_kinds
 
 __all__ = [
     "LISTED",
@@ -27,7 +27,7 @@ __all__ = [
     "nearest",
     "plain",
     "space_size",
-    "under",
+    "conditional_on",
 ]
 
 Values = dict[str, Any]
@@ -171,7 +171,7 @@ def _by_family(kinds: Iterable[Any]) -> list[Any]:
 
 
 @contextlib.contextmanager
-def under(hp: HyperParameters, conditions: Mapping[str, Sequence[Any]]) -> Iterator[None]:
+def conditional_on(hp: HyperParameters, conditions: Mapping[str, Sequence[Any]]) -> Iterator[None]:
     """Declare hyperparameters that exist only when others (by name) have one of some values.
 
     As ``hp.conditional_scope``, but for several parents that do not depend on each other, which Keras-Tuner refuses.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from paretune.tuners.kt import HyperParameters
+from paretune.trials.record import TrialRecord
+from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.objective import parts_of
-from paretune.tuners.oracle import ReplayableOracle
+from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.progress import summary_line, values_line
 from paretune.tuners.spaces import space_size
-from paretune.tuners.trials import TrialRecord
 
 __all__ = ["result_lines", "space_lines", "space_notes"]
 

@@ -7,30 +7,27 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from filelock import FileLock, Timeout
 
 from paretune.errors import BudgetError, SearchError, UsageError
 from paretune.eventloop import run_maybe_nested, run_together
-from paretune.lm.budget import Budget
-from paretune.lm.ledger import Session
+from paretune.lm.ledger.budget import Budget
+from paretune.lm.ledger.ledger import Session
 from paretune.lm.sending import drain
 from paretune.programs.program import Program
-from paretune.tuners.accounts import Accounts
+from paretune.trials.record import TrialRecord, TrialStore
 from paretune.tuners.building import as_builder, build, check_declared, check_fit, check_objectives, explore, validates
 from paretune.tuners.identity import Explored, fingerprint
-from paretune.tuners.kt import HyperParameters
+from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.loop import SearchRun
 from paretune.tuners.objective import Constraint, Scale, as_constraints, as_objective
-from paretune.tuners.oracle import ReplayableOracle, check_count
+from paretune.tuners.oracles.base import ReplayableOracle, check_count
 from paretune.tuners.progress import Progress
 from paretune.tuners.run_trial import TrialOptions
 from paretune.tuners.summaries import result_lines, space_lines, space_notes
-from paretune.tuners.trials import TrialRecord, TrialStore
-
-if TYPE_CHECKING:
-    from paretune.tuners.estimating.estimate import Estimate
+from paretune.tuners.usage import UsageMeter
 
 __all__ = ["Tuner"]
 
@@ -70,7 +67,7 @@ class Tuner:
     constraints
         Bounds such as ``"val_cost <= 0.002"``: a trial that breaks one ranks behind all that keep them.
     budget
-        What the search may spend; see ``lm.budget.Budget``. None: no cap, or that of ``with budget.charging()``.
+        What the search may spend; see ``lm.ledger.budget.Budget``. None: no cap, or that of ``with budget.charging()``.
     identity
         Anything beside the space, the objectives, the data and the arguments of ``search`` that results depend on
         (JSON values): a search with another identity starts a record of its own.
@@ -162,8 +159,8 @@ class Tuner:
         with self._locked_store(explored, fit) as store:
             known = {number: record for number, record in store.load().items() if int(number) <= total}
             self.oracle.restart()  # a second search on this tuner is rebuilt from the record, like that of a new one
-            accounts = Accounts(explored.ledgers)
-            progress = Progress(accounts.counters, verbose=self.verbose)
+            usage = UsageMeter(explored.ledgers)
+            progress = Progress(usage.counters, verbose=self.verbose)
             progress.start(total, len(known))
             for note in space_notes(self.oracle, total):
                 progress.note(note)
@@ -179,24 +176,15 @@ class Tuner:
                 progress.note(f"stopped: {error}")
             finally:
                 await drain(_DRAIN_S, progress.draining)
-                accounts.flush()
+                usage.flush()
                 progress.stop()
                 run.take_over()
-                self.session, self.resumed = accounts.since(), run.resumed
+                self.session, self.resumed = usage.since(), run.resumed
                 self.oracle.score_all()
                 self.records = {
                     number: replace(record, score=self.oracle.trials[number].score)
                     for number, record in run.records.items()
                 }
-
-    def estimate(self, x: Sequence[Any], y: Sequence[Any], **fit: Any) -> Estimate:
-        """What ``search`` with these arguments would still take: calls, tokens, dollars, time; nothing is called.
-
-        ``print`` shows it, ``as_json`` gives its numbers. Raises what ``search`` raises before its first call.
-        """
-        from paretune.tuners.estimating.estimate import survey
-
-        return run_maybe_nested(survey(self, {"x": x, "y": y, **fit}))[0]
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
         """The hyperparameters of the best trials, best first."""

@@ -1,0 +1,1 @@
+"""The command ``paretune``: one module a command."""

@@ -1,0 +1,143 @@
+"""From params.yaml, or Hydra overrides, to what a search and the held-out test would take; nothing is called."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from paretune.commands.compose import compose
+from paretune.estimating.earlier_calls import LedgerView
+from paretune.estimating.estimate import Estimate, survey
+from paretune.estimating.rehearsal import rehearse
+from paretune.estimating.spending import Spending, Tally, added, chosen, spending
+from paretune.estimating.text import spending_text
+from paretune.eventloop import run_maybe_nested
+from paretune.files import read_jsonl, write_jsonl
+from paretune.pipeline.evaluation import baseline_program
+from paretune.pipeline.programs import ProgramSetup
+from paretune.pipeline.rows import open_dataset, validation_rows
+from paretune.pipeline.scoring import Records
+from paretune.pipeline.sections.base import check_sections, read_params, section
+from paretune.pipeline.sections.data import DataParams
+from paretune.pipeline.sections.evaluate import EvaluateParams
+from paretune.pipeline.sections.layout import LayoutParams
+from paretune.pipeline.sections.split import SplitParams
+from paretune.pipeline.sections.task import TaskParams
+from paretune.pipeline.tuners import make_tuner
+
+__all__ = ["report"]
+
+MATERIALIZED = Path("data/materialized")
+SPLITS = Path("data/splits")
+LOCK = Path("dvc.lock")
+
+Split = tuple[Records, Records]
+
+
+def report(root: Path, overrides: Sequence[str] = (), *, as_json: bool = False) -> str:
+    """What the search of ``root/params.yaml`` (or of the configuration that Hydra overrides give) would take, and the
+    held-out test after it: lines for people, or JSON."""
+    with contextlib.chdir(root), tempfile.TemporaryDirectory() as scratch, _importable(root):
+        file = compose(root, overrides, Path(scratch) / "params.yaml") if overrides else "params.yaml"
+        estimate, test = run_maybe_nested(_estimate(read_params(file), Path(scratch)))
+    if as_json:
+        numbers = {name: share.as_json() for name, share in test.items()}
+        return json.dumps({"search": estimate.as_json(), "test": numbers}, indent=2)
+    lines = [f"{f'test: {name}':<14} {spending_text(share)}" for name, share in test.items()]
+    return "\n".join([str(estimate), *lines])
+
+
+async def _estimate(params: Mapping[str, Any], scratch: Path) -> tuple[Estimate, dict[str, Spending]]:
+    """The search, and by program (winner, baseline) what the held-out test takes."""
+    setup = ProgramSetup(params)
+    compare = section(params, "evaluate", EvaluateParams)
+    train, val, test = _data(params, setup, scratch)
+    tuner = make_tuner(params, setup)
+    fit = {"epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
+    estimate, looked_at = await survey(tuner, {"x": train[0], "y": train[1], "validation_data": val, **fit})
+    models = {name: model for one in looked_at for name, model in one.models.items()}
+    tallies: dict[str, Tally] = {"winner": chosen(one.evaluation(len(test[1])) for one in looked_at)}
+    view = LedgerView(setup.language_model(setup.lm.model).ledger.path)
+    if compare.baseline is not None:
+        program = await baseline_program(setup, compare.baseline)
+        rehearsal = await rehearse(program, {"x": train[0], "y": train[1], **fit}, view, 50)
+        trained = rehearsal.training(0, setup.search.epochs) if program.optimizer is not None else {}
+        tallies["baseline"] = added([trained, rehearsal.evaluation(len(test[1]))])
+        models |= rehearsal.models
+    return estimate, {name: spending(tally, models, view) for name, tally in tallies.items()}
+
+
+@contextlib.contextmanager
+def _importable(root: Path) -> Iterator[None]:
+    """A stage finds a builder of the project's own in its folder and in src/; so does this."""
+    before = list(sys.path)
+    sys.path[:0] = [str(root), str(root / "src")]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _data(params: Mapping[str, Any], setup: ProgramSetup, scratch: Path) -> tuple[Split, Split, Split]:
+    """Training, validation and test examples: those that the stages have left where they are up to date, else made
+    as the stages would make them."""
+    check_sections(params, {"task": TaskParams, "layout": LayoutParams, "data": DataParams, "split": SplitParams})
+    stages = _stages()
+    whole, test = (_materialized(params, stages, split, scratch) for split in ("train", "test"))
+    parts = [SPLITS / "train.jsonl", SPLITS / "val.jsonl"]
+    if whole.parent == scratch or not _up_to_date(stages.get("split", {}), params):
+        validating = validation_rows(whole, section(params, "split", SplitParams))
+        parts = [scratch / "split_train.jsonl", scratch / "split_val.jsonl"]
+        for part, is_val in zip(parts, (False, True), strict=True):
+            write_jsonl(part, (row for number, row in enumerate(read_jsonl(whole)) if (number in validating) == is_val))
+    train, val = (setup.scoring.read(part) for part in parts)
+    return train, val, setup.scoring.read(test)
+
+
+def _materialized(params: Mapping[str, Any], stages: Mapping[str, Any], split: str, scratch: Path) -> Path:
+    if _up_to_date(stages.get(f"materialize@{split}", {}), params):
+        return MATERIALIZED / f"{split}.jsonl"
+    task, layout = section(params, "task", TaskParams), section(params, "layout", LayoutParams)
+    path = scratch / f"{split}.jsonl"
+    dataset = open_dataset(task, layout, section(params, "data", DataParams), split)
+    write_jsonl(path, ({"x": x.get_json(), "y": y.get_json()} for x, y in dataset))
+    return path
+
+
+def _stages() -> dict[str, Any]:
+    """What DVC's lock tells of the stages that have run."""
+    try:
+        return dict(yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"])
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return {}
+
+
+def _up_to_date(made: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    """Whether a stage's files are those that it made of these params and of the data as it is (its code aside)."""
+    files = [*made.get("outs", ()), *(dep for dep in made.get("deps", ()) if not dep["path"].startswith("src/"))]
+    values = made.get("params", {}).get("params.yaml", {})
+    return (
+        bool(files)
+        and all(_at(params, name) == value for name, value in values.items())
+        and all(_md5(Path(file["path"])) == file.get("md5") for file in files)
+    )
+
+
+def _at(params: Any, name: str) -> Any:
+    for part in name.split("."):
+        params = params.get(part) if isinstance(params, Mapping) else None
+    return params
+
+
+def _md5(path: Path) -> str:
+    with contextlib.suppress(OSError), open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "md5").hexdigest()
+    return ""

@@ -1,0 +1,55 @@
+"""The command ``paretune``. Each command is a function here that imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from paretune.commands import calls
+from paretune.pipeline.run_stage import run_stage
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command; an expected error prints ``error: …`` and exits 1, Ctrl-C exits 130."""
+    arguments = _parser().parse_args(argv)
+    run_stage(lambda: arguments.run(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="paretune", description="Tools around the pipeline in dvc.yaml.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("compose", help="compose conf/ into params.yaml, as `dvc exp run` does")
+    command.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="e.g. tuner=random search.max_trials=20")
+    command.set_defaults(run=_compose)
+
+    command = commands.add_parser("estimate", help="what the search would take: trials, calls, tokens, dollars, time")
+    command.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="e.g. tuner=random search.max_trials=20")
+    command.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    command.set_defaults(run=_estimate)
+
+    command = commands.add_parser("calls", help="list the calls of language models in the ledger, or show one in full")
+    calls.add_arguments(command)
+    command.set_defaults(run=calls.run)
+    return parser
+
+
+def _compose(arguments: argparse.Namespace) -> None:
+    from paretune.commands.compose import compose, find_root
+
+    print(f"wrote {compose(find_root(Path.cwd()), arguments.overrides)}", file=sys.stderr)
+
+
+def _estimate(arguments: argparse.Namespace) -> None:
+    from paretune.commands.compose import find_root
+    from paretune.commands.estimate import report
+
+    print(report(find_root(Path.cwd()), arguments.overrides, as_json=arguments.json))
+
+
+if __name__ == "__main__":
+    main()

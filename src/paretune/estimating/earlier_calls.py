@@ -1,0 +1,173 @@
+"""What calls would take, judged from what is asked and from earlier calls; nobody is called and nothing is written."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from paretune.files import canonical_json, digest
+from paretune.lm.backends.litellm import LitellmBackend
+from paretune.lm.language_model import LanguageModel
+from paretune.lm.ledger.queries import opened
+from paretune.lm.types import Price, Reply, Request
+
+__all__ = ["Asked", "Experience", "LedgerView", "Listener", "characters", "kind_of"]
+
+#: So many earlier calls of a model are looked at.
+_LOOKED_AT = 500
+#: What a model is taken to support where finding out would load the client (seconds).
+_ASSUMED = {"structured_output": "native", "reasoning_effort": False, "grammar": False}
+
+
+class Experience(NamedTuple):
+    """What earlier calls of one kind took, on average; a prompt of c characters ``base + slope * c`` tokens."""
+
+    calls: int
+    base: float
+    slope: float
+    completion_tokens: float
+    latency_s: float
+
+    def prompt_tokens(self, size: float) -> float:
+        """The tokens of a prompt of so many characters."""
+        return max(1.0, self.base + self.slope * size)
+
+
+class Asked(NamedTuple):
+    """A request that was not sent, and the key that the ledger would keep its reply under."""
+
+    request: Request
+    key: str
+
+
+class LedgerView:
+    """A ledger's file, read only. Where there is no file, nothing is known."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._capabilities: dict[str, dict[str, Any]] = {}
+
+    def holds(self, keys: Iterable[str]) -> int:
+        """How many of the keys the ledger has replies for, each counted once."""
+        listed = json.dumps(list(keys))
+        found = self._rows("SELECT COUNT(*) FROM calls WHERE key IN (SELECT value FROM json_each(?))", listed)
+        return found[0][0] if found else 0
+
+    def asked(self, search: str) -> dict[str, int]:
+        """By trial, to how many of the questions that a search has noted the ledger has replies."""
+        return dict(
+            self._rows(
+                "SELECT a.trial, COUNT(DISTINCT a.key) FROM asked a JOIN calls c ON c.key = a.key"
+                " WHERE a.search = ? GROUP BY a.trial",
+                search,
+            )
+        )
+
+    def spent(self, account: str) -> dict[str, float]:
+        """What a budget's account has spent: calls, tokens, usd."""
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'budget_spent'"):
+            return {}
+        rows = self._rows("SELECT calls, tokens, usd FROM budget_spent WHERE account = ?", account)
+        return dict(zip(("calls", "tokens", "usd"), rows[0], strict=True)) if rows else {}
+
+    @functools.cache  # noqa: B019  (a view lives as long as one estimate)
+    def experience(self, model: str) -> dict[str, Experience]:
+        """What earlier calls of a model took, by kind of question (see ``kind_of``); under "" that of all kinds."""
+        kinds: dict[str, list[tuple[float, ...]]] = {}
+        for text, *took in self._rows(  # keys are digests: the first ones are a sample drawn evenly
+            "SELECT request, prompt_tokens, completion_tokens, latency_s FROM calls WHERE model = ?"
+            " ORDER BY key LIMIT ?",
+            model,
+            _LOOKED_AT,
+        ):
+            request = json.loads(text)
+            if "messages" in request:  # else it was too long to be kept
+                point = (characters(request), *took)
+                kinds.setdefault(kind_of(request), []).append(point)
+                kinds.setdefault("", []).append(point)
+        return {kind: _fitted(points) for kind, points in kinds.items()}
+
+    def price(self, model: LanguageModel) -> Price | None:
+        """A model's price: the one of its latest call where looking it up would load the client."""
+        if (backend := _unloaded(model)) and backend.fixed_price is None:
+            statement = "SELECT price FROM calls WHERE model = ? AND price IS NOT NULL ORDER BY created_at DESC LIMIT 1"
+            if rows := self._rows(statement, model.model):
+                return Price(**json.loads(rows[0][0]))
+        return model.price()
+
+    def capabilities(self, model: LanguageModel) -> dict[str, Any]:
+        """What a model supports; assumed, where finding out would load the client for nothing else."""
+        key = digest({"capabilities": model._own()})
+        if key not in self._capabilities:
+            if rows := self._rows("SELECT value FROM facts WHERE key = ?", key):
+                self._capabilities[key] = json.loads(rows[0][0])
+            elif (backend := _unloaded(model)) and backend.fixed_price is not None:
+                self._capabilities[key] = _ASSUMED
+            else:
+                self._capabilities[key] = model.backend.capabilities()
+        return self._capabilities[key]
+
+    def note(self, *arguments: Any, **options: Any) -> None:
+        """Nothing is noted."""
+
+    def _rows(self, statement: str, *parameters: Any) -> list[Any]:
+        if not self.path.exists():
+            return []
+        with opened(self.path) as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+
+class Listener(LanguageModel):
+    """Stands in for a language model: hears what is asked (``asked``), and replies with nothing."""
+
+    def __init__(self, model: LanguageModel, view: LedgerView) -> None:
+        vars(self).update(vars(model))
+        self.asked: list[Asked] = []
+        self.ledger = view  # type: ignore[assignment]  # it has what is called here
+        self._capabilities = self._capabilities or view.capabilities(model)
+
+    async def complete(self, request: Request) -> Reply:
+        question = self._question(request)
+        self.asked.append(Asked(question.request, question.key))
+        return Reply("", 0, 0, None, 0.0, 1, key=question.key, model=self.model)
+
+
+def _unloaded(model: LanguageModel) -> LitellmBackend | None:
+    """The backend of a model, where asking it for a price or capabilities would load litellm first."""
+    backend = model.backend
+    if "litellm" in sys.modules or not isinstance(backend, LitellmBackend) or backend.is_unknown:
+        return None
+    return backend
+
+
+def kind_of(request: Request | Mapping[str, Any]) -> str:
+    """What the length of a reply depends on beside the input: one text for requests that are alike in it."""
+    names = ("structured_output", "schema", "grammar", "reasoning_effort")
+    form, *others = (_part(request, name) for name in names)
+    return canonical_json([form or "native", *others])
+
+
+def characters(request: Request | Mapping[str, Any]) -> int:
+    """The size of a request's messages."""
+    return sum(len(content) for _, content in _part(request, "messages"))
+
+
+def _part(request: Request | Mapping[str, Any], name: str) -> Any:
+    return getattr(request, name) if isinstance(request, Request) else request.get(name)
+
+
+def _fitted(points: Sequence[tuple[float, ...]]) -> Experience:
+    """The line through what was seen; through the origin where sizes hardly differ."""
+    sizes, prompts, completions, latencies = np.array(points, dtype=float).T
+    base, slope = 0.0, float(prompts.sum() / max(1.0, sizes.sum()))
+    if sizes.std() > 0.02 * sizes.mean():
+        slanted = np.polynomial.Polynomial.fit(sizes, prompts, 1).convert().coef
+        if len(slanted) == 2 and slanted[1] > 0:
+            base, slope = float(slanted[0]), float(slanted[1])
+    return Experience(len(points), base, slope, float(completions.mean()), float(latencies.mean()))

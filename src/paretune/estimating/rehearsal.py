@@ -1,0 +1,231 @@
+"""What a program would ask of its language models: its prompts are written, and nobody is called."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from paretune.errors import JudgementError, RefusedInputError
+from paretune.estimating.earlier_calls import Asked, LedgerView, Listener
+from paretune.estimating.sizes import made_up, prompt_tokens, reply_tokens
+from paretune.estimating.spending import Tally, added
+from paretune.lm.language_model import LanguageModel
+from paretune.optimizers.opro import OPRO
+from paretune.programs.examples import Examples
+from paretune.programs.generator import Generator
+from paretune.programs.module import Module, Symbol
+from paretune.programs.program import Program
+from paretune.prompting.trace import Sample, tracing
+from paretune.rewards.judge import Judgement, LMAsJudge
+from paretune.schemas.data_model import DataModel
+from paretune.tuners.run_trial import example_counts
+
+__all__ = ["Rehearsal", "rehearse"]
+
+#: The input records of an example, and its gold record.
+_Row = tuple[tuple[Any, ...], DataModel]
+#: From the least to the most.
+_Tokens = tuple[float, float]
+#: What is guessed of calls whose prompts cannot be written beforehand: an optimizer's, those of a reward of one's own.
+_GUESS: tuple[_Tokens, _Tokens] = (20, 4000), (20, 1000)
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is asked of a model, so many times in each run of an example, and the tokens of a call."""
+
+    model: LanguageModel
+    prompt: _Tokens
+    completion: _Tokens
+    times: int = 1
+
+    def take(self, rounds: int, at_once: int) -> Tally:
+        """What so many runs take, as many at once as the model and the program allow."""
+        turn = 1 / max(1, min(self.model.concurrency, at_once))
+        one = np.array([(1, 1), self.prompt, self.completion, (turn, turn)]) * rounds * self.times
+        return {"": one, self.model.model: one} if rounds else {}
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What one configuration asks in each run of an example, and in each proposal of its optimizer."""
+
+    program: Program
+    fit: Mapping[str, Any]
+    questions: tuple[_Question, ...]
+    proposing: _Question | None
+
+    @property
+    def models(self) -> dict[str, LanguageModel]:
+        """The language models by name."""
+        asked = [*self.questions, *([self.proposing] if self.proposing else [])]
+        return {question.model.model: question.model for question in asked}
+
+    def training(self, initial_epoch: int, epochs: int, parallel: int = 1) -> Tally:
+        """What a training from ``initial_epoch`` up to ``epochs`` takes, its validation included, when every reply is
+        valid (some calls follow valid replies only)."""
+        optimizer, batch_size = self.program.optimizer, self.fit.get("batch_size") or 32
+        n_train, n_val = example_counts(self.fit)
+        n_train = 0 if optimizer is None else n_train
+        tallies = []
+        for question in self.questions:
+            for count, at_once in ((n_train, batch_size), (n_val, n_val)):
+                tallies.append(question.take(count * (epochs - initial_epoch), at_once * parallel))
+        if optimizer is not None and self.proposing is not None:
+            batches = math.ceil(n_train / batch_size)
+            generators = self.program.generators
+            until, before = (optimizer.planned_calls(generators, batches * end) for end in (epochs, initial_epoch))
+            tallies.append(self.proposing.take(until - before, parallel))
+        return added(tallies)
+
+    def evaluation(self, examples: int) -> Tally:
+        """What running so many examples takes."""
+        return added(question.take(examples, examples) for question in self.questions)
+
+    async def keys(self, view: LedgerView, replicates: int, epochs: range) -> list[str]:
+        """The keys of the questions that a trial is known to ask: a program without an optimizer asks its validation as
+        it is; none for other programs, and none where the ledger has no call of any of its models."""
+        validation = self.fit.get("validation_data")
+        if self.program.optimizer is not None or not validation or not any(map(view.experience, self.models)):
+            return []
+        rows, found = _rows(self.program, *validation), []
+        for sample in (Sample(replicate, epoch) for replicate in range(replicates) for epoch in epochs):
+            heard = await _heard(self.program, rows, view, sample)
+            found += [one.key for listener in heard.values() for one in listener.asked]
+        return found
+
+
+async def rehearse(program: Program, fit: Mapping[str, Any], view: LedgerView, rows: int) -> Rehearsal:
+    """Write the prompts of a compiled program for an even sample of ``rows`` examples, and judge what they would take.
+
+    No module of yours is run: what such a one would pass on is made up from its data model.
+    """
+    every = _rows(program, fit["x"], fit["y"])
+    lengths = sorted(_evenly(every[: example_counts(fit)[0]], 100), key=lambda row: len(repr(row)))
+    if fit.get("validation_data"):
+        every += _rows(program, *fit["validation_data"])
+    sample = _evenly(every, rows)
+    optimizer: Any = program.optimizer
+    shows = optimizer.few_shot if isinstance(optimizer, OPRO) else optimizer
+    numbers = [getattr(shows, name, None) for name in ("nb_min_examples", "nb_max_examples")]
+    fewest, most = (None if number is None else _evenly(lengths, number) for number in numbers)
+    less = await _heard(program, sample, view, Sample(), fewest)
+    more = less if most is None else await _heard(program, sample, view, Sample(), most, thoughts=True)
+    longer = 1000 if isinstance(optimizer, OPRO) else 0  # proposed instructions are longer than one's own
+    times = Counter(generator for generator, _ in _asking(program, *sample[0]))
+    questions = []
+    for generator, listener in less.items():
+        replies = [made_up(generator.data_model, gold) for _, gold in sample]
+        asked = (listener.asked, more[generator].asked)
+        questions.append(_question(listener, asked, generator.data_model, replies, times[generator], longer))
+    questions += await _judging(program, sample, view)
+    proposing = None
+    if optimizer is not None and program.generators:
+        proposing = _Question((*optimizer.language_models, program.generators[0].language_model)[0], *_GUESS)
+    return Rehearsal(program, fit, tuple(questions), proposing)
+
+
+def _question(
+    listener: Listener,
+    asked: tuple[Sequence[Asked], Sequence[Asked]],
+    data_model: type[DataModel],
+    replies: Sequence[DataModel],
+    times: int = 1,
+    longer: int = 0,
+) -> _Question:
+    """From the shortest and the longest requests, and right replies to them."""
+    less, more = ([one.request for one in some] for some in asked)
+    if not less:  # no text that could be sent: it takes nothing
+        return _Question(listener, (0, 0), (0, 0), times)
+    known = listener.ledger.experience(listener.model)  # type: ignore[attr-defined]  # a view
+    (low, high), (_, highest) = prompt_tokens(less, known), prompt_tokens(more or less, known, longer)
+    reasons = listener.capabilities["reasoning_effort"]
+    completion = reply_tokens(less[0], data_model, replies, known, reasons)
+    return _Question(listener, (low, max(high, highest)), completion, times)
+
+
+def _rows(program: Program, x: Sequence[Any], y: Sequence[Any]) -> list[_Row]:
+    examples = Examples.of(program, x, y)
+    return list(zip(examples.rows, examples.gold, strict=True))
+
+
+def _evenly(rows: Sequence[_Row], count: int) -> list[_Row]:
+    if count >= len(rows):
+        return list(rows)
+    return [rows[(2 * place + 1) * len(rows) // (2 * count)] for place in range(count)]
+
+
+async def _heard(
+    program: Program,
+    rows: Iterable[_Row],
+    view: LedgerView,
+    sample: Sample,
+    shown: Sequence[_Row] | None = None,
+    thoughts: bool = False,
+) -> dict[Generator, Listener]:
+    """By generator, who heard what it would ask for some rows, with the rows ``shown`` as its examples (None: its
+    own); ``thoughts``: what a reply has beside the gold record stands in these too."""
+    copies: dict[Generator, Generator] = {}
+    listeners: dict[Generator, Listener] = {}
+    with warnings.catch_warnings(), tracing(sample):
+        warnings.simplefilter("ignore")  # the search itself will say it
+        for inputs, gold in rows:
+            for generator, record in _asking(program, inputs, gold):
+                if generator not in copies:
+                    copies[generator] = copy.copy(generator)
+                    copies[generator].language_model = listeners[generator] = Listener(generator.language_model, view)
+                    if shown is not None:
+                        copies[generator].examples = tuple(_examples(program, generator, shown, thoughts))
+                with contextlib.suppress(RefusedInputError):
+                    await Generator.call(copies[generator], record)
+    return listeners
+
+
+def _examples(program: Program, wanted: Generator, rows: Sequence[_Row], thoughts: bool) -> Iterator[dict[str, Any]]:
+    model = wanted.data_model if thoughts else wanted.gold_model
+    for inputs, gold in rows:
+        record = next(record for generator, record in _asking(program, inputs, gold) if generator is wanted)
+        yield {"input": record.get_json(), "output": made_up(model, gold).get_json()}
+
+
+def _asking(program: Program, inputs: Sequence[Any], gold: DataModel) -> Iterator[tuple[Generator, DataModel]]:
+    """Which generators a run of an example asks, one after the other, and what each one is given."""
+    given = dict(zip(program.inputs, inputs, strict=False))
+
+    def value(symbol: Symbol) -> DataModel:
+        if symbol not in given:
+            given[symbol] = made_up(symbol.data_model, gold)
+        return given[symbol]  # type: ignore[no-any-return]
+
+    def inside(module: Module, records: list[DataModel]) -> Iterator[tuple[Generator, DataModel]]:
+        if isinstance(module, Generator):
+            yield module, records[0]
+        elif isinstance(module, Program):
+            yield from _asking(module, records, gold)
+        else:
+            for inner in module.submodules:
+                yield from inside(inner, records)
+
+    for node in program.graph.nodes:
+        yield from inside(node.module, [value(symbol) for symbol in node.inputs])
+
+
+async def _judging(program: Program, rows: list[_Row], view: LedgerView) -> list[_Question]:
+    reward = program.reward
+    if not isinstance(reward, LMAsJudge):
+        models = reward.language_models
+        return [_Question(models[i % len(models)], *_GUESS) for i in range(reward.calls_per_example) if models]
+    listening = copy.copy(reward)
+    listening.language_model = listener = Listener(reward.language_model, view)
+    for _, gold in rows:
+        with contextlib.suppress(JudgementError), tracing():  # a listener gives no score
+            await listening(gold, gold)
+    return [_question(listener, (listener.asked, listener.asked), Judgement, [Judgement(score=1.0)])]

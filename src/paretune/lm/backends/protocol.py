@@ -1,0 +1,95 @@
+"""OpenAI's protocol, which litellm and most servers speak: a request in its words, and what its replies say."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from paretune.lm.types import Request
+
+__all__ = ["Completion", "prompt_of", "options", "read_completion"]
+
+
+_THOUGHTS = re.compile(r"\A\s*<(think|thinking)>.*?</\1>", re.DOTALL)
+
+
+class Completion(NamedTuple):
+    """What a reply says: its text, why it ended there, and the server's account of the tokens (empty: none)."""
+
+    text: str
+    finish_reason: str | None
+    usage: dict[str, Any]
+
+
+def prompt_of(request: Request) -> dict[str, Any]:
+    """The messages of a chat, or the text to continue."""
+    if request.structured_output == "completion":
+        return {"prompt": request.messages[0][1]}
+    return {"messages": [{"role": role, "content": content} for role, content in request.messages]}
+
+
+def options(request: Request) -> dict[str, Any]:
+    """Everything else that is set. A grammar is no part of the protocol, but known to servers that can use one."""
+    values: dict[str, Any] = {
+        "temperature": request.temperature,
+        "max_tokens": request.max_tokens,
+        "reasoning_effort": request.reasoning_effort,
+        "stop": list(request.stop) or None,
+    }
+    name, schema = request.schema_name, request.schema
+    if request.structured_output == "native":
+        form = {"name": name, "schema": schema, "strict": True}
+        values["response_format"] = {"type": "json_schema", "json_schema": form}
+    elif request.structured_output == "tool":
+        values["tools"] = [{"type": "function", "function": {"name": name, "parameters": schema}}]
+        values["tool_choice"] = {"type": "function", "function": {"name": name}}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def read_completion(reply: Any, request: Request) -> Completion:
+    """The first choice of a reply, which is parsed JSON of any shape. Raises ValueError where it is no completion."""
+    try:
+        choice = reply["choices"][0]
+        if choice.get("error"):
+            raise ValueError(f"it says: {choice['error']}")
+        text = choice["text"] if request.structured_output == "completion" else _text_of(choice["message"])
+    except (AttributeError, IndexError, KeyError, TypeError):
+        raise ValueError("it holds no choices") from None
+    if not isinstance(text, str):
+        raise ValueError(f"its text is a {type(text).__name__}")
+    reason = choice.get("finish_reason")
+    return Completion(text, reason if isinstance(reason, str) else None, _usage_of(reply.get("usage")))
+
+
+def _text_of(message: Mapping[str, Any]) -> Any:
+    """The arguments of a tool call, or the content without the thoughts that some servers leave in it."""
+    if calls := message.get("tool_calls"):
+        arguments = calls[0]["function"]["arguments"]
+        return json.dumps(arguments) if isinstance(arguments, dict) else arguments or ""
+    content = message.get("content")
+    if isinstance(content, list):  # parts, of which thoughts are others than texts
+        content = "".join(part["text"] for part in content if part.get("type") in ("text", "output_text"))
+    if isinstance(content, str) and not (message.get("reasoning_content") or message.get("reasoning")):
+        content = _THOUGHTS.sub("", content)
+    return content or ""
+
+
+def _usage_of(usage: Any) -> dict[str, Any]:
+    """A server's account with whole numbers of tokens; empty where it has none for the prompt, which is never empty."""
+    if not isinstance(usage, dict):
+        return {}
+    known = {name: value for name, value in usage.items() if value is not None}
+    prompt, completion, total = (_count(known.get(f"{part}_tokens")) for part in ("prompt", "completion", "total"))
+    if not prompt:
+        return {}
+    return {**known, "prompt_tokens": prompt, "completion_tokens": completion or max(0, total - prompt)}
+
+
+def _count(tokens: Any) -> int:
+    """A number of tokens, however it is written; 0 for what is none."""
+    try:
+        return max(0, int(float(tokens)))
+    except (OverflowError, TypeError, ValueError):
+        return 0

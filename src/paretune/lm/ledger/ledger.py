@@ -1,0 +1,293 @@
+"""The ledger: every reply that was paid for, kept before it is used.
+
+One SQLite file (WAL), shared by all experiments and processes of a project. A reply is found again by a key over
+everything that determines it, so a rerun, a resume after a kill, or a larger search pays for no call twice. Beside the
+replies it notes who asked for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from paretune.errors import ConfigError
+from paretune.files import canonical_json, state_root
+from paretune.lm.ledger.attribution import current_caller
+from paretune.lm.ledger.file import CALLS, NOTES, atomically, connect, unusable
+from paretune.lm.ledger.rescue_file import RescueFile
+from paretune.lm.types import Reply
+
+__all__ = ["Ledger", "Session", "default_ledger"]
+
+#: No call is sent with less than this free on the disk: its reply, and those in flight, must find room.
+MIN_FREE_BYTES = 16 << 20
+
+_READ = (
+    "SELECT reply, prompt_tokens, completion_tokens, cost_usd, latency_s, attempts, finish_reason, model"
+    " FROM calls WHERE key = ?"
+)
+_STORE = f"INSERT OR IGNORE INTO calls ({CALLS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_NOTE = f"INSERT OR IGNORE INTO asked ({NOTES}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#: So many notes are written together.
+_BATCH = 500
+
+_Note = tuple[str, str, str, str, str, int, bool, bool, float]
+
+
+@dataclass
+class Session:
+    """What this process has done: calls that were sent and paid for, their cost, and calls that the ledger served."""
+
+    paid: int = 0
+    spent_usd: float = 0.0
+    served: int = 0
+
+
+class Ledger:
+    """Replies by key, who asked for them, and facts about models that are asked once (what a model supports)."""
+
+    _lock: threading.RLock
+    _connection: sqlite3.Connection | None
+    _closing: weakref.finalize[Any, Any] | None
+    _notes: list[_Note]
+    _room_until: float
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.session = Session()
+        self._rescue = RescueFile(self.path.with_name(f"{self.path.name}.rescue"))
+        self._start_afresh()
+        _all.add(self)
+
+    def get(self, key: str) -> Reply | None:
+        """The stored reply of a key, marked as served; None when there is none."""
+        reply = self._read(key, served=True)
+        if reply is not None:
+            self.session.served += 1
+        return reply
+
+    def put(
+        self,
+        key: str,
+        model: str,
+        request: dict[str, Any],
+        reply: Reply,
+        *,
+        usage: dict[str, Any] | None = None,
+        price: dict[str, Any] | None = None,
+    ) -> Reply:
+        """Store a reply that was just paid for, and return the one that the file holds from now on.
+
+        It outlives a kill of this process once this returns. The first reply of a key stays: where another process was
+        faster, its reply is the one to go on with, or a rerun would see another. When the file cannot take it, a
+        ConfigError says so, and the reply waits in the rescue file until the ledger is opened again.
+        """
+        row = (
+            key,
+            model,
+            canonical_json(request),
+            reply.text,
+            reply.prompt_tokens,
+            reply.completion_tokens,
+            reply.finish_reason,
+            None if usage is None else _usage_text(usage),
+            None if price is None else canonical_json(price),
+            reply.cost_usd,
+            reply.latency_s,
+            reply.attempts,
+            time.time(),
+        )
+        self.session.paid += 1
+        self.session.spent_usd += reply.cost_usd or 0.0
+        try:
+            self._execute(_STORE, row)
+        except ConfigError as error:
+            self._notes.clear()
+            self._drop_connection()  # the next one takes in what was rescued
+            raise ConfigError(f"{error}. {self._keep(row)}") from error.__cause__
+        return self._read(key) or replace(reply, key=key, model=model)
+
+    def note(self, reply: Reply, module: str, *, valid: bool, replicate: int = 0) -> None:
+        """Note on whose behalf (see lm.ledger.attribution) a reply was asked for, and whether it validated.
+
+        Notes are written in batches, so that a kill may lose the last ones; a repetition adds none.
+        """
+        if reply.key:
+            search, trial, example, _ = current_caller()
+            who = (search or "", trial or "", example or "", module)
+            self._notes.append((reply.key, *who, replicate, valid, not reply.served, time.time()))
+            if len(self._notes) >= _BATCH:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write the notes that wait. Where that fails they are dropped: they are worth less than what runs."""
+        if self._notes:
+            notes = self._notes[:]
+            del self._notes[: len(notes)]
+            with contextlib.suppress(ConfigError), self.transaction() as connection:
+                connection.executemany(_NOTE, notes)
+
+    def fact(self, key: str) -> Any:
+        """A remembered fact, or None."""
+        row = self._execute("SELECT value FROM facts WHERE key = ?", (key,))
+        return None if row is None else json.loads(row[0])
+
+    def remember(self, key: str, value: Any) -> Any:
+        """Remember a fact and return it; the first value stays, so that keys made from it never change."""
+        self._execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (key, canonical_json(value)))
+        return self.fact(key)
+
+    def check_room(self) -> None:
+        """Raise ConfigError when the disk is nearly full: asked before a call is sent, so that nobody pays for a reply
+        that cannot be kept. It looks at the disk once a second at most."""
+        now = time.monotonic()
+        if now < self._room_until:
+            return
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(self.path.parent).free
+            if free < MIN_FREE_BYTES:
+                raise ConfigError(
+                    f"the disk of the ledger {str(self.path)!r} is nearly full ({free / 2**20:.1f} MiB free): no call "
+                    f"is sent whose reply might be lost. Free {MIN_FREE_BYTES >> 20} MiB or more, then run again"
+                )
+        self._room_until = now + 1.0
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The connection inside ``BEGIN IMMEDIATE``: all of the block is stored, or nothing where it raises.
+
+        Other threads wait meanwhile, so keep it short, and call no method of the ledger inside. Raises ConfigError when
+        the file cannot be used.
+        """
+        with self._lock:
+            try:
+                with atomically(self._open()) as connection:
+                    yield connection
+            except (sqlite3.Error, OSError) as error:
+                raise unusable(self.path, error) from error
+
+    def close(self) -> None:
+        """Write the notes that wait and close the database file; the next use opens it again."""
+        self._drop_connection()
+
+    def _read(self, key: str, served: bool = False) -> Reply | None:
+        row = self._execute(_READ, (key,))
+        if row is None:
+            return None
+        text, prompt, completion, cost, latency, attempts, finish, model = row
+        return Reply(text, prompt, completion, cost, latency, attempts, finish, served, key, model)
+
+    def _execute(self, statement: str, values: tuple[Any, ...]) -> Any:
+        with self._lock:
+            try:
+                return self._open().execute(statement, values).fetchone()
+            except (sqlite3.Error, OSError) as error:
+                raise unusable(self.path, error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):  # no room: check_room() will say so before anything is paid for
+                self._rescue.prepare()
+            connection = connect(self.path)
+            try:
+                self._rescue.take(lambda rows: _store(connection, rows))
+                connection.execute("PRAGMA synchronous = NORMAL")
+            except BaseException:
+                connection.close()
+                raise
+            self._closing = weakref.finalize(self, _close, connection, self._notes)
+            self._connection = connection
+        return self._connection
+
+    def _keep(self, row: tuple[Any, ...]) -> str:
+        """Put a row that the ledger could not take into the rescue file; say what became of it."""
+        try:
+            try:
+                self._rescue.keep(row)
+            except OSError:  # the reply alone is shorter than with what was asked
+                self._rescue.keep((*row[:2], "{}", *row[3:]))
+        except OSError as error:
+            return f"The reply that was just paid for is lost: {str(self._rescue.path)!r} could not take it ({error})"
+        return f"The reply that was just paid for waits in {str(self._rescue.path)!r} for the next run"
+
+    def _drop_connection(self) -> None:
+        with self._lock:
+            if self._closing is not None:
+                self._closing()
+            self._connection = self._closing = None
+
+    def _start_afresh(self) -> None:
+        """Nothing is open: at the start, and in a fork, whose parent's threads may hold the lock."""
+        self._lock = threading.RLock()
+        self._connection = self._closing = None
+        self._notes = []
+        self._room_until = 0.0
+
+
+def _usage_text(usage: dict[str, Any]) -> str:
+    """A provider's account as JSON. Nothing in it may cost the reply that it came with."""
+    try:
+        return json.dumps(usage, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError):
+        return json.dumps(repr(usage))
+
+
+def _store(connection: sqlite3.Connection, rows: list[list[Any]]) -> None:
+    with atomically(connection):
+        connection.executemany(_STORE, rows)
+
+
+def _close(connection: sqlite3.Connection, notes: list[_Note]) -> None:
+    """Close a connection (of a closed or forgotten ledger, or at the end of the process) after its last notes."""
+    with contextlib.suppress(sqlite3.Error):
+        if notes:
+            with atomically(connection):
+                connection.executemany(_NOTE, notes)
+            notes.clear()
+    connection.close()
+
+
+_all: weakref.WeakSet[Ledger] = weakref.WeakSet()
+_held: list[Ledger] = []
+
+
+def _before_fork() -> None:
+    """SQLite must not have the file open in a fork: its locks, which are the parent's, would seem to be its own."""
+    for ledger in list(_all):
+        ledger._lock.acquire()
+        _held.append(ledger)
+        if ledger._connection is not None and not ledger._connection.in_transaction:
+            ledger._drop_connection()
+
+
+def _after_fork_in_parent() -> None:
+    while _held:
+        _held.pop()._lock.release()
+
+
+def _after_fork_in_child() -> None:
+    while _held:
+        _held.pop()._start_afresh()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+
+_ledgers: dict[Path, Ledger] = {}
+
+
+def default_ledger() -> Ledger:
+    """The ledger of the project (``.paretune/ledger.sqlite``, see files.state_root), one object a file."""
+    path = (state_root() / "ledger.sqlite").absolute()
+    return _ledgers.setdefault(path, Ledger(path))

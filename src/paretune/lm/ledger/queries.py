@@ -1,0 +1,170 @@
+"""Looking into a ledger: which calls were made, by whom, at what cost; and deleting old ones."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from paretune.errors import ConfigError
+from paretune.lm.ledger.file import CALLS, NOTES, check_version, connect, is_busy, unusable
+
+__all__ = ["Order", "Totals", "CallFilter", "asked_by", "calls", "keys", "opened", "prune", "totals", "whole_call"]
+
+Order = Literal["newest", "expensive", "slow"]
+_ORDERS: dict[Order, str] = {
+    "newest": "c.created_at DESC",
+    "expensive": "c.cost_usd DESC",
+    "slow": "c.latency_s DESC",
+}
+
+
+@dataclass(frozen=True)
+class CallFilter:
+    """Which calls are meant: those that fulfil all that is given.
+
+    ``key`` and ``search`` are how these names start, ``model`` is a part of the name, ``trial`` a number (``7`` is
+    ``0007`` too); ``invalid``: the reply did not validate; made at ``since`` or later, earlier than ``before`` (seconds
+    since 1970).
+    """
+
+    key: str | None = None
+    model: str | None = None
+    search: str | None = None
+    trial: str | None = None
+    invalid: bool = False
+    since: float | None = None
+    before: float | None = None
+
+    def condition(self) -> str:
+        """As SQL about a row ``c`` of the table of calls, with this object's fields as parameters."""
+        conditions = [
+            "substr(c.key, 1, length(:key)) = :key" if self.key is not None else "",
+            "instr(c.model, :model) > 0" if self.model is not None else "",
+            "c.created_at >= :since" if self.since is not None else "",
+            "c.created_at < :before" if self.before is not None else "",
+        ]
+        if asked := self.asked_condition():
+            conditions.append(f"EXISTS (SELECT 1 FROM asked a WHERE a.key = c.key AND {asked})")
+        return " AND ".join(filter(None, conditions)) or "1"
+
+    def asked_condition(self) -> str:
+        """The part about a row ``a`` of the table of askers."""
+        conditions = [
+            "substr(a.search, 1, length(:search)) = :search" if self.search is not None else "",
+            "a.trial <> '' AND ltrim(a.trial, '0') = ltrim(:trial, '0')" if self.trial is not None else "",
+            "NOT a.valid" if self.invalid else "",
+        ]
+        return " AND ".join(filter(None, conditions))
+
+
+class Totals(NamedTuple):
+    """How many calls of a model there are and what they took; ``unpriced`` is how many have no known cost."""
+
+    model: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float
+    unpriced: int
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """The ledger for reading only, as it is at this moment. Raises ConfigError when it cannot be read."""
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        check_version(connection, path)
+        there = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master")}
+        for table, columns in (("calls", CALLS), ("asked", NOTES)):
+            if table not in there:  # the file of an older paretune
+                connection.execute(f"CREATE TEMP TABLE {table} ({columns})")
+        connection.execute("BEGIN")
+        yield connection
+    except sqlite3.Error as error:
+        raise unusable(path, error) from error
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def keys(
+    connection: sqlite3.Connection, which: CallFilter, order: Order = "newest", limit: int | None = None
+) -> list[str]:
+    """The keys of the calls that are meant, at most ``limit``."""
+    statement = f"SELECT c.key FROM calls c WHERE {which.condition()} ORDER BY {_ORDERS[order]}, c.key LIMIT :limit"
+    rows = connection.execute(statement, asdict(which) | {"limit": -1 if limit is None else limit})
+    return [row["key"] for row in rows]
+
+
+def calls(connection: sqlite3.Connection, found: list[str]) -> Iterator[sqlite3.Row]:
+    """The calls of these keys without what was asked and answered, in their order."""
+    for key in found:
+        yield connection.execute(
+            "SELECT key, model, prompt_tokens, completion_tokens, cost_usd, latency_s, attempts, created_at FROM calls"
+            " WHERE key = ?",
+            (key,),
+        ).fetchone()
+
+
+def asked_by(connection: sqlite3.Connection, key: str, which: CallFilter | None = None) -> list[dict[str, Any]]:
+    """Who asked for a call (of those that ``which`` means), the first one first; ``paid`` is True of one of them."""
+    which = which or CallFilter()
+    condition = which.asked_condition() or "1"
+    rows = connection.execute(
+        "SELECT a.search, a.trial, a.example, a.module, a.replicate, a.valid, a.paid, a.at FROM asked a"
+        f" WHERE a.key = :this AND {condition} ORDER BY a.at, a.search, a.trial, a.example, a.module",
+        asdict(which) | {"this": key},
+    )
+    return [dict(row) | {"valid": bool(row["valid"]), "paid": bool(row["paid"])} for row in rows]
+
+
+def whole_call(connection: sqlite3.Connection, key: str) -> dict[str, Any]:
+    """All that is known about a call: JSON values, with ``asked_by``."""
+    row = dict(connection.execute(f"SELECT {CALLS} FROM calls WHERE key = ?", (key,)).fetchone())
+    for name in ("request", "usage", "price"):
+        row[name] = None if row[name] is None else json.loads(row[name])
+    return row | {"asked_by": asked_by(connection, key)}
+
+
+def totals(connection: sqlite3.Connection, which: CallFilter) -> list[Totals]:
+    """What the calls that are meant took, by model."""
+    rows = connection.execute(
+        "SELECT c.model, COUNT(*), SUM(c.prompt_tokens), SUM(c.completion_tokens), TOTAL(c.cost_usd),"
+        f" COUNT(*) - COUNT(c.cost_usd) FROM calls c WHERE {which.condition()} GROUP BY c.model ORDER BY c.model",
+        asdict(which),
+    )
+    return [Totals(*row) for row in rows]
+
+
+def prune(path: Path, which: CallFilter) -> int:
+    """Delete the calls that are meant and give their space back; return how many they were.
+
+    Raises ConfigError when another process has the ledger open: a running search goes by what it holds.
+    """
+    try:
+        with contextlib.closing(connect(path)):
+            pass  # a file of an older paretune gets the tables that are new
+        with contextlib.closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as connection:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("BEGIN EXCLUSIVE")
+            condition = which.condition()
+            deleted = connection.execute(
+                f"DELETE FROM calls WHERE key IN (SELECT c.key FROM calls c WHERE {condition})", asdict(which)
+            ).rowcount
+            connection.execute("DELETE FROM asked WHERE key NOT IN (SELECT key FROM calls)")
+            connection.execute("COMMIT")
+            connection.execute("VACUUM")
+            return deleted
+    except sqlite3.Error as error:
+        if is_busy(error):
+            raise ConfigError(
+                f"another process uses the ledger {str(path)!r}: nothing was deleted; run again when it has ended"
+            ) from error
+        raise unusable(path, error) from error

@@ -1,0 +1,74 @@
+"""What a metric is: a vector of statistics for each example, and a reduction of their sum.
+
+Written this way, a metric needs one pass over the examples, and a bootstrap of any metric is one matrix product: the
+reduction of ``weights @ statistics``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel
+
+from paretune.configurable import Configurable
+from paretune.errors import UsageError
+
+__all__ = ["Array", "Direction", "Metric", "Record", "mean"]
+
+Array = npt.NDArray[np.float64]
+Direction = Literal["max", "min"]
+#: A record as plain JSON values.
+Record = Mapping[str, Any]
+
+
+def mean(totals: Array) -> Array:
+    """Sum over count, for statistics of (value, 1): (..., 2) -> (...); NaN without a count."""
+    total, count = totals[..., 0], totals[..., 1]
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+class Metric(Configurable, ABC):
+    """Base class of metrics.
+
+    ``name`` is how the metric is called in histories and objectives (there with ``val_`` in front), ``direction`` says
+    what is better. ``scalar`` is False for a metric that reports one value per class, of ``classes`` once bound.
+    """
+
+    name: str
+    direction: Direction = "max"
+    scalar: bool = True
+    classes: tuple[Any, ...] = ()
+
+    @abstractmethod
+    def bind(self, data_model: type[BaseModel]) -> Self:
+        """Learn the fields from the data model of the gold records; raises UsageError when they do not fit."""
+
+    @abstractmethod
+    def statistics(self, y_true: Record, y_pred: Record | None) -> Array:
+        """One example's statistics, shape (k,). ``y_pred`` is None for an invalid output, which counts as wrong."""
+
+    @abstractmethod
+    def reduce(self, totals: Array) -> Array:
+        """The metric's value from summed statistics: (..., k) -> (...), or (..., classes) when not ``scalar``."""
+
+    def reward(self, y_true: Record, y_pred: Record | None) -> float:
+        """This metric as a reward: the score of one example alone."""
+        return float(self.reduce(self.statistics(y_true, y_pred)))
+
+    def __call__(self, y_true: Sequence[Any], y_pred: Sequence[Any]) -> Any:
+        """The metric over sequences of data models (None in ``y_pred`` is an invalid output).
+
+        Returns a float, or a list of floats for a metric per class. Raises UsageError for empty or unequal sequences.
+        """
+        if len(y_true) != len(y_pred) or not len(y_true):
+            raise UsageError(f"{self.name} needs as many predictions as examples (got {len(y_true)} and {len(y_pred)})")
+        bound = self.bind(type(y_true[0]))
+        rows = [
+            bound.statistics(true.get_json(), None if pred is None else pred.get_json())
+            for true, pred in zip(y_true, y_pred, strict=True)
+        ]
+        return bound.reduce(np.sum(rows, axis=0)).tolist()

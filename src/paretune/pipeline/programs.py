@@ -1,0 +1,185 @@
+"""From params.yaml to programs: the declared one, or a user's ``build_program(hp)``, through the same code."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from paretune.errors import ConfigError
+from paretune.lm.backends.local_memory import loaded_models
+from paretune.lm.env_file import load_env_file
+from paretune.lm.language_model import LanguageModel
+from paretune.optimizers.opro import OPRO
+from paretune.optimizers.optimizer import Optimizer
+from paretune.optimizers.random_few_shot import RandomFewShot
+from paretune.pipeline.scoring import Scoring
+from paretune.pipeline.sections.base import check_sections, section
+from paretune.pipeline.sections.lm import LmParams, ModelParams
+from paretune.pipeline.sections.program import ProgramParams
+from paretune.pipeline.sections.search import SearchParams
+from paretune.pipeline.sections.space import SpaceParams, check_conditions, ends
+from paretune.programs.generator import ChainOfThought, Generator
+from paretune.programs.module import Input
+from paretune.programs.program import Program
+from paretune.schemas.faults import did_you_mean, find_faults
+from paretune.tuners.spaces import conditional_on
+
+__all__ = ["ProgramSetup"]
+
+_NOT_TUNABLE = ("builder", "source")
+#: What a builder finds under ``paretune`` and nothing here imports: it may run in a trial (see ``import_closure``).
+_FOR_BUILDERS = ("paretune.lm.backends.scripted", "paretune.rewards.judge")
+
+
+class ProgramSetup:
+    """Everything that building a program takes, read once from the params.
+
+    Raises ConfigError for anything in the sections, the space or the named builder that cannot work, before any call
+    is made.
+    """
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        check_sections(params, {"lm": LmParams, "program": ProgramParams, "search": SearchParams})
+        self.scoring = Scoring(params)
+        self.lm = section(params, "lm", LmParams)
+        if self.lm.env_file is not None:
+            load_env_file(self.lm.env_file)
+        loaded_models.limit = None if self.lm.memory_gb is None else int(self.lm.memory_gb * 1e9)
+        self.program = section(params, "program", ProgramParams)
+        self.search = section(params, "search", SearchParams)
+        self._language_models: dict[str, LanguageModel] = {}
+        self._builder = _load_builder(self.program.builder) if self.program.builder else None
+        if self._builder is None:
+            self._check_space()
+
+    def build_program(self, hp: Any) -> Program | Awaitable[Program]:
+        """The hypermodel of this configuration."""
+        values = self.declare(hp)
+        if self._builder is not None:
+            return self._builder(hp)  # type: ignore[no-any-return]
+        return self.declared_program(values)
+
+    def declare(self, hp: Any) -> dict[str, Any]:
+        """Declare the space of ``search.space`` to ``hp``; the values that it gives."""
+        return _declare_space(hp, self.search.space)
+
+    async def declared_program(self, values: Mapping[str, Any], place: str = "search.space") -> Program:
+        """The program of section ``program`` with some hyperparameters' values in place (errors name ``place``)."""
+        settings = self._settings(values, place)
+        scoring = self.scoring
+        options: dict[str, Any] = {
+            "instructions": scoring.task.instructions if settings.instructions is None else settings.instructions,
+            "temperature": settings.temperature,
+            "reasoning_effort": settings.reasoning_effort,
+            "max_tokens": settings.max_tokens,
+            "structured_output": settings.structured_output,
+        }
+        language_model = self.language_model(settings.model or self.lm.model)
+        module: Generator
+        if settings.chain_of_thought:
+            module = ChainOfThought(scoring.output_model, language_model, max_thinking=settings.max_thinking, **options)
+        else:
+            module = Generator(scoring.output_model, language_model, **options)
+        inputs = Input(scoring.input_model)
+        program = Program(inputs, await module(inputs), name=scoring.task.name)
+        optimizer: Optimizer | None = None
+        if settings.few_shot:
+            optimizer = RandomFewShot(
+                settings.few_shot,
+                settings.few_shot,
+                sampling=settings.sampling,
+                stratify=settings.stratify,
+                seed=self.search.seed,
+            )
+        if settings.instruction_search:
+            optimizer = OPRO(few_shot=optimizer, seed=self.search.seed)
+        program.compile(reward=scoring.reward, metrics=scoring.metrics, optimizer=optimizer)
+        return program
+
+    def language_model(self, name: str) -> LanguageModel:
+        """The language model of a name, one object each."""
+        if name not in self._language_models:
+            self._language_models[name] = self._make_language_model(name, with_fallbacks=True)
+        return self._language_models[name]
+
+    def _make_language_model(self, name: str, *, with_fallbacks: bool) -> LanguageModel:
+        own = self.lm.models.get(name)
+        reached = {
+            key: getattr(own, key) if own is not None and key in own.model_fields_set else getattr(self.lm, key)
+            for key in ModelParams.model_fields
+        }
+        if reached["price"] is not None:
+            reached["price"] = reached["price"].model_dump()
+        others = [other for other in reached.pop("fallbacks") if other != name] if with_fallbacks else []
+        reached.pop("fallbacks", None)
+        fallbacks = [self._make_language_model(other, with_fallbacks=False) for other in others]
+        return LanguageModel(name, **reached, fallbacks=fallbacks)
+
+    def _settings(self, values: Mapping[str, Any], place: str) -> ProgramParams:
+        tunable = [name for name in ProgramParams.model_fields if name not in _NOT_TUNABLE]
+        for name in values:
+            if name not in tunable:
+                raise ConfigError(
+                    f"{place}.{name}: no hyperparameter of the declared program (there are: {', '.join(tunable)})"
+                    f"{did_you_mean(name, tunable)}; with program.builder the space is yours"
+                )
+        try:
+            return ProgramParams.model_validate({**self.program.model_dump(), **values})
+        except ValidationError as error:
+            faults = "".join(f"\n  {place}.{fault}" for fault in find_faults(error, ProgramParams))
+            raise ConfigError(f"hyperparameters {json.dumps(dict(values))} cannot be:{faults}") from None
+
+    def _check_space(self) -> None:
+        """Try every end of every hyperparameter on its own; combinations are checked when they are built."""
+        check_conditions(self.search.space)
+        for name, kind in self.search.space.items():
+            for value in ends(kind):
+                self._settings({name: value}, "search.space")
+
+
+def _declare_space(hp: Any, space: Mapping[str, SpaceParams]) -> dict[str, Any]:
+    """Declare a space to ``hp``; the values that it gives, without those that do not exist under the others."""
+    values = {}
+    for name, kind in space.items():
+        with conditional_on(hp, kind.conditions):
+            value = _declare(hp, name, kind)
+        if value is not None:
+            values[name] = value
+    return values
+
+
+def _declare(hp: Any, name: str, kind: SpaceParams) -> Any:
+    """Sample one declared hyperparameter from ``hp``; None where it does not exist."""
+    if kind.kind == "fixed":
+        return hp.Fixed(name, kind.value)
+    if kind.kind == "boolean":
+        return hp.Boolean(name)
+    if kind.kind == "choice":
+        if set(kind.values) == {True, False} and all(isinstance(value, bool) for value in kind.values):
+            return hp.Boolean(name)
+        mixed = any(isinstance(value, float) for value in kind.values)
+        return hp.Choice(name, [float(value) if mixed else value for value in kind.values])
+    if kind.kind == "int":
+        step = None if kind.step is None else int(kind.step)
+        return hp.Int(name, int(kind.min), int(kind.max), step=step, sampling=kind.sampling)
+    return hp.Float(name, kind.min, kind.max, step=kind.step, sampling=kind.sampling)
+
+
+def _load_builder(name: str) -> Callable[[Any], Any]:
+    module_name, _, function_name = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise
+        raise ConfigError(
+            f"program.builder: no module {error.name!r} (got {name!r}; looked for in the project's folder and src/)"
+        ) from None
+    builder = getattr(module, function_name, None)
+    if not callable(builder):
+        raise ConfigError(f"program.builder: module {module_name!r} has no function {function_name!r}")
+    return builder  # type: ignore[no-any-return]

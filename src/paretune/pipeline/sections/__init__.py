@@ -1,0 +1,1 @@
+"""The sections of params.yaml, one module each, by the section's name."""

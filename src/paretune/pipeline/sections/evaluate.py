@@ -1,0 +1,15 @@
+"""Section ``evaluate``: the held-out test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paretune.pipeline.sections.base import Params
+
+__all__ = ["EvaluateParams"]
+
+
+class EvaluateParams(Params):
+    """Section ``evaluate``; ``baseline`` gives hyperparameters of the program that the winner is compared with."""
+
+    baseline: dict[str, Any] | None = None

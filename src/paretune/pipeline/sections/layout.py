@@ -1,0 +1,43 @@
+"""Section ``layout``: the form of the answer, and how it is rewarded and measured."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from paretune.pipeline.sections.base import Params
+from paretune.pipeline.sections.task import FieldParams
+
+__all__ = ["LayoutParams"]
+
+
+class PerLabelParams(Params):
+    """One field for each label; ``{label}`` in the description stands for its name."""
+
+    type: Literal["bool", "score"]
+    description: str = ""
+
+
+class OutputParams(Params):
+    """What a program answers: ``fields`` or one field a label, and the template of the right answer."""
+
+    name: str
+    fields: dict[str, FieldParams] | None = None
+    per_label: PerLabelParams | None = None
+    template: str
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> OutputParams:
+        if bool(self.fields) == bool(self.per_label):
+            raise ValueError("give either fields or per_label")
+        return self
+
+
+class LayoutParams(Params):
+    """Section ``layout``: the form of the answer, and how it is rewarded and measured."""
+
+    name: str
+    output: OutputParams
+    reward: dict[str, Any]
+    metrics: tuple[dict[str, Any], ...] = ()

@@ -1,0 +1,112 @@
+"""From params.yaml to a search, and from a finished search to what the later stages read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from paretune.errors import SearchError
+from paretune.files import digest_files, state_root
+from paretune.import_closure import closure
+from paretune.lm.ledger.budget import Budget
+from paretune.pipeline.programs import ProgramSetup
+from paretune.pipeline.sections.base import check_sections, section
+from paretune.pipeline.sections.budget import BudgetParams
+from paretune.pipeline.sections.objective import ObjectiveParams
+from paretune.pipeline.sections.program import ProgramParams
+from paretune.pipeline.sections.tuner import TunerParams
+from paretune.stats.pareto import non_dominated
+from paretune.tuners.objective import Objective, parts_of
+from paretune.tuners.searches import BayesianOptimization, GridSearch, Hyperband, ParetoSearch, RandomSearch
+from paretune.tuners.tuner import Tuner
+
+__all__ = ["best_of", "code_digest", "make_tuner"]
+
+TUNERS: dict[str, Callable[..., Tuner]] = {
+    "bayesian": BayesianOptimization,
+    "grid": GridSearch,
+    "hyperband": Hyperband,
+    "pareto": ParetoSearch,
+    "random": RandomSearch,
+}
+#: The sections whose values a search's results depend on.
+_IDENTITY = ("task", "layout", "program", "objective")
+#: The settings of language models that decide what a reply is or costs; the others decide when it comes.
+_LM_IDENTITY = ("model", "api_base", "fallbacks", "price")
+
+
+def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
+    """The declared tuner; its state is kept below ``state_root()``, one file for each different search."""
+    check_sections(params, {"budget": BudgetParams, "tuner": TunerParams, "objective": ObjectiveParams})
+    objective = section(params, "objective", ObjectiveParams)
+    search = setup.search
+    chosen = section(params, "tuner", TunerParams)
+    budget = section(params, "budget", BudgetParams)
+    return TUNERS[chosen.name](
+        setup.build_program,
+        objective=[Objective(part.name, part.direction, part.weight) for part in objective.objectives],
+        scale=objective.scale,
+        constraints=objective.constraints,
+        seed=search.seed,
+        directory=state_root(),
+        project_name="searches",
+        parallel_trials=search.parallel_trials,
+        executions_per_trial=search.executions_per_trial,
+        max_failure_rate=search.max_failure_rate,
+        max_retries_per_trial=search.max_retries_per_trial,
+        budget=Budget(**budget.model_dump()),
+        identity=_identity(params, setup.program),
+        **chosen.options,
+        **({} if chosen.name == "hyperband" else {"max_trials": search.max_trials}),
+    )
+
+
+def best_of(tuner: Tuner) -> dict[str, Any]:
+    """What best.json holds: the winner by the scalar, its trained state, the frontier's trials, and why the search
+    ended before all its trials (null: it did not).
+
+    Raises SearchError when no trial was completed.
+    """
+    best = tuner.oracle.get_best_trials(1)
+    records = tuner.trial_records()
+    if not best:
+        raise SearchError(f"no trial was completed; the last one: {records[-1].error if records else 'there is none'}")
+    winner = tuner.records[best[0].trial_id]
+    objectives = parts_of(tuner.oracle.objective)
+    completed = [record for record in records if record.status == "COMPLETED"]
+    points = [[record.metrics[part.name] for part in objectives] for record in completed]
+    on_frontier = non_dominated(points, [part.direction for part in objectives])  # type: ignore[arg-type]
+    return {
+        "trial": winner.trial,
+        "values": winner.values,
+        "metrics": winner.metrics,
+        "score": winner.score,
+        "stopped": tuner.stopped,
+        "objectives": [part.describe() for part in objectives],
+        "frontier": [record.trial for record, flag in zip(completed, on_frontier, strict=True) if flag],
+        "state": winner.state,
+    }
+
+
+def _identity(params: Mapping[str, Any], program: ProgramParams) -> dict[str, Any]:
+    def deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: settings[name] for name in _LM_IDENTITY if name in settings}
+
+    models = {name: deciding(settings) for name, settings in params["lm"].get("models", {}).items()}
+    sections = {name: params[name] for name in _IDENTITY}
+    return {
+        "params": {**sections, "lm": deciding(params["lm"]), "models": models},
+        "code": code_digest(program.builder, program.source),
+    }
+
+
+def code_digest(builder: str | None, source: str) -> str:
+    """A digest of the code that a search runs: all that this module reaches; with a user's builder, its ``source`` and
+    what it reaches in the project's folder and its src/."""
+    files = closure([__name__])
+    if builder is not None:
+        here = Path.cwd()
+        own = {path for path in closure([builder.partition(":")[0]], (here, here / "src")) if path.is_file()}
+        files |= own | {path for path in [here / source] if path.is_file()}
+    return digest_files(sorted(files))

@@ -1,0 +1,103 @@
+"""Rewards score one example at a time; an invalid output earns 0.0 before any reward is asked."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel
+
+from paretune.configurable import Configurable
+from paretune.errors import UsageError
+from paretune.metrics.metric import Metric
+from paretune.schemas.masks import Mask
+
+if TYPE_CHECKING:
+    from paretune.lm.language_model import LanguageModel
+
+__all__ = ["ExactMatch", "MetricReward", "Reward", "RewardFunctionWrapper", "as_reward"]
+
+
+class Reward(Configurable, ABC):
+    """Base class of rewards.
+
+    ``name`` is used in summaries; ``calls_per_example`` is how many calls the reward of a valid output makes.
+    """
+
+    name: str = "reward"
+    calls_per_example: int = 0
+
+    @property
+    def language_models(self) -> tuple[LanguageModel, ...]:
+        """The language models that those calls are made to."""
+        return ()
+
+    def bind(self, data_model: type[BaseModel]) -> Self:
+        """Learn the fields from the data model of the gold records; raises UsageError when they do not fit."""
+        return self
+
+    @abstractmethod
+    async def __call__(self, y_true: Any, y_pred: Any) -> float:
+        """The reward of a prediction (a data model that has the gold record's fields, maybe more)."""
+
+
+class ExactMatch(Reward):
+    """1.0 when the masked records are equal, else 0.0; numbers compare as numbers (1 equals 1.0)."""
+
+    name = "exact_match"
+
+    def __init__(self, in_mask: Sequence[str] | None = None, out_mask: Sequence[str] | None = None) -> None:
+        self.mask = Mask.of(in_mask, out_mask)
+        self._fields: tuple[str, ...] = ()
+
+    def bind(self, data_model: type[BaseModel]) -> Self:
+        bound = copy.copy(self)
+        bound._fields = self.mask.fields(data_model)
+        return bound
+
+    async def __call__(self, y_true: Any, y_pred: Any) -> float:
+        true, pred = y_true.get_json(), y_pred.get_json()
+        fields = self._fields or self.mask.fields(type(y_true))
+        return float(all(name in pred and pred[name] == true[name] for name in fields))
+
+
+class RewardFunctionWrapper(Reward):
+    """A sync or async function of (y_true, y_pred) as a reward."""
+
+    def __init__(self, fn: Callable[[Any, Any], Any], name: str | None = None) -> None:
+        self.fn = fn
+        self.name = name or str(getattr(fn, "__name__", "reward"))
+
+    async def __call__(self, y_true: Any, y_pred: Any) -> float:
+        value = self.fn(y_true, y_pred)
+        return float(await value if inspect.isawaitable(value) else value)
+
+
+class MetricReward(Reward):
+    """A metric as a reward: each example is scored alone, so no state leaks from one to the next."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self.name = metric.name
+
+    def bind(self, data_model: type[BaseModel]) -> Self:
+        bound = copy.copy(self)
+        bound.metric = self.metric.bind(data_model)
+        return bound
+
+    async def __call__(self, y_true: Any, y_pred: Any) -> float:
+        return self.metric.reward(y_true.get_json(), y_pred.get_json())
+
+
+def as_reward(reward: Any) -> Reward:
+    """What ``compile(reward=…)`` takes: a Reward, a Metric, or a function of (y_true, y_pred)."""
+    if isinstance(reward, Reward):
+        return reward
+    if isinstance(reward, Metric):
+        return MetricReward(reward)
+    if callable(reward) and not isinstance(reward, type):
+        return RewardFunctionWrapper(reward)
+    raise UsageError(f"reward must be a Reward, a Metric or a function of (y_true, y_pred) (got {reward!r})")

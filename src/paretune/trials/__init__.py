@@ -1,0 +1,1 @@
+"""What a trial is, and how trials compare: pure functions of their records."""

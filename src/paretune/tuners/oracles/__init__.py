@@ -1,0 +1,1 @@
+"""Who proposes the trials: one module for each kind of proposal."""

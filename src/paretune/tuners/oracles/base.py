@@ -1,0 +1,259 @@
+"""What an oracle is here: Keras-Tuner's class, without its files, and with proposals that can be repeated.
+
+The proposal of a trial depends on the seed, the trial's number, and the results of trials that are fixed by that
+number; never on time or concurrency. So a search can be rebuilt from a record of its trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from paretune.errors import UsageError
+from paretune.files import canonical_json
+from paretune.tuners.keras_api import HyperParameters, Oracle, Trial, TrialStatus
+from paretune.tuners.objective import Constraint, MultiObjective, Objective, keeps, parts_of
+from paretune.tuners.spaces import LISTED, Values, listed, space_size
+
+__all__ = ["ReplayableOracle", "SequentialOracle", "check_count", "check_space", "same_point", "trial_id"]
+
+#: Keras-Tuner's names for how long a trial is trained, which are no coordinates of its point.
+_TRAINING = "tuner/"
+
+
+class ReplayableOracle(Oracle):  # type: ignore[misc]
+    """A Keras-Tuner oracle that writes no files, prints nothing, and never gives up on its own.
+
+    ``slots`` is how many trials run at once. ``constraints`` put the trials that break one behind all others.
+    """
+
+    #: Whether a proposal may take so long that it has to be made beside the event loop.
+    slow = False
+    #: Whether the trials are proposed for an exact training that later trials may continue.
+    continues = False
+
+    def __init__(
+        self,
+        objective: Objective | MultiObjective,
+        *,
+        seed: int = 0,
+        slots: int = 1,
+        constraints: Sequence[Constraint] = (),
+        **options: Any,
+    ) -> None:
+        if options.get("max_trials") is not None:
+            check_count("max_trials", options["max_trials"], 1)
+        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+            raise UsageError(f"seed must be a whole number of at least 0 and below 2**32 (got {seed!r})")
+        super().__init__(objective=objective, seed=seed, max_consecutive_failed_trials=10**9, **options)
+        self.seed = self._seed_state = int(seed)  # Keras-Tuner takes 0 for "none"
+        self.verbose = 0
+        self.slots = slots
+        self.constraints = tuple(constraints)
+        self.exhausted = False
+        self._ended: set[int] = set()
+        self._logs: dict[str, dict[str, float]] = {}
+        self._unscored = False
+        self._listing: list[tuple[str, Values]] | None = None
+
+    # What a kind of oracle may redefine.
+
+    def settings(self) -> dict[str, Any]:
+        """What its proposals depend on beside the seed, the space, the objective and the trials, as JSON values."""
+        return {}
+
+    def initial_points(self) -> int:
+        """How many trials are drawn at random before proposals follow from results."""
+        return 0
+
+    def total(self) -> int | None:
+        """How many trials there will be; None when nobody can know."""
+        sizes = [size for size in (space_size(self.hyperparameters), self.max_trials) if size is not None]
+        return min(sizes, default=None)
+
+    def next_number(self) -> int | None:
+        """The number (from 0) of a trial that may start now; None when there is none, for now or for good."""
+        number = len(self.trials)
+        return None if self.done() or not self.ready(number) else number
+
+    def done(self) -> bool:
+        """Whether every trial has been started."""
+        return self.exhausted or (self.max_trials is not None and len(self.trials) >= self.max_trials)
+
+    def ready(self, number: int) -> bool:
+        """Whether the trials that the proposal of trial ``number`` depends on have ended."""
+        return True
+
+    def propose(self, number: int) -> Values | None:
+        """The values of trial ``number``; None when the space is exhausted."""
+        raise NotImplementedError
+
+    def judging(self) -> dict[str, Any]:
+        """How it ranks trials, beside the objectives: a part of ``settings`` where proposals depend on ranks."""
+        constraints = [constraint.describe() for constraint in self.constraints]
+        return {"scale": getattr(self.objective, "scale", "none"), "constraints": constraints}
+
+    # How a search drives it.
+
+    def start(self, number: int, values: Values) -> Trial:
+        """Take trial ``number`` as running, with values proposed now or recorded earlier."""
+        hyperparameters = self.hyperparameters.copy()
+        hyperparameters.values = dict(values)
+        trial = Trial(hyperparameters=hyperparameters, trial_id=trial_id(number), status=TrialStatus.RUNNING)
+        self._tried_so_far.add(same_point(values))
+        self.trials[trial.trial_id] = trial
+        self.start_order.append(trial.trial_id)
+        self.ongoing_trials[trial.trial_id] = trial
+        return trial
+
+    def finish(self, trial: Trial, status: str, metrics: Mapping[str, float], step: int, message: str | None) -> None:
+        """Record how a trial ended: its metrics, its score, and its status (COMPLETED or FAILED)."""
+        for name, value in metrics.items():
+            if not trial.metrics.exists(name):
+                trial.metrics.register(name, direction=self._direction(name))
+            trial.metrics.update(name, value, step=step)
+        trial.status, trial.message, trial.best_step = status, message, step
+        self.end_order.append(trial.trial_id)
+        self.ongoing_trials.pop(trial.trial_id, None)
+        self._ended.add(int(trial.trial_id) - 1)
+        if status == TrialStatus.COMPLETED:
+            self._logs[trial.trial_id] = dict(metrics)
+            if self._scores_depend_on_others():
+                self._unscored = True
+            else:
+                (trial.score,) = self.scores([trial])
+
+    def score_all(self) -> None:
+        """Bring the scores up to date that depend on all the completed trials."""
+        if self._unscored:
+            trials = [self.trials[number] for number in self._logs]
+            for trial, score in zip(trials, self.scores(trials), strict=True):
+                trial.score = score
+            self._unscored = False
+
+    def create_trial(self, tuner_id: str) -> Trial:
+        """Propose the next trial as Keras-Tuner does: its status is RUNNING, IDLE, or STOPPED when nothing is left."""
+        number = self.next_number()
+        values = None if number is None else self.propose(number)
+        if number is not None and values is not None:
+            return self.start(number, values)
+        self.exhausted = self.exhausted or number is not None
+        status = TrialStatus.STOPPED if self.done() or not self.ongoing_trials else TrialStatus.IDLE
+        return Trial(hyperparameters=self.hyperparameters.copy(), trial_id="", status=status)
+
+    def restart(self) -> None:
+        """Forget all trials but not the space: the next proposal is that of trial 0 again."""
+        self.exhausted = False
+        for kept in (self.trials, self.start_order, self.end_order, self.ongoing_trials, self._tried_so_far):
+            kept.clear()
+        self._ended.clear()
+        self._logs.clear()
+        self._listing = None
+
+    # What is known of the trials.
+
+    def get_best_trials(self, num_trials: int = 1) -> list[Trial]:
+        """The best completed trials, best first (those that keep the constraints before those that do not); fewer when
+        fewer are completed."""
+        self.score_all()
+        completed = [trial for trial in self.trials.values() if trial.status == TrialStatus.COMPLETED]
+        return self.ranked(completed, [trial.score for trial in completed])[:num_trials]
+
+    def ranked(self, trials: Sequence[Trial], scores: Sequence[float]) -> list[Trial]:
+        """Completed trials by their scalars, best first; of equals the one with the lower number."""
+        sign = -1.0 if self.objective.direction == "max" else 1.0
+        keys = {
+            trial.trial_id: (not self.feasible(trial), sign * score, int(trial.trial_id))
+            for trial, score in zip(trials, scores, strict=True)
+        }
+        return sorted(trials, key=lambda trial: keys[trial.trial_id])
+
+    def feasible(self, trial: Trial) -> bool:
+        """Whether a completed trial keeps every constraint."""
+        return keeps(self.constraints, self._logs[trial.trial_id])
+
+    def scores(self, trials: Sequence[Trial]) -> list[float]:
+        """The scalars of some completed trials, judged among themselves."""
+        logs = [self._logs[trial.trial_id] for trial in trials]
+        if isinstance(self.objective, MultiObjective):
+            return self.objective.scores(logs)
+        return [float(log[self.objective.name]) for log in logs]
+
+    @property
+    def points_tried(self) -> Set[str]:
+        """The points that trials were proposed at (see ``same_point``)."""
+        return self._tried_so_far  # type: ignore[no-any-return]
+
+    def tried(self, values: Values) -> bool:
+        """Whether a trial was proposed at this point."""
+        return same_point(values) in self._tried_so_far
+
+    def listing(self) -> list[tuple[str, Values]]:
+        """All points of the space with their texts (see ``same_point``); none of a space that is not small."""
+        if self._listing is None:
+            points = listed(self.hyperparameters, LISTED) or []
+            self._listing = [(same_point(values), values) for values in points]
+        return self._listing
+
+    def save(self) -> None:
+        """Nothing: the search keeps its own record."""
+
+    def _save_trial(self, trial: Trial) -> None:
+        """Nothing: the search keeps its own record."""
+
+    def _scores_depend_on_others(self) -> bool:
+        return isinstance(self.objective, MultiObjective) and self.objective.scale != "none"
+
+    def _direction(self, name: str) -> str:
+        objectives = parts_of(self.objective)
+        return next((known.direction for known in objectives if known.name == name), "min")
+
+
+class SequentialOracle(ReplayableOracle):
+    """An oracle whose proposals depend on results, in a fixed schedule.
+
+    Trial n is proposed from the results of the trials 0 … n - slots, no more and no fewer, whichever of the others have
+    ended as well; so the same seed gives the same trials at any speed. It can start as soon as those have ended: no
+    trial waits for a whole batch of others.
+    """
+
+    def ready(self, number: int) -> bool:
+        return all(earlier in self._ended for earlier in range(number - self.slots, -1, -1))
+
+    def settings(self) -> dict[str, Any]:
+        return {"slots": self.slots, **self.judging()}
+
+    def visible(self, number: int) -> tuple[list[Trial], list[Trial]]:
+        """The completed trials that the proposal of trial ``number`` may use, and those whose results it must not."""
+        trials = [self.trials[trial_id(earlier)] for earlier in range(number)]
+        seen = max(0, number - self.slots + 1)
+        return [trial for trial in trials[:seen] if trial.status == TrialStatus.COMPLETED], trials[seen:]
+
+
+def trial_id(number: int) -> str:
+    """The name of trial ``number`` (from 0)."""
+    return f"{number + 1:04d}"
+
+
+def same_point(values: Mapping[str, Any]) -> str:
+    """One text for all trials at one point of the space, however long they are trained."""
+    return canonical_json({name: value for name, value in values.items() if not name.startswith(_TRAINING)})
+
+
+def check_count(name: str, value: Any, least: int) -> None:
+    """Refuse an argument that is no whole number of at least ``least``."""
+    if not isinstance(value, Integral) or value < least:
+        raise UsageError(f"{name} must be a whole number of at least {least} (got {value!r})")
+
+
+def check_space(space: HyperParameters) -> None:
+    """Refuse a hyperparameter that would not count as a coordinate of a point, or whose values nobody can tell."""
+    for kind in space.space:
+        if kind.name.startswith(_TRAINING):
+            raise UsageError(f"hyperparameter {kind.name!r}: names that begin with {_TRAINING!r} are Keras-Tuner's own")
+        step = getattr(kind, "step", None)
+        if step is not None and not step > 0:
+            raise UsageError(f"hyperparameter {kind.name!r}: a step must be above 0 (got {step})")

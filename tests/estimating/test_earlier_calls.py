@@ -1,0 +1,82 @@
+"""What earlier calls in the ledger tell of later ones."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paretune import run_maybe_nested
+from paretune.estimating.earlier_calls import LedgerView, Listener, characters, kind_of
+from paretune.lm.backends.scripted import ScriptedLanguageModel
+from paretune.lm.language_model import LanguageModel
+from paretune.lm.ledger.ledger import Ledger
+from paretune.lm.types import Price, Reply, Request
+
+
+def store(ledger: Ledger, number: int, size: int, tokens: int, **request: Any) -> None:
+    """Keep a call whose prompt has so many characters and tokens."""
+    asked = {"messages": [["user", "x" * size]], **request}
+    ledger.put(str(number), "some/model", asked, Reply("x", tokens, 7, None, 0.5, 1))
+
+
+def test_the_tokens_of_prompts(tmp_path: Path) -> None:
+    """A line through what was seen, 40 tokens and one more for each 4 characters; other kinds have other lines."""
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    for number, size in enumerate((100, 200, 400)):
+        store(ledger, number, size, 40 + size // 4)
+        store(ledger, 10 + number, 300, 100, structured_output="completion")
+    found = LedgerView(ledger.path).experience("some/model")
+    request = Request(messages=(("user", "x" * 1000),))
+    assert set(found) == {"", kind_of(request), kind_of({"structured_output": "completion"})}
+    assert found[kind_of(request)].prompt_tokens(characters(request)) == pytest.approx(40 + 250)
+    completion = found[kind_of({"structured_output": "completion"})]
+    assert completion.prompt_tokens(600) == pytest.approx(200)
+    assert (completion.calls, completion.completion_tokens, completion.latency_s) == (3, 7, 0.5)
+    assert LedgerView(ledger.path).experience("other/model") == {}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 2000), st.integers(1, 10**5)), min_size=1, max_size=8), st.integers(0, 10**6))
+def test_no_prompt_is_without_tokens(tmp_path_factory: pytest.TempPathFactory, seen: Any, size: int) -> None:
+    """Whatever was seen, a prompt has at least one token, and a longer one no fewer."""
+    ledger = Ledger(tmp_path_factory.mktemp("ledger") / "ledger.sqlite")
+    for number, (length, tokens) in enumerate(seen):
+        store(ledger, number, length, tokens)
+    experience = LedgerView(ledger.path).experience("some/model")[""]
+    ledger.close()
+    assert 1 <= experience.prompt_tokens(size) <= experience.prompt_tokens(size + 1000)
+
+
+def test_prices_without_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While litellm is not loaded, a provider's price is that of the latest call; a declared one goes before."""
+    monkeypatch.delitem(sys.modules, "litellm", raising=False)
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    model = LanguageModel("openai/gpt-4o-mini", ledger=ledger)
+    for key, price in (
+        ("a", {"prompt": 1.0, "completion": 2.0}),
+        ("b", {"prompt": 3.0, "completion": 4.0}),
+        ("c", None),
+    ):
+        ledger.put(key, model.model, {"messages": []}, Reply("x", 1, 1, None, 0.5, 1), price=price)
+    view = LedgerView(ledger.path)
+    assert view.price(model) == Price(3.0, 4.0) and "litellm" not in sys.modules
+    declared = LanguageModel("openai/gpt-4o-mini", ledger=ledger, price={"prompt": 5, "completion": 6})
+    assert view.price(declared) == Price(5, 6)
+
+
+def test_a_listener_calls_nobody(tmp_path: Path) -> None:
+    """It hears the question, with the key that the reply will have, and writes nothing."""
+    model = ScriptedLanguageModel(lambda request: "yes", ledger=Ledger(tmp_path / "ledger.sqlite"))
+    view, request = LedgerView(model.ledger.path), Request(messages=(("user", "Is it?"),), grammar='root ::= "yes"')
+    listener = Listener(model, view)
+    assert run_maybe_nested(listener.complete(request)).text == ""
+    assert list(tmp_path.iterdir()) == [] and not model.backend.calls  # type: ignore[attr-defined]
+    (asked,) = listener.asked
+    assert view.holds([asked.key]) == 0
+    assert run_maybe_nested(model.complete(request)).key == asked.key
+    assert view.holds([asked.key, asked.key, "other"]) == 1

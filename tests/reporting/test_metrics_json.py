@@ -1,0 +1,104 @@
+"""metrics.json: its keys and its numbers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from made_up_trials import F1, REWARD, TOKENS, TRIALS, N, failed, has_nan, numbers, ratio
+
+from paretune.errors import DataError
+from paretune.reporting.metrics_json import Evaluation, evaluation_summary, search_summary, summary
+from paretune.stats import wilson
+
+
+def full() -> dict[str, dict[str, int | float]]:
+    return summary(
+        test=Evaluation(numbers(48, 335), N, 0),
+        val=Evaluation(numbers(54, 335), N, 0),
+        baseline=Evaluation(numbers(40, 150), N, 1),
+        majority={"reward": 0.3, "f1": math.nan},
+        trials=[*TRIALS, failed()],
+        objectives=[REWARD, TOKENS],
+        resamples=500,
+    )
+
+
+def test_the_sections_and_their_keys() -> None:
+    """Nested scalars as documented; what is not known is left out."""
+    found = full()
+    assert list(found) == ["test", "val", "optimism", "baseline", "gain", "majority", "search"]
+    names = ("reward", "f1", "tokens_per_request")
+    numbers_of = {f"{name}{end}" for name in names for end in ("", "_lo", "_hi")}
+    assert set(found["test"]) == set(found["val"]) == set(found["baseline"]) == numbers_of | {"n", "failures"}
+    assert set(found["gain"]) == {"reward", "reward_lo", "reward_hi"}
+    assert found["majority"] == {"reward": 0.3}
+    assert not has_nan(found)
+
+
+def test_the_numbers_by_hand() -> None:
+    """48 of 80 on test, 54 of 80 on validation, 40 of 80 for the baseline."""
+    found = full()
+    assert found["test"]["reward"] == 0.6  # 48/80
+    assert (found["test"]["reward_lo"], found["test"]["reward_hi"]) == pytest.approx(wilson(48, 80), abs=1e-9)
+    assert found["optimism"] == {"reward": 0.075}  # 54/80 - 48/80
+    # The winner is right wherever the baseline is and on 8 more: gain 0.1, se sqrt(0.1*0.9/80) = 0.0335
+    assert found["gain"]["reward"] == 0.1
+    assert found["gain"]["reward_lo"] == pytest.approx(0.1 - 1.96 * 0.0335, abs=0.015)
+    assert found["gain"]["reward_hi"] == pytest.approx(0.1 + 1.96 * 0.0335, abs=0.015)
+    assert (found["baseline"]["n"], found["baseline"]["failures"]) == (80, 1)
+
+
+def test_the_search_by_hand() -> None:
+    """Nine trials, one of them failed, and what they used."""
+    found = search_summary([*TRIALS, failed()], [REWARD, TOKENS])
+    assert (found["trials"], found["completed"], found["failed"], found["frontier_size"]) == (9, 8, 1, 5)
+    assert found["lm_calls"] == 8 * 160 + 12
+    assert found["cost_usd"] == 8 * 0.5 + 0.25
+    # Shares of the worst trial's 515 tokens saved, best first: 0001 (365/515, .375), 0003 (285/515, .5),
+    # 0004 (275/515, .55), 0006 (180/515, .675), 0008 (0, .7):
+    # (365*.375 + 285*.125 + 275*.05 + 180*.125)/515 = (136.875 + 35.625 + 13.75 + 22.5)/515 = 208.75/515
+    assert found["hypervolume"] == pytest.approx(208.75 / 515)
+
+
+def test_an_unknown_cost_is_left_out() -> None:
+    """A partial sum would look like the whole price; a trial that made no call costs nothing."""
+    assert "cost_usd" not in search_summary([TRIALS[0], failed() | {"cost_usd": None}], [REWARD])
+    assert search_summary([TRIALS[0], failed(calls=0) | {"cost_usd": None}], [REWARD])["cost_usd"] == 0.5
+
+
+def test_without_baseline_or_majority_their_sections_are_missing() -> None:
+    """Nothing is declared, so nothing is reported; a search of no completed trial still has its counts."""
+    winner = Evaluation(numbers(48, 335), N, 0)
+    found = summary(test=winner, val=winner, trials=[failed()], objectives=[F1], resamples=100)
+    assert list(found) == ["test", "val", "optimism", "search"]
+    assert found["search"]["completed"] == found["search"]["frontier_size"] == found["search"]["hypervolume"] == 0
+
+
+def test_unknown_values_and_the_latency_are_left_out() -> None:
+    """A measure that is undefined has no key, and seconds are no property of the configuration."""
+    measures = [ratio("cost", [math.nan, 1.0], "min"), ratio("latency", [1.0, 2.0], "min"), ratio("reward", [1, 0])]
+    assert set(evaluation_summary(Evaluation(measures, 2, 0))) == {"reward", "reward_lo", "reward_hi", "n", "failures"}
+
+
+def test_a_free_model_costs_nothing_for_sure() -> None:
+    """All costs are 0, so the interval is [0, 0]; the reward beside it, also all 0, keeps its Wilson interval."""
+    measures = [ratio("cost", [0.0] * 40, "min"), ratio("reward", [0] * 40)]
+    found = evaluation_summary(Evaluation(measures, 40, 0))
+    assert (found["cost"], found["cost_lo"], found["cost_hi"]) == (0, 0, 0)
+    assert (found["reward_lo"], found["reward_hi"]) == pytest.approx(wilson(0, 40), abs=1e-9)
+
+
+def test_a_gain_needs_the_same_examples() -> None:
+    """A baseline on fewer examples is not comparable in pairs."""
+    with pytest.raises(DataError, match="80 and 40"):
+        summary(
+            test=Evaluation(numbers(48, 335), N, 0),
+            val=Evaluation(numbers(54, 335), N, 0),
+            baseline=Evaluation(numbers(20, 150, 40), 40, 0),
+            trials=TRIALS,
+            objectives=[REWARD],
+            resamples=50,
+        )
+    with pytest.raises(DataError, match="measures of 80"):
+        evaluation_summary(Evaluation(numbers(48, 335), 79, 0))
