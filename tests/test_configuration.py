@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from paretune.commands.compose import compose, find_root
 from paretune.commands.main import main
 from paretune.errors import ConfigError
 from paretune.pipeline.conf_digest import conf_digest
+from paretune.pipeline.rows import as_labels
 from paretune.stages import check_params
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +30,7 @@ UNTRACKED = (
     "task.name",
     "task.answer",
     "task.target",
+    "task.labels_optional",
     "task.hub",
 )  # they change nothing by themselves
 
@@ -93,7 +96,9 @@ def test_layout_templates_render_the_gold_label(layout: str, expected: Any, tmp_
     """Each layout turns the row `label: 1` into a record that says joy."""
     template = composed(tmp_path, f"layout={layout}")["layout"]["output"]["template"]
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
-    text = environment.from_string(template).render(text="hooray", label=1, labels=PARAMS["task"]["labels"])
+    labels = PARAMS["task"]["labels"]
+    known = {"labels": labels, "as_labels": functools.partial(as_labels, labels=labels)}
+    text = environment.from_string(template).render(text="hooray", label=1, **known)
     assert json.loads(text) == expected
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from paretune.errors import ConfigError, DataError
 from paretune.pipeline.data_models import input_model, output_model
-from paretune.pipeline.rows import gold_labels, open_dataset
+from paretune.pipeline.rows import as_labels, gold_labels, open_dataset
 from paretune.pipeline.sections.data import DataParams
 from paretune.pipeline.sections.layout import LayoutParams
 from paretune.pipeline.sections.task import TaskParams
@@ -95,6 +95,91 @@ def test_each_layout_holds_the_same_gold_label(tmp_path: Path, name: str) -> Non
     path.write_text('{"text": "a", "label": 1}\n{"text": "b", "label": 0}\n')
     dataset = open_dataset(task(), layout(OUTPUTS[name]), data(path), "train")
     assert [list(gold_labels(y)) for _, y in dataset] == [["glad"], ["sad"]]
+
+
+LABELS = ["joy", "Anger"]
+CONF = Path(__file__).parents[2] / "conf/layout"
+
+
+def gold(tmp_path: Path, name: str, label: Any, optional: bool = False, target: str = "label") -> list[str]:
+    """The labels that a layout of conf/ finds in a row."""
+    declared = yaml.safe_load((CONF / f"{name}.yaml").read_text())["output"]
+    template = declared["template"].replace("${task.target}", target)
+    declared["template"] = template.replace("${oc.select:task.labels_optional,false}", str(optional))
+    for field in declared.get("fields", {}).values():
+        field.pop("title")
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"text": "a", "label": label}) + "\n")
+    ((_, y),) = open_dataset(task(labels=LABELS, target=target), layout(declared), data(path), "train")
+    return list(gold_labels(y))
+
+
+@pytest.mark.parametrize("name", ["booleans", "scores", "categorical"])
+@pytest.mark.parametrize(
+    ("label", "hint"),
+    [
+        ("Joy", "'joy'"),
+        ("jooy", "'joy'"),
+        (" joy", "'joy'"),
+        ("anger", "'Anger'"),
+        (1, ""),
+        (True, ""),
+        ("sadness", ""),
+        (None, ""),
+        ("", ""),
+    ],
+)
+def test_a_label_that_is_none_is_refused_by_every_layout(tmp_path: Path, name: str, label: Any, hint: str) -> None:
+    """A slip, another case, a number or nothing is no label, and never "none of them"."""
+    with pytest.raises(DataError, match=r"row 0 \(counted from 0\), output template") as caught:
+        gold(tmp_path, name, label)
+    assert repr(label) in str(caught.value)
+    if name != "categorical":
+        assert f"did you mean {hint}?" in str(caught.value) or not hint
+
+
+@pytest.mark.parametrize("name", ["booleans", "scores"])
+def test_one_label_several_or_none_on_purpose(tmp_path: Path, name: str) -> None:
+    """A row has one label, a list of them, or with labels_optional none; each in a list is checked as well."""
+    assert gold(tmp_path, name, "Anger") == ["Anger"]
+    assert gold(tmp_path, name, ["Anger", "joy"]) == ["joy", "Anger"]
+    assert gold(tmp_path, name, "joy;Anger", target="label.split(';')") == ["joy", "Anger"]
+    assert gold(tmp_path, name, "joy; Anger", target="label.split(';') | map('trim')") == ["joy", "Anger"]
+    for nothing in (None, "", []):
+        assert gold(tmp_path, name, nothing, optional=True) == []
+        with pytest.raises(DataError, match=r"no label .* set task.labels_optional to true"):
+            gold(tmp_path, name, nothing)
+    for wrong in ("Joy", ["joy", "angry"], {"joy": 1}):
+        with pytest.raises(DataError, match="is none of the labels joy, Anger"):
+            gold(tmp_path, name, wrong, optional=True)
+
+
+def test_a_number_that_a_label_is_the_text_of() -> None:
+    """1 is not '1', and the cure is said."""
+    with pytest.raises(
+        DataError, match=r"1 is none of the labels 1, 2; a label is text: did you mean '1' \(`\| string"
+    ):
+        as_labels(1, labels=["1", "2"])
+
+
+def test_labels_numbered_by_text(tmp_path: Path) -> None:
+    """In a table the number of a label is text: the conversion that is missing is named."""
+    (tmp_path / "rows.csv").write_text("text,label\na,1\n")
+    with pytest.raises(DataError, match=r"no place '1' in a list: .* write `\| int` after it"):
+        list(open_dataset(task(), layout(OUTPUTS["categorical"]), data(tmp_path / "rows.csv"), "train"))
+
+
+def test_the_delimiter_of_a_split(tmp_path: Path) -> None:
+    """A file with another delimiter is refused with the key to set, and read when it is set."""
+    path = tmp_path / "rows.csv"
+    path.write_text("text;label\na, b;1\n")
+    output = {**OUTPUTS["categorical"], "template": '{"label": {{ labels[label | int] | tojson }}}'}
+    with pytest.raises(DataError, match=r"perhaps ';' \(in the pipeline: data.splits.….delimiter\)"):
+        list(open_dataset(task(), layout(output), data(path), "train"))
+    source = {"source": str(path), "delimiter": ";"}
+    params = DataParams.model_validate({"name": "files", "splits": {"train": source}})
+    ((x, y),) = open_dataset(task(), layout(output), params, "train")
+    assert (x.get_json(), y.get_json()) == ({"text": "a, b"}, {"label": "glad"})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -13,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from paretune.datasets.dataset import Dataset
-from paretune.datasets.local import JsonRows, find_files, is_local
+from paretune.datasets.local import find_files, is_local, named_files, open_files, plain_names
+from paretune.datasets.rows import FileRows
 from paretune.datasets.templates import RowTemplate
 from paretune.errors import UsageError
 from paretune.schemas.data_model import DataModel
@@ -30,10 +32,12 @@ class HuggingFaceDataset(Dataset):
     """The rows of one split, each rendered through templates into data models.
 
     Args:
-        path: a dataset on the hub (``"dair-ai/emotion"``), a local file or folder (.json, .jsonl, .csv, .tsv,
-            .parquet), or a builder's name (``"json"``, ``"csv"``, …) together with ``data_files``.
+        path: a dataset on the hub (``"dair-ai/emotion"``), a local file or folder (.json, .jsonl, .ndjson, .csv, .tsv,
+            also with .gz; .parquet; .xlsx with ``paretune[xlsx]``), or a builder's name (``"json"``, ``"csv"``, …)
+            together with ``data_files``. The name of a file that exists is never a pattern. Every cell of a CSV file
+            or a workbook is text; templates convert it (``| int``, ``| float``, ``| bool``).
         name, split, revision: as in Hugging Face's ``load_dataset``. A single local file is the split
-            ``"train"``.
+            ``"train"``; in a workbook a split is the sheet of that name, or the first one for ``"train"``.
         streaming: read rows on demand, not through an Arrow file on disk. Memory is bounded either way.
         input_data_model, input_template: the data model of ``x``, and the template that renders its JSON.
         output_data_model, output_template: the same for ``y``; without them the dataset yields ``(x,)``.
@@ -42,7 +46,8 @@ class HuggingFaceDataset(Dataset):
         shuffle, seed: permute the rows. The permutation is of the whole split, except for a stream, which is
             shuffled in a window of 10,000 rows. Rows keep their original numbers in errors.
         variables: further names for the templates, such as ``labels``; they hide columns of the same name.
-        load_dataset_kwargs: anything else that ``load_dataset`` takes.
+        load_dataset_kwargs: the ``delimiter`` of CSV files; anything else that ``load_dataset`` takes, whose reader
+            (which guesses the types of CSV cells) then reads them.
 
     Raises UsageError for arguments that do not fit together and DataError for a template that does not
     compile; while iterating, DataError for a dataset, a split or a row that cannot be read or does not fit.
@@ -95,26 +100,23 @@ class HuggingFaceDataset(Dataset):
                     yield tuple(template.render(row, number) for template in self._templates)
 
     def _open(self, stack: ExitStack) -> Any:
-        """JsonRows for local JSON, else Hugging Face's dataset; its temporary files end with ``stack``."""
-        path, options = self._path, self._options
-        if path in _LOCAL_BUILDERS and not Path(path).exists():
-            local = True
-            files = _plain_files(options.get("data_files")) if set(options) == {"data_files"} else None
-            if path == "json" and files and self._split == "train":
-                return JsonRows(files)
-        elif local := is_local(path):
+        """The rows of local files, or Hugging Face's dataset; temporary files end with ``stack``."""
+        path, options, found = self._path, dict(self._options), None
+        is_builder = path in _LOCAL_BUILDERS and not os.path.exists(path)
+        if is_builder:
+            found = named_files(path, self._split, options.get("data_files"))
+        elif is_local(path):
             found = find_files(path, self._split)
-            if found.builder == "json" and not options:
-                return JsonRows(found.files)
-            path = found.builder
-            options = {
-                **found.options,
-                "data_files": {self._split: [str(file) for file in found.files]},
-                **options,
-            }
-        if local and "cache_dir" not in options:  # leave nothing behind in the home folder
-            cache = stack.enter_context(tempfile.TemporaryDirectory(prefix="paretune-"))
-            options = {**options, "cache_dir": cache}
+        if is_builder or found is not None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="paretune-"))
+            if found is not None:
+                if is_builder:
+                    del options["data_files"]
+                if (rows := open_files(found, Path(folder), options)) is not None:
+                    return rows
+                path = found.kind
+                options = {"data_files": {self._split: plain_names(found.files, Path(folder))}, **options}
+            options = {"cache_dir": folder, **options}  # leave nothing behind in the home folder
         from paretune.datasets.sources import open_rows
 
         options = {**options, "streaming": self._streaming, "revision": self._revision}
@@ -122,7 +124,7 @@ class HuggingFaceDataset(Dataset):
 
     def _numbered(self, rows: Any) -> Iterator[tuple[int, Row]]:
         """``(row number, row)`` in the order asked for."""
-        if isinstance(rows, JsonRows):
+        if isinstance(rows, FileRows):
             yield from self._ordered(rows)
             return
         from paretune.datasets.sources import hub_errors
@@ -152,17 +154,6 @@ class HuggingFaceDataset(Dataset):
                 yield item
         for place in rng.permutation(len(window)):
             yield window[place]
-
-
-def _plain_files(data_files: Any) -> list[Path] | None:
-    """The local JSON files that ``data_files`` names outright; None where Hugging Face must resolve them."""
-    if isinstance(data_files, Mapping):
-        data_files = data_files.get("train") if set(data_files) == {"train"} else None
-    names = [data_files] if isinstance(data_files, str | Path) else data_files
-    if not isinstance(names, list | tuple) or not names:
-        return None
-    files = [Path(name) for name in names]
-    return files if all(file.suffix in (".json", ".jsonl") and file.is_file() for file in files) else None
 
 
 def load_split(

@@ -1,167 +1,152 @@
-"""Local data files: which reader fits an ending, and JSON rows read exactly as they stand.
-
-JSON is read here, not through Hugging Face's builder: that one turns text which looks like a date into a
-timestamp, and a column of mixed types into one type. Here text survives as it is.
-"""
+"""Local data files: which there are behind a path, and what reads them. A name is a name, never a pattern."""
 
 from __future__ import annotations
 
-import json
+import os
 import re
-from array import array
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from glob import glob
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from paretune.errors import DataError
+from paretune.datasets.json_rows import JsonRows
+from paretune.datasets.rows import FileRows
+from paretune.datasets.table_rows import CsvRows
+from paretune.datasets.workbook import WorkbookRows
+from paretune.errors import DataError, UsageError
 
-__all__ = ["JsonRows", "LocalFiles", "find_files", "is_local"]
+__all__ = ["LocalFiles", "find_files", "is_local", "named_files", "open_files", "plain_names"]
 
-# Hugging Face's builder and its options for each ending. In CSV, "NA" or "null" is text like any other.
-_CSV = {"keep_default_na": False}
-_READERS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".json": ("json", {}),
-    ".jsonl": ("json", {}),
-    ".csv": ("csv", _CSV),
-    ".tsv": ("csv", _CSV | {"sep": "\t"}),
-    ".parquet": ("parquet", {}),
+_KINDS = {
+    ".json": "json",
+    ".jsonl": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".ndjson": "json",
+    ".parquet": "parquet",
+    ".xlsx": "xlsx",
 }
+_PACKED = (".json", ".jsonl", ".csv", ".tsv", ".ndjson")
+_KNOWN = f"{', '.join(_KINDS)}; all but the last two also with .gz"
 _SPLIT_NAMES = ("train", "test", "validation", "val", "dev")
 
 
 class LocalFiles(NamedTuple):
-    """Files of one kind, in order, with the builder that reads them and its options."""
+    """Files with one ending (in small letters), in order, and the split that they are part of or that is in them."""
 
-    builder: str
+    ending: str
     files: list[Path]
-    options: Mapping[str, Any]
+    split: str
+
+    @property
+    def kind(self) -> str:
+        """``"json"``, ``"csv"``, ``"parquet"`` or ``"xlsx"``."""
+        return _KINDS[self.ending.removesuffix(".gz")]
+
+
+def _ending(file: Path) -> str:
+    """``.csv`` of ``A.CSV``, ``.csv.gz`` of ``a.csv.gz``; of an unknown kind the last ending."""
+    last, before = file.suffix.lower(), Path(file.stem).suffix.lower()
+    return before + last if last == ".gz" and before in _PACKED else last
+
+
+def _is_known(ending: str) -> bool:
+    return ending in _KINDS or ending.removesuffix(".gz") in _PACKED
 
 
 def is_local(path: str) -> bool:
     """Whether a path means local files: it exists, or it could not be a name on the hub."""
-    if "://" in path:
-        return False
-    looks_local = path.startswith((".", "/", "~")) or path.count("/") > 1 or Path(path).suffix in _READERS
-    return looks_local or Path(path).exists()
+    if os.path.exists(path):
+        return True
+    looks_local = path.startswith((".", "/", "~")) or path.count("/") > 1 or _is_known(_ending(Path(path)))
+    return looks_local and "://" not in path
 
 
 def find_files(path: str, split: str) -> LocalFiles:
     """The files behind a local path: the file itself, or those of a folder.
 
     In a folder whose files are named after splits (``train.jsonl``, ``emotion_test.csv``), those of
-    ``split``; in any other folder all files, which then are the split ``"train"``, as a single file is.
-    Raises DataError for a missing file or folder, an unknown ending, a split that is not there, or files of
-    several kinds.
+    ``split``; in any other folder all files, which then are the split ``"train"``, as a single file is. A workbook's
+    splits are its sheets, which are not looked at here. Raises DataError for a missing file or folder, an unknown
+    ending, a split that is not there, or files of several kinds.
     """
-    place = Path(path).expanduser()
-    if place.is_dir():
-        files = sorted(item for item in place.iterdir() if item.suffix in _READERS)
+    place = Path(path if os.path.exists(path) else os.path.expanduser(path))
+    if os.path.isdir(place):
+        files = sorted(item for item in place.iterdir() if _is_data(item))
         if not files:
-            raise DataError(f"no data files in the folder {path!r} (known endings: {', '.join(_READERS)})")
-    elif not place.is_file():
+            raise DataError(f"no data files in the folder {path!r} (known endings: {_KNOWN})")
+    elif not os.path.isfile(place):
         raise DataError(f"data file not found: {path!r} (looked in {str(Path.cwd())!r})")
-    elif place.suffix not in _READERS:
-        raise DataError(f"data file {path!r}: unknown ending {place.suffix!r} (known: {', '.join(_READERS)})")
+    elif not _is_known(_ending(place)):
+        raise DataError(f"data file {path!r}: unknown ending {place.suffix!r} (known: {_KNOWN})")
     else:
         files = [place]
-    names = {name for item in files for name in _splits_named(item)} if place.is_dir() else set()
+    names = {name for item in files for name in _splits_named(item)} if os.path.isdir(place) else set()
     if names:
         files = [item for item in files if split in _splits_named(item)]
-    if not files or (not names and split != "train"):
+    endings = {_ending(item) for item in files}
+    if not files or (not names and split != "train" and endings != {".xlsx"}):
         known = ", ".join(sorted(names)) or "train: a file, or a folder whose files name no split, is that one"
         raise DataError(f"{path!r} has no split {split!r} (it has {known})")
-    kinds = {item.suffix for item in files}
-    if len(kinds) > 1:
-        raise DataError(f"the folder {path!r} mixes {', '.join(sorted(kinds))} files; keep one kind, or name one file")
-    builder, options = _READERS[kinds.pop()]
-    return LocalFiles(builder, files, options)
+    if len(endings) > 1:
+        mixed = ", ".join(sorted(endings))
+        raise DataError(f"the folder {path!r} mixes {mixed} files; keep one kind, or name one file")
+    return LocalFiles(endings.pop(), files, "train" if names else split)
+
+
+def _is_data(item: Path) -> bool:
+    """Whether an item of a folder is a data file, and not a hidden one or the lock of an open workbook."""
+    return not item.name.startswith((".", "~$")) and _is_known(_ending(item)) and item.is_file()
 
 
 def _splits_named(file: Path) -> list[str]:
-    words = re.split(r"[-_.]", file.stem)
+    words = re.split(r"[-_.]", file.name.lower())[:-1]
     return [name for name in _SPLIT_NAMES if name in words]
 
 
-class JsonRows:
-    """The rows of JSON files: one object a line, or one list of objects a file. Reads line by line.
+def named_files(builder: str, split: str, data_files: Any) -> LocalFiles | None:
+    """The local files that ``data_files`` of a builder names; None where Hugging Face must find them.
 
-    Iterating keeps one row in memory (a file that is one list is read whole). An index costs eight bytes a
-    row. Raises DataError that names the file and the line (counted from 1).
+    A name of a file that exists is that file; any other may be a pattern, as Hugging Face has it.
     """
-
-    def __init__(self, files: list[Path]) -> None:
-        self._files = files
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for file in self._files:
-            if self._is_list(file):
-                yield from self._lists[file]
-            else:
-                for number, _, line in _lines(file):
-                    yield _row(line, file, number)
-
-    def __len__(self) -> int:
-        return sum(len(index) for index in self._index.values())
-
-    def __getitem__(self, position: int) -> dict[str, Any]:
-        for file, index in self._index.items():
-            if position < len(index):
-                if file in self._lists:
-                    return self._lists[file][position]
-                with file.open("rb") as handle:
-                    handle.seek(index[position])
-                    return _row(handle.readline(), file, None)
-            position -= len(index)
-        raise IndexError(position)
-
-    @cached_property
-    def _index(self) -> dict[Path, array[int]]:
-        """For each file, where each of its rows begins (in a list: the row's number)."""
-        return {
-            file: array("Q", range(len(self._lists[file])))
-            if self._is_list(file)
-            else array("Q", (offset for _, offset, _ in _lines(file)))
-            for file in self._files
-        }
-
-    @cached_property
-    def _lists(self) -> dict[Path, list[dict[str, Any]]]:
-        return {file: _read_list(file) for file in self._files if self._is_list(file)}
-
-    @staticmethod
-    def _is_list(file: Path) -> bool:
-        with file.open("rb") as handle:
-            return handle.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+    if isinstance(data_files, Mapping):
+        data_files = data_files.get(split)
+    elif split != "train":
+        return None
+    names = [data_files] if isinstance(data_files, str | Path) else data_files
+    if not isinstance(names, list | tuple):
+        return None
+    found = [[str(name)] if os.path.isfile(name) else sorted(glob(str(name), recursive=True)) for name in names]
+    files = [Path(file) for each in found for file in each]
+    endings = {_ending(file) for file in files}
+    if not all(found) or len(endings) != 1 or not all(map(_is_known, endings)):
+        return None
+    local = LocalFiles(endings.pop(), files, "train")
+    return local if local.kind == builder else None
 
 
-def _lines(file: Path) -> Iterator[tuple[int, int, bytes]]:
-    """``(line number from 1, byte offset, line)`` of every line that is not blank."""
-    offset = 0
-    with file.open("rb") as handle:
-        for number, line in enumerate(handle, start=1):
-            if line.strip():
-                yield number, offset, line
-            offset += len(line)
+def open_files(found: LocalFiles, folder: Path, options: Mapping[str, Any]) -> FileRows | None:
+    """The rows of files that are read here; None for those that Hugging Face reads: Parquet, and other ``options``.
+
+    ``folder`` is a temporary one. The only option is the ``delimiter`` (or ``sep``) of CSV files.
+    """
+    delimiters = {name: options[name] for name in ("delimiter", "sep") if name in options}
+    if delimiters and found.kind != "csv":
+        raise UsageError(f"only CSV files have a delimiter, not {found.ending} files (got {delimiters})")
+    if found.kind == "csv" and len(delimiters) == len(options):
+        delimiter = next(iter(delimiters.values()), None)
+        if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+            raise UsageError(f"a delimiter is one character, and no quote or line break (got {delimiter!r})")
+        usual = "\t" if found.ending.startswith(".tsv") else ","
+        return CsvRows(found.files, folder, delimiter or usual, default=delimiter is None)
+    if found.kind == "json" and not options:
+        return JsonRows(found.files, folder)
+    return WorkbookRows(found.files, folder, found.split) if found.kind == "xlsx" else None
 
 
-def _row(line: bytes, file: Path, number: int | None) -> dict[str, Any]:
-    where = f"{str(file)!r}" + (f", line {number}" if number else "")
-    try:
-        row = json.loads(line.decode("utf-8-sig"))
-    except ValueError as error:
-        raise DataError(f"{where}: not valid JSON (one object a line is expected): {error}") from None
-    if not isinstance(row, dict):
-        raise DataError(f"{where}: a row must be a JSON object (got {line.decode()[:60].strip()})")
-    return row
-
-
-def _read_list(file: Path) -> list[dict[str, Any]]:
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise DataError(f"{str(file)!r}: not valid JSON: {error}") from None
-    for number, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise DataError(f"{str(file)!r}, item {number} (counted from 0): a row must be a JSON object")
-    return list(rows)
+def plain_names(files: Sequence[Path], folder: Path) -> list[str]:
+    """Links to files under names in which nobody sees a pattern or an address."""
+    links = [folder / f"{number}{_ending(file)}" for number, file in enumerate(files)]
+    for link, file in zip(links, files, strict=True):
+        link.symlink_to(file.resolve())
+    return [str(link) for link in links]

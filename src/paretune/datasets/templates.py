@@ -10,6 +10,7 @@ from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefine
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import ValidationError
 
+from paretune.datasets.conversions import FILTERS
 from paretune.datasets.gsm8k import parse_answer
 from paretune.errors import DataError
 from paretune.schemas.data_model import DataModel
@@ -39,6 +40,8 @@ class _List(list[T]):
     """A list without negative indices: a label of -1 ("unknown") must not become the last label."""
 
     def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, str):
+            raise UndefinedError(f"no place {index!r} in a list: the cells of tables are text; write `| int` after it")
         if isinstance(index, int) and not 0 <= index < len(self):
             raise UndefinedError(f"index {index} is outside the list of {len(self)} (they count from 0): {list(self)}")
         return super().__getitem__(index)
@@ -46,6 +49,7 @@ class _List(list[T]):
 
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+    environment.filters.update(FILTERS)
     environment.filters["tojson"] = tojson
     environment.filters["gsm8k_answer"] = parse_answer
     return environment

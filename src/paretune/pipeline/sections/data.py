@@ -10,11 +10,15 @@ __all__ = ["DataParams"]
 
 
 class SourceParams(Params):
-    """One split of the data: the file that DVC watches, the split's name in it, and how many rows to take."""
+    """One split of the data: the file that DVC watches, the split's name in it, and how many rows to take.
+
+    ``delimiter`` is that of a CSV file, where it is not the comma (in a .tsv file: the tab).
+    """
 
     source: str
     split: str = "train"
     limit: PositiveInt | None = None
+    delimiter: str | None = None
 
 
 class DataParams(Params):

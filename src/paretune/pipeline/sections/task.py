@@ -51,13 +51,14 @@ class TaskParams(Params):
     """Section ``task``: what is asked.
 
     ``target`` is a Jinja expression for the right answer of a row, ``answer`` what it is called in prompts that write
-    records as lines.
+    records as lines. ``labels_optional`` lets rows have none of the labels, in layouts with one field a label.
     """
 
     name: str
     instructions: str
     input: InputParams
     labels: tuple[str, ...] = ()
+    labels_optional: bool = False
     answer: str = "Answer"
     target: str
     hub: HubParams | None = None
