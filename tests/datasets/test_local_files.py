@@ -181,6 +181,24 @@ def test_any_bytes_are_rows_or_an_error(tmp_path: Path, content: bytes, ending: 
             str(error).encode()
 
 
+@pytest.mark.parametrize("streaming", [True, False])
+def test_what_is_no_table_in_parquet(tmp_path: Path, capfd: pytest.CaptureFixture[str], streaming: bool) -> None:
+    """A file that is none, columns of one name and no row are one line each; an empty part of a folder is no fault."""
+    import pyarrow
+    from pyarrow import parquet
+
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"text\na\n")
+    assert "a.parquet' cannot be read as Parquet: " in error_of(path, streaming=streaming)
+    parquet.write_table(pyarrow.table([["a"], ["b"]], names=["text", "text"]), path)
+    assert "columns must have different names (more than once: 'text')" in error_of(path, streaming=streaming)
+    parquet.write_table(pyarrow.table({"text": pyarrow.array([], pyarrow.string())}), path)
+    assert "a.parquet' has no rows" in error_of(path, streaming=streaming)
+    write(tmp_path / "b.parquet", "right")
+    assert read(tmp_path, streaming=streaming) == [{"text": "right"}]
+    assert capfd.readouterr().err == ""
+
+
 def workbook(path: Path, **sheets: list[list[Any]]) -> Path:
     """A workbook of these sheets, in this order."""
     openpyxl = pytest.importorskip("openpyxl")

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from paretune.datasets.dataset import Dataset
 from paretune.datasets.local import find_files, is_local, named_files, open_files, plain_names
 from paretune.datasets.rows import FileRows
+from paretune.datasets.sources import hub_errors, open_rows, parquet_files
 from paretune.datasets.templates import RowTemplate
 from paretune.errors import UsageError
 from paretune.schemas.data_model import DataModel
@@ -103,22 +104,19 @@ class HuggingFaceDataset(Dataset):
         """The rows of local files, or Hugging Face's dataset; temporary files end with ``stack``."""
         path, options, found = self._path, dict(self._options), None
         is_builder = path in _LOCAL_BUILDERS and not os.path.exists(path)
-        if is_builder:
-            found = named_files(path, self._split, options.get("data_files"))
-        elif is_local(path):
+        if is_builder and (found := named_files(path, self._split, options.get("data_files"))):
+            del options["data_files"]
+        elif not is_builder and is_local(path):
             found = find_files(path, self._split)
-        if is_builder or found is not None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="paretune-"))
-            if found is not None:
-                if is_builder:
-                    del options["data_files"]
-                if (rows := open_files(found, Path(folder), options)) is not None:
-                    return rows
+        if is_builder or found:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="paretune-")))
+            if found and (rows := open_files(found, folder, options)) is not None:
+                return rows
+            if found:
                 path = found.kind
-                options = {"data_files": {self._split: plain_names(found.files, Path(folder))}, **options}
-            options = {"cache_dir": folder, **options}  # leave nothing behind in the home folder
-        from paretune.datasets.sources import open_rows
-
+                files = parquet_files(found.files) if path == "parquet" else found.files
+                options = {"data_files": {self._split: plain_names(files, folder)}, **options}
+            options = {"cache_dir": str(folder), **options}  # leave nothing behind in the home folder
         options = {**options, "streaming": self._streaming, "revision": self._revision}
         return open_rows(path, self._name, self._split, self._label, options)
 
@@ -127,8 +125,6 @@ class HuggingFaceDataset(Dataset):
         if isinstance(rows, FileRows):
             yield from self._ordered(rows)
             return
-        from paretune.datasets.sources import hub_errors
-
         with hub_errors(self._label):
             yield from self._ordered(rows) if hasattr(rows, "__len__") else self._windowed(rows)
 

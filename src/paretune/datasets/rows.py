@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, cast
 
 from paretune.errors import DataError
 
-__all__ = ["BOM", "FileRows", "Row", "decoded", "lines_of", "not_utf8", "opened", "place_of", "shortened"]
+__all__ = ["BOM", "FileRows", "Row", "decoded", "lines_of", "not_utf8", "opened", "place_of", "shortened", "twice"]
 
 Row = dict[str, Any]
 BOM = b"\xef\xbb\xbf"
@@ -142,6 +142,11 @@ def not_utf8(where: str, kind: str | None) -> DataError:
         cure = f"save the file as UTF-8, for example: iconv -f {kind or 'WINDOWS-1252'} -t UTF-8 FILE > NEW"
         return DataError(f"{where}; it looks like {kind or 'Windows-1252 or Latin-1'}: {cure}")
     return DataError(f"{where}: the file is {kind}; unpack it, or give it the ending of what it is")
+
+
+def twice(names: Sequence[str]) -> str:
+    """The names that stand more than once, as an error lists them."""
+    return shortened(", ".join(repr(name) for name in sorted(set(names)) if names.count(name) > 1))
 
 
 def shortened(text: str) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from paretune.datasets.rows import place_of, twice
 from paretune.errors import DataError
 
-__all__ = ["hub_errors", "open_rows"]
+__all__ = ["hub_errors", "open_rows", "parquet_files"]
 
 _SPLIT_ERROR = re.compile(r"(?:Unknown|Bad) split:? \"?(?P<asked>[^\".]+)\"?\..*\[(?P<known>.*)\]", re.DOTALL)
 
@@ -26,20 +28,46 @@ def open_rows(path: str, name: str | None, split: str, label: str, options: Mapp
         return hf.load_dataset(path, name, split=split, **options)
 
 
+def parquet_files(files: Sequence[Path]) -> list[Path]:
+    """Those of some Parquet files that have rows.
+
+    Raises DataError for a file that is none, for columns of one name, and when no file has a row.
+    """
+    from pyarrow import ArrowException, parquet
+
+    filled = []
+    for file in files:
+        try:
+            with file.open("rb") as handle, parquet.ParquetFile(handle) as table:  # the name may look like an address
+                names, count = table.schema_arrow.names, table.metadata.num_rows
+        except (ArrowException, OSError) as error:
+            raise DataError(f"{place_of(file)} cannot be read as Parquet: {_first_line(error)}") from error
+        if same := twice(names):
+            raise DataError(f"{place_of(file)}: columns must have different names (more than once: {same})")
+        if count:
+            filled.append(file)
+    if not filled:
+        raise DataError(f"{', '.join(map(place_of, files))} has no rows")
+    return filled
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """While a dataset is opened: no progress bars, no download counter, no telemetry."""
+    """While a dataset is opened: no progress bars, no download counter, no telemetry, no log beside the error."""
     import datasets as hf
     from huggingface_hub import constants
 
     bars = not hf.are_progress_bars_disabled()
     before = hf.config.HF_UPDATE_DOWNLOAD_COUNTS, constants.HF_HUB_DISABLE_TELEMETRY
+    verbosity = hf.logging.get_verbosity()
     hf.disable_progress_bars()
+    hf.logging.set_verbosity(hf.logging.CRITICAL)
     hf.config.HF_UPDATE_DOWNLOAD_COUNTS, constants.HF_HUB_DISABLE_TELEMETRY = False, True
     try:
         yield
     finally:
         hf.config.HF_UPDATE_DOWNLOAD_COUNTS, constants.HF_HUB_DISABLE_TELEMETRY = before
+        hf.logging.set_verbosity(verbosity)
         if bars:
             hf.enable_progress_bars()
 

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from paretune.datasets.rows import FileRows, Row, decoded, lines_of, not_utf8, place_of, shortened
+from paretune.datasets.rows import FileRows, Row, decoded, lines_of, not_utf8, place_of, shortened, twice
 from paretune.errors import DataError
 
 __all__ = ["CsvRows", "TableRows"]
@@ -37,11 +37,9 @@ class TableRows(FileRows):
     def _below_header(self, file: Path) -> Iterator[tuple[str, int, list[str]]]:
         records = self._records(file)
         for where, _, names in itertools.islice(records, 1):
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                unnamed = "; name each column, or delete those without a name" if "" in twice else ""
-                raise DataError(
-                    f"{where}: columns must have different names (more than once: {_listed(twice)}){unnamed}"
-                )
+            if same := twice(names):
+                unnamed = "; name each column, or delete those without a name" if names.count("") > 1 else ""
+                raise DataError(f"{where}: columns must have different names (more than once: {same}){unnamed}")
             self._columns[file] = names
         return records
 
