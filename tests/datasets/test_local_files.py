@@ -143,7 +143,19 @@ def test_broken_json_lines(tmp_path: Path, line: str, reason: str, packed: bool)
     path = tmp_path / ("rows.jsonl.gz" if packed else "rows.jsonl")
     path.write_bytes(gzip.compress(content) if packed else content)
     assert reason in error_of(path)
-    assert "not valid JSON" in error_of(path, shuffle=True)
+    assert error_of(path, shuffle=True) == error_of(path)
+
+
+@pytest.mark.parametrize("levels", [98, 99, 100, 101, 500, 985, 990, 1_000])
+def test_the_depth_of_a_row(tmp_path: Path, levels: int) -> None:
+    """A row is one level, and may have 100; deeper ones are refused here, before anything breaks over them."""
+    for name, text in [("a.jsonl", "%s"), ("a.json", "[%s]")]:
+        path = tmp_path / name
+        path.write_text(text % ('{"text": ' + "[" * levels + "]" * levels + "}"))
+        if levels < 100:
+            assert str(read(path)).count("[") == levels + 1
+        else:
+            assert "nested too deeply (at most 100 levels)" in error_of(path)
 
 
 def test_whole_pairs_are_text(tmp_path: Path) -> None:

@@ -154,6 +154,22 @@ def test_one_label_several_or_none_on_purpose(tmp_path: Path, name: str) -> None
             gold(tmp_path, name, wrong, optional=True)
 
 
+def test_a_column_called_labels(tmp_path: Path) -> None:
+    """It is hidden by the task's labels, all of which a row must not get in silence."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a", "labels": ["joy"]}\n')
+    declared = yaml.safe_load((CONF / "booleans.yaml").read_text())["output"]
+    for target, expected in (("labels", None), ("row.labels", ["joy"])):
+        text = declared["template"].replace("${task.target}", target)
+        output = {**declared, "template": text.replace("${oc.select:task.labels_optional,false}", "False")}
+        dataset = open_dataset(task(labels=LABELS), layout(output), data(path), "train")
+        if expected is None:
+            with pytest.raises(DataError, match=r"the column of this name is `row.labels`"):
+                list(dataset)
+        else:
+            assert [list(gold_labels(y)) for _, y in dataset] == [expected]
+
+
 def test_a_number_that_a_label_is_the_text_of() -> None:
     """1 is not '1', and the cure is said."""
     with pytest.raises(

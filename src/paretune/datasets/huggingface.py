@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paretune.datasets.dataset import Dataset
-from paretune.datasets.local import find_files, is_local, named_files, open_files, plain_names
+from paretune.datasets.local import builder_options, find_files, is_local, named_files, open_files
 from paretune.datasets.rows import FileRows
 from paretune.datasets.sources import hub_errors, open_rows, parquet_files
 from paretune.datasets.templates import RowTemplate
@@ -115,7 +115,7 @@ class HuggingFaceDataset(Dataset):
             if found:
                 path = found.kind
                 files = parquet_files(found.files) if path == "parquet" else found.files
-                options = {"data_files": {self._split: plain_names(files, folder)}, **options}
+                options = {**builder_options(found, files, folder, self._split), **options}
             options = {"cache_dir": str(folder), **options}  # leave nothing behind in the home folder
         options = {**options, "streaming": self._streaming, "revision": self._revision}
         return open_rows(path, self._name, self._split, self._label, options)

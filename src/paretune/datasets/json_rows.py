@@ -13,6 +13,8 @@ from paretune.errors import DataError
 
 __all__ = ["JsonRows"]
 
+_DEEPEST = 100  # levels of lists and objects in a row; far below what any later step can walk through
+
 
 class JsonRows(FileRows):
     """The rows of JSON files, read line by line; a file that is one list is read whole.
@@ -36,7 +38,12 @@ class JsonRows(FileRows):
     def _row_at(self, file: Path, place: int) -> Row:
         if file in self._lists:
             return self._lists[file][place]
-        return _row(next(self._lines_from(file, place)), file, None)
+        line = next(self._lines_from(file, place))
+        try:
+            return _row(line, file, None)
+        except DataError:  # once more, with the number of the line
+            number = next(number for number, offset, _ in lines_of(file) if offset == place)
+            return _row(line, file, number)
 
     @cached_property
     def _lists(self) -> dict[Path, list[Row]]:
@@ -52,7 +59,7 @@ def _row(line: bytes, file: Path, number: int | None) -> Row:
     where = place_of(file, number)
     row = _parsed(line, file, f"{where}: not valid JSON (one object a line is expected)")
     if not isinstance(row, dict):
-        raise DataError(f"{where}: a row must be a JSON object (got {shortened(line.decode().strip())})")
+        raise DataError(f"{where}: a row must be a JSON object (got {shortened(repr(row))})")
     return row
 
 
@@ -72,6 +79,8 @@ def _parsed(content: bytes, file: Path, where: str) -> Any:
     text = decoded(content.removeprefix(BOM), file, where)
     try:
         value = json.loads(text, object_pairs_hook=_distinct)
+        if text.count("[") + text.count("{") > _DEEPEST and _is_deep(value):
+            raise RecursionError
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
@@ -80,8 +89,16 @@ def _parsed(content: bytes, file: Path, where: str) -> Any:
     except ValueError as error:
         raise DataError(f"{where}: {error}") from None
     except RecursionError:
-        raise DataError(f"{where}: nested too deeply") from None
+        raise DataError(f"{where}: nested too deeply (at most {_DEEPEST} levels)") from None
     return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST + isinstance(value, list)):  # a file's list of rows is not a level of a row
+        items = (child for item in level for child in (item.values() if isinstance(item, dict) else item))
+        level = [item for item in items if isinstance(item, dict | list)]
+    return bool(level)
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> Row:

@@ -15,7 +15,7 @@ from paretune.datasets.table_rows import CsvRows
 from paretune.datasets.workbook import WorkbookRows
 from paretune.errors import DataError, UsageError
 
-__all__ = ["LocalFiles", "find_files", "is_local", "named_files", "open_files", "plain_names"]
+__all__ = ["LocalFiles", "builder_options", "find_files", "is_local", "named_files", "open_files"]
 
 _KINDS = {
     ".json": "json",
@@ -42,6 +42,11 @@ class LocalFiles(NamedTuple):
     def kind(self) -> str:
         """``"json"``, ``"csv"``, ``"parquet"`` or ``"xlsx"``."""
         return _KINDS[self.ending.removesuffix(".gz")]
+
+    @property
+    def delimiter(self) -> str:
+        """What stands between the cells of a CSV file, where nothing else is given."""
+        return "\t" if self.ending.startswith(".tsv") else ","
 
 
 def _ending(file: Path) -> str:
@@ -137,16 +142,16 @@ def open_files(found: LocalFiles, folder: Path, options: Mapping[str, Any]) -> F
         delimiter = next(iter(delimiters.values()), None)
         if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
             raise UsageError(f"a delimiter is one character, and no quote or line break (got {delimiter!r})")
-        usual = "\t" if found.ending.startswith(".tsv") else ","
-        return CsvRows(found.files, folder, delimiter or usual, default=delimiter is None)
+        return CsvRows(found.files, folder, delimiter or found.delimiter, default=delimiter is None)
     if found.kind == "json" and not options:
         return JsonRows(found.files, folder)
     return WorkbookRows(found.files, folder, found.split) if found.kind == "xlsx" else None
 
 
-def plain_names(files: Sequence[Path], folder: Path) -> list[str]:
-    """Links to files under names in which nobody sees a pattern or an address."""
-    links = [folder / f"{number}{_ending(file)}" for number, file in enumerate(files)]
+def builder_options(found: LocalFiles, files: Sequence[Path], folder: Path, split: str) -> dict[str, Any]:
+    """How Hugging Face's builder is to read files: by links whose names nobody takes for a pattern or an address."""
+    links = [folder / f"{number}{found.ending}" for number, _ in enumerate(files)]
     for link, file in zip(links, files, strict=True):
         link.symlink_to(file.resolve())
-    return [str(link) for link in links]
+    as_text = {"keep_default_na": False, "sep": found.delimiter} if found.kind == "csv" else {}
+    return {"data_files": {split: [str(link) for link in links]}, **as_text}

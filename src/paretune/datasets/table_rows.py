@@ -48,7 +48,9 @@ class TableRows(FileRows):
             yield self._row(file, cells, where)
 
     def _places(self, file: Path) -> Iterable[int]:
-        return (place for _, place, _ in self._below_header(file))
+        for where, place, cells in self._below_header(file):
+            self._row(file, cells, where)  # an error names its line here, and could not later
+            yield place
 
     def _row(self, file: Path, cells: list[str], where: str) -> Row:
         columns = self._columns[file]

@@ -16,7 +16,7 @@ from paretune.errors import DataError
 from paretune.schemas.data_model import DataModel
 from paretune.schemas.faults import did_you_mean, find_faults
 
-__all__ = ["RowTemplate", "tojson"]
+__all__ = ["RowTemplate", "VariableList", "tojson"]
 
 _SHOWN = 300
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def _not_json(value: Any) -> NoReturn:
     raise TypeError(f"tojson cannot write a {type(value).__name__}; turn it into text or a number first")
 
 
-class _List(list[T]):
+class VariableList(list[T]):
     """A list without negative indices: a label of -1 ("unknown") must not become the last label."""
 
     def __getitem__(self, index: Any) -> Any:
@@ -80,7 +80,7 @@ class RowTemplate:
         self._kind = kind
         self._dataset = dataset
         self._variables = {
-            name: _List(value) if isinstance(value, list | tuple) else value
+            name: VariableList(value) if isinstance(value, list | tuple) else value
             for name, value in (variables or {}).items()
         }
         try:

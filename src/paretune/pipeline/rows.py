@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from paretune.datasets.huggingface import HuggingFaceDataset
+from paretune.datasets.rows import shortened
 from paretune.datasets.split import split_indices
+from paretune.datasets.templates import VariableList
 from paretune.errors import ConfigError, DataError
 from paretune.files import canonical_json, read_jsonl
 from paretune.pipeline.data_models import input_model, output_model
@@ -61,11 +63,13 @@ def as_labels(value: Any, optional: bool = False, *, labels: Sequence[str]) -> l
 
     Raises DataError for anything that is not exactly one of ``labels``, and for none unless it is ``optional``.
     """
+    if isinstance(value, VariableList):
+        raise DataError("`labels` are all the labels of the task; the column of this name is `row.labels`")
     several = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
     named = [each for each in (value if several else [value]) if each is not None and each != ""]
     for each in named:
         if each not in labels:
-            raise DataError(f"{each!r} is none of the labels {', '.join(labels)}{_hint(each, labels)}")
+            raise DataError(f"{each!r} is none of the labels {shortened(', '.join(labels))}{_hint(each, labels)}")
     if not named and not optional:
         raise DataError(f"no label (got {value!r}); where rows may have none, set task.labels_optional to true")
     return named
