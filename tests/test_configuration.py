@@ -16,6 +16,11 @@ from paretune.commands.compose import compose, find_root
 from paretune.commands.main import main
 from paretune.errors import ConfigError
 from paretune.pipeline.conf_digest import conf_digest
+from paretune.pipeline.rows import open_dataset
+from paretune.pipeline.sections.base import section
+from paretune.pipeline.sections.data import DataParams
+from paretune.pipeline.sections.layout import LayoutParams
+from paretune.pipeline.sections.task import TaskParams
 from paretune.stages import check_params
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,6 +84,16 @@ def test_gsm8k_brings_a_layout_and_an_objective_that_fit_it(tmp_path: Path) -> N
     assert (params["layout"]["name"], params["data"]["path"]) == ("number", "openai/gsm8k")
     assert [objective["name"] for objective in params["objective"]["objectives"]] == ["val_reward"]
     assert composed(tmp_path, "task=gsm8k", "data=files")["data"]["name"] == "files"
+
+
+def test_gsm8k_reads_the_number_after_the_mark(tmp_path: Path) -> None:
+    """The declared task turns the worked answer of a row into a number, by the dataset's own filter."""
+    problems = f"data.splits.test.source={ROOT / 'examples/maths.jsonl'}"
+    params = composed(tmp_path, "task=gsm8k", "data=files", "data.splits.train.source=none", problems)
+    task, layout = section(params, "task", TaskParams), section(params, "layout", LayoutParams)
+    first = next(iter(open_dataset(task, layout, section(params, "data", DataParams), "test")))
+    assert first[0].get_json()["question"].startswith("A hen laid 4 eggs on Monday")
+    assert first[1].get_json() == {"answer": 7.0}
 
 
 @pytest.mark.parametrize(

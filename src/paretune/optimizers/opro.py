@@ -14,13 +14,13 @@ from paretune.lm.language_model import LanguageModel
 from paretune.optimizers.optimizer import (
     EARNED,
     PRIOR_EXAMPLES,
-    Example,
     Observation,
     Optimizer,
     Trainable,
     shrunk_mean,
 )
 from paretune.optimizers.proposals import Experience, ask_for_instructions
+from paretune.prompting.prompts import Example
 
 __all__ = ["OPRO"]
 

@@ -123,7 +123,7 @@ class Ledger:
         Notes are written in batches, so that a kill may lose the last ones; a repetition adds none.
         """
         if reply.key:
-            search, trial, example, _ = current_caller()
+            search, trial, example = current_caller()
             who = (search or "", trial or "", example or "", module)
             self._notes.append((reply.key, *who, replicate, valid, not reply.served, time.time()))
             if len(self._notes) >= _BATCH:
