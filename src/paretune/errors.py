@@ -17,6 +17,20 @@ At the command line these print as ``error: <message>`` without a traceback. Any
 
 from __future__ import annotations
 
+__all__ = [
+    "ParetuneError",
+    "ConfigError",
+    "DataError",
+    "UsageError",
+    "SearchError",
+    "LanguageModelError",
+    "FatalError",
+    "BudgetError",
+    "TransientError",
+    "RefusedInputError",
+    "JudgementError",
+]
+
 
 class ParetuneError(Exception):
     """Base class: the message states the rule, the value that broke it, and the cure."""

@@ -10,7 +10,9 @@ from paretune.metrics.classification import (
     CategoricalPrecision,
     CategoricalRecall,
 )
+from paretune.metrics.measure import Measure
 from paretune.metrics.metric import Metric
+from paretune.metrics.outcome import Outcome
 from paretune.metrics.text import F1Score
 from paretune.metrics.wrapper import MeanMetricWrapper
 
@@ -25,5 +27,7 @@ __all__ = [
     "CategoricalRecall",
     "F1Score",
     "MeanMetricWrapper",
+    "Measure",
     "Metric",
+    "Outcome",
 ]

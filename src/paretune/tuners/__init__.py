@@ -7,10 +7,21 @@ from typing import TYPE_CHECKING
 from paretune.lazy import lazy_dir, lazy_names
 
 if TYPE_CHECKING:
+    from paretune.tuners.keras_api import HyperParameters
     from paretune.tuners.objective import Objective
     from paretune.tuners.searches import BayesianOptimization, GridSearch, Hyperband, ParetoSearch, RandomSearch
+    from paretune.tuners.tuner import Tuner
 
-__all__ = ["BayesianOptimization", "GridSearch", "Hyperband", "Objective", "ParetoSearch", "RandomSearch"]
+__all__ = [
+    "BayesianOptimization",
+    "GridSearch",
+    "HyperParameters",
+    "Hyperband",
+    "Objective",
+    "ParetoSearch",
+    "RandomSearch",
+    "Tuner",
+]
 
 # Loading Keras-Tuner takes seconds, and disable_keras_backend() lives beside it.
 __getattr__ = lazy_names(
@@ -18,10 +29,12 @@ __getattr__ = lazy_names(
     {
         "BayesianOptimization": "paretune.tuners.searches",
         "GridSearch": "paretune.tuners.searches",
+        "HyperParameters": "paretune.tuners.keras_api",
         "Hyperband": "paretune.tuners.searches",
         "Objective": "paretune.tuners.objective",
         "ParetoSearch": "paretune.tuners.searches",
         "RandomSearch": "paretune.tuners.searches",
+        "Tuner": "paretune.tuners.tuner",
     },
 )
 __dir__ = lazy_dir(__name__)
