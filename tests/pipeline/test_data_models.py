@@ -59,7 +59,9 @@ def task(**changes: Any) -> TaskParams:
 
 
 def layout(output: dict[str, Any]) -> LayoutParams:
-    return LayoutParams.model_validate({"name": "x", "output": output, "reward": {"name": "ExactMatch"}})
+    return LayoutParams.model_validate(
+        {"name": "x", "source": "x.yaml", "output": output, "reward": {"name": "ExactMatch"}}
+    )
 
 
 def data(source: Path) -> DataParams:

@@ -155,11 +155,13 @@ def test_unfit_data_is_refused(make):
 
 
 def test_masks_and_metrics_are_checked_at_compile_time(make):
-    """A metric that does not fit the data model, and two of one name, are refused before anything runs."""
+    """A metric that does not fit the data model, and two measures of one name, are refused before anything runs."""
     with pytest.raises(UsageError):
         make(metrics=[BinaryF1Score(average="macro")])
     with pytest.raises(UsageError, match="two metrics are called"):
         make(metrics=[CategoricalF1Score(average="macro"), CategoricalF1Score(average="macro")])
+    with pytest.raises(UsageError, match="two metrics are called 'cost'"):  # one of them is the measure of calls
+        make(metrics=[CategoricalF1Score(average="macro", name="cost")])
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -16,6 +15,7 @@ from paretune.lm.language_model import LanguageModel
 from paretune.optimizers.opro import OPRO
 from paretune.optimizers.optimizer import Optimizer
 from paretune.optimizers.random_few_shot import RandomFewShot
+from paretune.pipeline.own_code import load
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.lm import LmParams, ModelParams
@@ -170,16 +170,7 @@ def _declare(hp: Any, name: str, kind: SpaceParams) -> Any:
 
 
 def _load_builder(name: str) -> Callable[[Any], Any]:
-    module_name, _, function_name = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise
-        raise ConfigError(
-            f"program.builder: no module {error.name!r} (got {name!r}; looked for in the project's folder and src/)"
-        ) from None
-    builder = getattr(module, function_name, None)
+    builder = load(name, "program.builder")
     if not callable(builder):
-        raise ConfigError(f"program.builder: module {module_name!r} has no function {function_name!r}")
+        raise ConfigError(f"program.builder: {name!r} must be a function (got {builder!r})")
     return builder  # type: ignore[no-any-return]

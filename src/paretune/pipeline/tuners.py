@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,11 @@ from paretune.errors import SearchError
 from paretune.files import digest_files, state_root
 from paretune.import_closure import closure
 from paretune.lm.ledger.budget import Budget
+from paretune.pipeline.own_code import own_files
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.budget import BudgetParams
 from paretune.pipeline.sections.objective import ObjectiveParams
-from paretune.pipeline.sections.program import ProgramParams
 from paretune.pipeline.sections.tuner import TunerParams
 from paretune.stats.pareto import non_dominated
 from paretune.tuners.objective import Objective, parts_of
@@ -56,7 +56,7 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
         max_failure_rate=search.max_failure_rate,
         max_retries_per_trial=search.max_retries_per_trial,
         budget=Budget(**budget.model_dump()),
-        identity=_identity(params, setup.program),
+        identity=_identity(params, setup),
         **chosen.options,
         **({} if chosen.name == "hyperband" else {"max_trials": search.max_trials}),
     )
@@ -89,24 +89,23 @@ def best_of(tuner: Tuner) -> dict[str, Any]:
     }
 
 
-def _identity(params: Mapping[str, Any], program: ProgramParams) -> dict[str, Any]:
+def _identity(params: Mapping[str, Any], setup: ProgramSetup) -> dict[str, Any]:
     def deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
         return {name: settings[name] for name in _LM_IDENTITY if name in settings}
 
+    program, own = setup.program, list(setup.scoring.layout.own_code)
     models = {name: deciding(settings) for name, settings in params["lm"].get("models", {}).items()}
     sections = {name: params[name] for name in _IDENTITY}
     return {
         "params": {**sections, "lm": deciding(params["lm"]), "models": models},
-        "code": code_digest(program.builder, program.source),
+        "code": code_digest([*own, program.builder], program.source) if program.builder else code_digest(own),
     }
 
 
-def code_digest(builder: str | None, source: str) -> str:
-    """A digest of the code that a search runs: all that this module reaches; with a user's builder, its ``source`` and
-    what it reaches in the project's folder and its src/."""
-    files = closure([__name__])
-    if builder is not None:
-        here = Path.cwd()
-        own = {path for path in closure([builder.partition(":")[0]], (here, here / "src")) if path.is_file()}
-        files |= own | {path for path in [here / source] if path.is_file()}
+def code_digest(own: Iterable[str] = (), source: str | None = None) -> str:
+    """A digest of the code that a search runs: all that this module reaches; what each ``module:name`` of the user's
+    own reaches in the project's folder and its src/; and the file ``source``."""
+    files = closure([__name__]) | own_files(own)
+    if source is not None and (path := Path.cwd() / source).is_file():
+        files.add(path)
     return digest_files(sorted(files))

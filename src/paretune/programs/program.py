@@ -11,6 +11,7 @@ from paretune.callbacks.progress import measures_line, print_line
 from paretune.errors import DataError, UsageError
 from paretune.files import read_json, write_json
 from paretune.lm.language_model import LanguageModel
+from paretune.metrics.measure import OPERATIONAL
 from paretune.metrics.metric import Metric
 from paretune.optimizers.optimizer import Optimizer
 from paretune.programs.examples import Examples
@@ -106,7 +107,7 @@ class Program(Module):
         """Choose what training aims at. Raises UsageError when a mask or a metric does not fit the data model."""
         self.reward = as_reward(reward if reward is not None else ExactMatch()).bind(self.gold_model)
         self.metrics = tuple(metric.bind(self.gold_model) for metric in metrics or ())
-        names = ["reward", *(metric.name for metric in self.metrics)]
+        names = ["reward", *OPERATIONAL, *(metric.name for metric in self.metrics)]
         for name in names:
             if names.count(name) > 1:
                 raise UsageError(f"two metrics are called {name!r}: give one of them another name=…")

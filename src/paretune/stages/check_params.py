@@ -9,6 +9,7 @@ from paretune.errors import ConfigError
 from paretune.files import open_atomic
 from paretune.pipeline.conf_digest import conf_digest
 from paretune.pipeline.run_stage import run_stage
+from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import Params, check_sections, read_params, section, unset
 from paretune.pipeline.sections.budget import BudgetParams
 from paretune.pipeline.sections.data import DataParams
@@ -55,6 +56,7 @@ def main() -> None:
     for name, split in section(params, "data", DataParams).splits.items():
         if not Path(split.source).exists():
             raise ConfigError(f"data.splits.{name}.source: no such file or folder (got {split.source!r})")
+    Scoring(params)  # data models, reward and metrics
     with open_atomic(OUTPUT) as handle:
         handle.write("params.yaml is what conf/ says\n")
 

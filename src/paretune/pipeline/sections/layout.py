@@ -35,9 +35,19 @@ class OutputParams(Params):
 
 
 class LayoutParams(Params):
-    """Section ``layout``: the form of the answer, and how it is rewarded and measured."""
+    """Section ``layout``: the form of the answer, and how it is rewarded and measured.
+
+    ``source`` is the file (or folder) that DVC watches: that of the reward and metrics of one's own.
+    """
 
     name: str
+    source: str
     output: OutputParams
     reward: dict[str, Any]
     metrics: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def own_code(self) -> tuple[str, ...]:
+        """The declared names that are ``module:name``."""
+        names = [str(declared.get("name")) for declared in (self.reward, *self.metrics)]
+        return tuple(name for name in names if ":" in name)
