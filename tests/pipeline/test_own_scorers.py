@@ -7,7 +7,7 @@ import importlib
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -161,12 +161,34 @@ def test_a_judge_is_not_asked_about_the_most_common_answer(project: Path) -> Non
     assert set(found.majority(gold, gold)) == {"mood", "same_mood"}
 
 
+def refused(root: Path, declared: str, message: str, check: Callable[[], object]) -> None:
+    """A second metric is refused in one line that begins with its place."""
+    compose(root, [SOURCE, f"layout.metrics=[{{name: CategoricalRecall, average: macro}}, {{{declared}}}]"])
+    with pytest.raises(ConfigError, match=message) as caught:
+        check()
+    assert str(caught.value).startswith(("layout.metrics.1", "layout.source")) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gladd:Gladness", r"name: no module 'gladd' .*looked for in the project's folder and src/.*'glad'"),
+        ("glad:Gladnes", r"name: module 'glad' has no 'Gladnes'; did you mean 'Gladness'"),
+        ("glad:", "name: must be module:name"),
+        ("elsewhere:Gladness", r"^layout.source: must be the file of .*set it to src/elsewhere.py"),
+        ("json:dumps", "module 'json' is not in the project's folder or src/"),
+    ],
+)
+def test_names_that_lead_nowhere(project: Path, name: str, message: str) -> None:
+    """A slip, and a file that nobody watches, are told by the first stage and by the estimate."""
+    refused(project, f"name: '{name}'", message, check_params.main)
+    refused(project, f"name: '{name}'", message, lambda: estimate_report(project))
+    assert not check_params.OUTPUT.exists()
+
+
 @pytest.mark.parametrize(
     ("declared", "message"),
     [
-        ("name: 'gladd:Gladness'", r"name: no module 'gladd' .*looked for in the project's folder and src/.*'glad'"),
-        ("name: 'glad:Gladnes'", r"name: module 'glad' has no 'Gladnes'; did you mean 'Gladness'"),
-        ("name: 'glad:'", "name: must be module:name"),
         ("name: Gladness", "name: must be one of .*, or module:name of your own"),
         ("name: 'glad:half'", r"must be a subclass of Metric, or a function of \(y_true, y_pred\) \(got 0.5\)"),
         ("name: 'glad:metric'", "must be a subclass of Metric"),
@@ -178,19 +200,11 @@ def test_a_judge_is_not_asked_about_the_most_common_answer(project: Path) -> Non
         ("name: 'glad:Plain', weight: 2.0", r"glad:Plain takes no 'weight' \(it takes: as\)"),
         ("name: 'glad:Gladness', wieght: 2.0", r"takes no 'wieght' \(it takes: as, weight\); did you mean 'weight'"),
         ("name: 'glad:same_mood', weight: 2.0", r"takes no 'weight' \(it takes: as, direction, invalid\)"),
-        ("name: 'elsewhere:Gladness'", r"^layout.source: must be the file of .*set it to src/elsewhere.py"),
-        ("name: 'json:dumps'", "module 'json' is not in the project's folder or src/"),
     ],
 )
-def test_what_is_refused(project: Path, declared: str, message: str) -> None:
-    """In one line, with the place and the cure: by the first stage and by the estimate, before anything runs."""
-    overrides = [SOURCE, f"layout.metrics=[{{name: CategoricalRecall, average: macro}}, {{{declared}}}]"]
-    compose(project, overrides)
-    for check in (check_params.main, lambda: estimate_report(project)):
-        with pytest.raises(ConfigError, match=message) as caught:
-            check()
-        assert str(caught.value).startswith(("layout.metrics.1", "layout.source")) and "\n" not in str(caught.value)
-    assert not check_params.OUTPUT.exists()
+def test_what_is_no_metric(project: Path, declared: str, message: str) -> None:
+    """The wrong kind of thing and wrong arguments are told by the estimate, before anything is spent."""
+    refused(project, declared, message, lambda: estimate_report(project))
 
 
 def test_what_the_classes_themselves_refuse(project: Path) -> None:

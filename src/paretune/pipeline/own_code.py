@@ -13,7 +13,7 @@ from paretune.errors import ConfigError
 from paretune.import_closure import closure
 from paretune.schemas.faults import did_you_mean
 
-__all__ = ["check_watched", "load", "own_files"]
+__all__ = ["load", "load_watched", "own_files"]
 
 _WORD = r"[^\W\d]\w*"
 _NAME = re.compile(rf"{_WORD}(\.{_WORD})*:{_WORD}")
@@ -44,9 +44,12 @@ def load(name: str, place: str) -> Any:
     return getattr(module, attribute)
 
 
-def check_watched(name: str, source: str, place: str) -> None:
-    """Raise ConfigError unless ``source``, which DVC watches, is the file of a loaded ``module:name`` or a folder
-    around it; code outside of the project cannot be watched."""
+def load_watched(name: str, source: str, place: str) -> Any:
+    """The object ``module:name``, as ``load``; its module must be in the project, and DVC must watch it.
+
+    Raises ConfigError unless ``source``, which DVC watches, is the module's file or a folder around it.
+    """
+    found = load(name, place)
     module_name = name.partition(":")[0]
     file = Path(getattr(sys.modules[module_name], "__file__", None) or module_name).resolve()
     here = Path.cwd().resolve()
@@ -60,6 +63,7 @@ def check_watched(name: str, source: str, place: str) -> None:
             f"layout.source: must be the file of {name!r}, or DVC would not notice its changes; "
             f"set it to {file.relative_to(here).as_posix()} (got {source!r})"
         )
+    return found
 
 
 def own_files(names: Iterable[str]) -> set[Path]:

@@ -15,11 +15,11 @@ from paretune import metrics as known_metrics
 from paretune.errors import ConfigError
 from paretune.metrics.metric import Metric
 from paretune.metrics.wrapper import MeanMetricWrapper
-from paretune.pipeline.own_code import check_watched, load
+from paretune.pipeline.own_code import load_watched
 from paretune.rewards.reward import ExactMatch, Reward, RewardFunctionWrapper, as_reward
 from paretune.schemas.faults import did_you_mean
 
-__all__ = ["METRICS", "REWARDS", "declared_metric", "declared_reward"]
+__all__ = ["METRICS", "declared_metric", "declared_reward"]
 
 #: The metrics that conf can name, each also as a reward: all but the base class, and the one that needs a function.
 METRICS: dict[str, type[Metric]] = {
@@ -82,8 +82,7 @@ def _known(kind: _Kind, name: str, place: str) -> Callable[..., Any]:
 
 
 def _own(kind: _Kind, name: str, place: str, source: str) -> Callable[..., Any]:
-    found = load(name, place)
-    check_watched(name, source, place)
+    found = load_watched(name, source, place)
     if isinstance(found, type) and issubclass(found, kind.bases):
         if missing := sorted(getattr(found, "__abstractmethods__", ())):
             raise ConfigError(f"{place}: {name!r} is abstract; define {', '.join(missing)}")

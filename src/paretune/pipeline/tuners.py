@@ -93,7 +93,7 @@ def _identity(params: Mapping[str, Any], setup: ProgramSetup) -> dict[str, Any]:
     def deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
         return {name: settings[name] for name in _LM_IDENTITY if name in settings}
 
-    program, own = setup.program, list(setup.scoring.layout.own_code)
+    program, own = setup.program, list(setup.scoring.layout.own_code.values())
     models = {name: deciding(settings) for name, settings in params["lm"].get("models", {}).items()}
     sections = {name: params[name] for name in _IDENTITY}
     return {

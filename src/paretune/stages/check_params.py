@@ -8,8 +8,8 @@ from pathlib import Path
 from paretune.errors import ConfigError
 from paretune.files import open_atomic
 from paretune.pipeline.conf_digest import conf_digest
+from paretune.pipeline.own_code import load_watched
 from paretune.pipeline.run_stage import run_stage
-from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import Params, check_sections, read_params, section, unset
 from paretune.pipeline.sections.budget import BudgetParams
 from paretune.pipeline.sections.data import DataParams
@@ -56,7 +56,9 @@ def main() -> None:
     for name, split in section(params, "data", DataParams).splits.items():
         if not Path(split.source).exists():
             raise ConfigError(f"data.splits.{name}.source: no such file or folder (got {split.source!r})")
-    Scoring(params)  # data models, reward and metrics
+    layout = section(params, "layout", LayoutParams)
+    for place, name in layout.own_code.items():
+        load_watched(name, layout.source, place)
     with open_atomic(OUTPUT) as handle:
         handle.write("params.yaml is what conf/ says\n")
 

@@ -47,7 +47,8 @@ class LayoutParams(Params):
     metrics: tuple[dict[str, Any], ...] = ()
 
     @property
-    def own_code(self) -> tuple[str, ...]:
-        """The declared names that are ``module:name``."""
-        names = [str(declared.get("name")) for declared in (self.reward, *self.metrics)]
-        return tuple(name for name in names if ":" in name)
+    def own_code(self) -> dict[str, str]:
+        """The declared names that are ``module:name``, by place."""
+        places = {f"metrics.{index}": declared for index, declared in enumerate(self.metrics)}
+        names = {place: str(declared.get("name")) for place, declared in {"reward": self.reward, **places}.items()}
+        return {f"layout.{place}.name": name for place, name in names.items() if ":" in name}
