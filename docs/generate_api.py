@@ -73,7 +73,7 @@ def _entry(title: str, name: str, value: Any, level: int, note: str = "") -> Ite
     if note:
         yield from (note, "")
     if home := _foreign(value):
-        yield from (f"The `{name}` of [{home}](https://pypi.org/project/{home.replace('_', '-')}/).", "")
+        yield from (f"The `{name}` of the library {home}.", "")
         return
     if isinstance(value, type):
         bases = dict.fromkeys(f"`{base.__name__}`" for base in _shown_bases(value))
