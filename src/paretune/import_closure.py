@@ -22,8 +22,8 @@ def closure(modules: Iterable[str], folders: Sequence[Path] = ()) -> set[Path]:
     """The files that some modules (full names) can reach, packages' ``__init__`` included, in this package and in the
     ``folders`` given.
 
-    Followed are imports at any depth of a file, but not those for type checkers only, and strings that are a module's
-    full name: that is how a module is loaded late.
+    Followed are imports at any depth of a file, but not those for type checkers only, and how a module is loaded late:
+    strings that are its full name, and f-strings that begin with a package's name and a dot, for any module in it.
     """
     reached: set[Path] = set()
     waiting = list(modules)
@@ -57,6 +57,13 @@ def _imports(file: Path) -> tuple[str, ...]:
     return tuple(_named(ast.parse(file.read_text(encoding="utf-8"))))
 
 
+def _inside(begin: ast.AST) -> Iterator[str]:
+    """The modules of this package whose names begin as an f-string does, where that is a package and a dot."""
+    if isinstance(begin, ast.Constant) and isinstance(begin.value, str) and begin.value.endswith("."):
+        folder = _SOURCE.joinpath(*begin.value.split("."))
+        yield from (f"{begin.value}{file.stem}" for file in sorted(folder.glob("*.py")))
+
+
 def _named(node: ast.AST) -> Iterator[str]:
     children = list(ast.iter_child_nodes(node))
     if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
@@ -68,6 +75,8 @@ def _named(node: ast.AST) -> Iterator[str]:
     elif isinstance(node, ast.ImportFrom):
         yield str(node.module)
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    elif isinstance(node, ast.JoinedStr):
+        yield from _inside(node.values[0])
     elif isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
     for child in children:
