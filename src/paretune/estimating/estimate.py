@@ -60,7 +60,7 @@ def estimate(tuner: Tuner, x: Sequence[Any], y: Sequence[Any], **fit: Any) -> Es
 
     ``print`` shows it, ``as_json`` gives its numbers. Raises what ``search`` raises before its first call.
     """
-    return run_maybe_nested(survey(tuner, {"x": x, "y": y, **fit}))[0]
+    return run_maybe_nested(survey(tuner, {"x": x, "y": y, **fit}, recorded=False))[0]
 
 
 class _Group(NamedTuple):
@@ -73,9 +73,9 @@ class _Group(NamedTuple):
     known: bool = False
 
 
-async def survey(tuner: Tuner, fit: Mapping[str, Any]) -> tuple[Estimate, list[Rehearsal]]:
+async def survey(tuner: Tuner, fit: Mapping[str, Any], *, recorded: bool = True) -> tuple[Estimate, list[Rehearsal]]:
     """See ``estimate``; ``fit`` has the arguments of ``Program.fit``, x and y among them. Beside the estimate, a
-    rehearsal of each configuration that was looked at."""
+    rehearsal of each configuration that was looked at: where no trial is left, those of the record if ``recorded``."""
     plan = await tuner.plan(**fit)
     known = plan.finished()
     left = list(_left(plan, known))
@@ -93,7 +93,7 @@ async def survey(tuner: Tuner, fit: Mapping[str, Any]) -> tuple[Estimate, list[R
             keys = await cast[0].keys(view, replicates, range(*group.epochs))
             looked_up += len(keys)
         held += max(view.holds(keys), sum(noted.get(trial_id(number), 0) for number in group.numbers))
-    if not left:  # what the held-out test may ask is that of the recorded trials
+    if recorded and not left:
         for record in list(known.values())[:_POINTS]:
             await _rehearsal(plan, record.values, view, rows, rehearsals)
     models = {name: model for each in rehearsals.values() for name, model in each.models.items()}
