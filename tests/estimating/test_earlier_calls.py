@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paretune import run_maybe_nested
+from paretune import Budget, run_maybe_nested
 from paretune.estimating.earlier_calls import LedgerView, characters, kind_of
 from paretune.estimating.recording import RecordingModel
 from paretune.lm.backends.scripted import ScriptedLanguageModel
@@ -81,3 +81,14 @@ def test_a_recording_model_calls_nobody(tmp_path: Path) -> None:
     assert view.holds([recorded.key]) == 0
     assert run_maybe_nested(model.complete(request)).key == recorded.key
     assert view.holds([recorded.key, recorded.key, "other"]) == 1
+
+
+def test_a_recording_model_charges_no_budget(tmp_path: Path) -> None:
+    """Under a budget that allows no call at all, requests are recorded all the same, and nothing is spent."""
+    model = ScriptedLanguageModel(lambda request: "yes", ledger=Ledger(tmp_path / "ledger.sqlite"))
+    recorder = RecordingModel(model, model.capabilities)
+    with Budget(calls=0, ledger=model.ledger).charging():
+        for number in range(3):
+            run_maybe_nested(recorder.complete(Request(messages=(("user", str(number)),))))
+    assert [recorded.request.messages[0][1] for recorded in recorder.requests] == ["0", "1", "2"]
+    assert LedgerView(model.ledger.path).spent("default").get("calls", 0) == 0
