@@ -20,7 +20,8 @@ from paretune.lm.types import Price, Request
 from paretune.optimizers import OPRO, RandomFewShot
 from paretune.rewards import LMAsJudge
 from paretune.tuners import GridSearch, RandomSearch
-from paretune.tuners.searches import BayesianOptimization, Hyperband
+from paretune.tuners.oracles.bayesian import BayesianOptimization
+from paretune.tuners.oracles.hyperband import Hyperband
 from paretune.tuners.tuner import Tuner
 
 MakeTuner = Callable[..., Tuner]

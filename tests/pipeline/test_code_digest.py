@@ -90,7 +90,13 @@ def test_what_changes_the_digest(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     changes = run(EVERY_FILE, tmp_path, tmp_path / "src")
     decide = ("files.py", "stats/pareto.py", "metrics/measure.py", "tuners/loop.py", "schemas/parsing.py")
-    decide += ("pipeline/tuners.py", "rewards/judge.py", "eventloop.py")
+    decide += (
+        "pipeline/tuners.py",
+        "rewards/judge.py",
+        "eventloop.py",
+        "tuners/oracles/bayesian.py",
+        "tuners/oracles/grid.py",
+    )
     decide_nothing = ("commands/calls_text.py", "commands/compose.py", "commands/main.py", "stages/search.py")
     decide_nothing += ("reporting/charts.py", "reporting/numbers.py", "datasets/local.py", "stages/report.py")
     assert {name: changes[name] for name in decide} == dict.fromkeys(decide, True)

@@ -1,4 +1,4 @@
-"""What calls would take, judged from what is asked and from earlier calls; nobody is called and nothing is written."""
+"""What the ledger tells of earlier calls; it is read only."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from paretune.files import canonical_json, digest
 from paretune.lm.backends.litellm import LitellmBackend
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.queries import opened
-from paretune.lm.types import Price, Reply, Request
+from paretune.lm.types import Price, Request
 
-__all__ = ["Asked", "Experience", "LedgerView", "Listener", "characters", "kind_of"]
+__all__ = ["Experience", "LedgerView", "characters", "kind_of"]
 
 #: So many earlier calls of a model are looked at.
 _LOOKED_AT = 500
@@ -37,13 +37,6 @@ class Experience(NamedTuple):
     def prompt_tokens(self, size: float) -> float:
         """The tokens of a prompt of so many characters."""
         return max(1.0, self.base + self.slope * size)
-
-
-class Asked(NamedTuple):
-    """A request that was not sent, and the key that the ledger would keep its reply under."""
-
-    request: Request
-    key: str
 
 
 class LedgerView:
@@ -103,7 +96,7 @@ class LedgerView:
 
     def capabilities(self, model: LanguageModel) -> dict[str, Any]:
         """What a model supports; assumed, where finding out would load the client for nothing else."""
-        key = digest({"capabilities": model._own()})
+        key = digest({"capabilities": model.backend.identity()})
         if key not in self._capabilities:
             if rows := self._rows("SELECT value FROM facts WHERE key = ?", key):
                 self._capabilities[key] = json.loads(rows[0][0])
@@ -113,29 +106,11 @@ class LedgerView:
                 self._capabilities[key] = model.backend.capabilities()
         return self._capabilities[key]
 
-    def note(self, *arguments: Any, **options: Any) -> None:
-        """Nothing is noted."""
-
     def _rows(self, statement: str, *parameters: Any) -> list[Any]:
         if not self.path.exists():
             return []
         with opened(self.path) as connection:
             return connection.execute(statement, parameters).fetchall()
-
-
-class Listener(LanguageModel):
-    """Stands in for a language model: hears what is asked (``asked``), and replies with nothing."""
-
-    def __init__(self, model: LanguageModel, view: LedgerView) -> None:
-        vars(self).update(vars(model))
-        self.asked: list[Asked] = []
-        self.ledger = view  # type: ignore[assignment]  # it has what is called here
-        self._capabilities = self._capabilities or view.capabilities(model)
-
-    async def complete(self, request: Request) -> Reply:
-        question = self._question(request)
-        self.asked.append(Asked(question.request, question.key))
-        return Reply("", 0, 0, None, 0.0, 1, key=question.key, model=self.model)
 
 
 def _unloaded(model: LanguageModel) -> LitellmBackend | None:

@@ -209,6 +209,11 @@ class LanguageModel:
             ) from failed
         raise failed
 
+    def as_sent(self, request: Request) -> tuple[Request, str]:
+        """A request as the backend would get it, and the key that the ledger keeps the reply under."""
+        question = self._question(request)
+        return question.request, question.key
+
     def _question(self, request: Request) -> _Question:
         if request.grammar is not None and not self.capabilities["grammar"]:
             request = replace(request, grammar=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,19 +18,12 @@ from paretune.pipeline.sections.budget import BudgetParams
 from paretune.pipeline.sections.objective import ObjectiveParams
 from paretune.pipeline.sections.tuner import TunerParams
 from paretune.stats.pareto import non_dominated
+from paretune.tuners import TUNERS
 from paretune.tuners.objective import Objective, parts_of
-from paretune.tuners.searches import BayesianOptimization, GridSearch, Hyperband, ParetoSearch, RandomSearch
 from paretune.tuners.tuner import Tuner
 
 __all__ = ["best_of", "code_digest", "make_tuner"]
 
-TUNERS: dict[str, Callable[..., Tuner]] = {
-    "bayesian": BayesianOptimization,
-    "grid": GridSearch,
-    "hyperband": Hyperband,
-    "pareto": ParetoSearch,
-    "random": RandomSearch,
-}
 #: The sections whose values a search's results depend on.
 _IDENTITY = ("task", "layout", "program", "objective")
 #: The settings of language models that decide what a reply is or costs; the others decide when it comes.
@@ -43,7 +37,10 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
     search = setup.search
     chosen = section(params, "tuner", TunerParams)
     budget = section(params, "budget", BudgetParams)
-    return TUNERS[chosen.name](
+    entry = TUNERS[chosen.name]
+    module = importlib.import_module(f"paretune.tuners.oracles.{entry.module}")
+    tuner: Callable[..., Tuner] = getattr(module, entry.class_name)
+    return tuner(
         setup.build_program,
         objective=[Objective(part.name, part.direction, part.weight) for part in objective.objectives],
         scale=objective.scale,
@@ -58,7 +55,7 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
         budget=Budget(**budget.model_dump()),
         identity=_identity(params, setup),
         **chosen.options,
-        **({} if chosen.name == "hyperband" else {"max_trials": search.max_trials}),
+        **({} if entry.plans_epochs else {"max_trials": search.max_trials}),
     )
 
 

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from filelock import FileLock, Timeout
-
-from paretune.errors import BudgetError, SearchError, UsageError
+from paretune.errors import BudgetError, UsageError
 from paretune.eventloop import run_maybe_nested, run_together
 from paretune.lm.ledger.budget import Budget
 from paretune.lm.ledger.ledger import Session
 from paretune.lm.sending import drain
 from paretune.programs.program import Program
-from paretune.trials.record import TrialRecord, TrialStore
+from paretune.trials.record import TrialRecord
 from paretune.tuners.building import as_builder, build, check_declared, check_fit, check_objectives, explore, validates
 from paretune.tuners.identity import Explored, fingerprint
 from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.loop import SearchRun
 from paretune.tuners.objective import Constraint, Scale, as_constraints, as_objective
 from paretune.tuners.oracles.base import ReplayableOracle, check_count
+from paretune.tuners.plan import Plan, locked
 from paretune.tuners.progress import Progress
 from paretune.tuners.run_trial import TrialOptions
+from paretune.tuners.spaces import Values
 from paretune.tuners.summaries import result_lines, space_lines, space_notes
 from paretune.tuners.usage import UsageMeter
 
@@ -150,21 +150,20 @@ class Tuner:
 
     async def search_async(self, x: Sequence[Any], y: Sequence[Any], **fit: Any) -> None:
         """As ``search``, awaited."""
-        fit = {"x": x, "y": y, **fit}
         with self._charging():
-            explored = await self._explore(fit)
-        total = self.oracle.total()
-        if total is None:
-            raise UsageError("the space has no end: give max_trials=…")
-        with self._locked_store(explored, fit) as store:
-            known = {number: record for number, record in store.load().items() if int(number) <= total}
+            plan = await self.plan(x, y, **fit)
+        with locked(plan.record) as store:
+            if self.overwrite:
+                store.discard()
+                self.overwrite = False  # what this tuner itself has found stays
+            known = {number: record for number, record in store.load().items() if int(number) <= plan.total}
             self.oracle.restart()  # a second search on this tuner is rebuilt from the record, like that of a new one
-            usage = UsageMeter(explored.ledgers)
+            usage = UsageMeter(plan.ledgers)
             progress = Progress(usage.counters, verbose=self.verbose)
-            progress.start(total, len(known))
-            for note in space_notes(self.oracle, total):
+            progress.start(plan.total, len(known))
+            for note in space_notes(self.oracle, plan.total):
                 progress.note(note)
-            run = SearchRun(self.oracle, self._build, store, known, fit, self.options, progress)
+            run = SearchRun(self.oracle, self._build, store, known, plan.fit, self.options, progress)
             self.stopped = None
             try:
                 with self._charging():
@@ -185,6 +184,35 @@ class Tuner:
                     number: replace(record, score=self.oracle.trials[number].score)
                     for number, record in run.records.items()
                 }
+
+    async def plan(self, x: Sequence[Any], y: Sequence[Any], **fit: Any) -> Plan:
+        """What ``search`` with these arguments is about to do; nothing is called, and nothing written.
+
+        Raises what ``search`` raises before its first call.
+        """
+        fit = {"x": x, "y": y, **fit}
+        if self.oracle.continues:  # its own plan says how long a trial is trained
+            fit = {name: value for name, value in fit.items() if name not in ("epochs", "initial_epoch")}
+        explored = await self._explore(fit)
+        total = self.oracle.total()
+        if total is None:
+            raise UsageError("the space has no end: give max_trials=…")
+        space = self.oracle.hyperparameters.copy()
+
+        async def build_at(values: Values) -> Program:
+            point = space.copy()
+            point.values = dict(values)
+            return await self._build(point, fit)
+
+        return Plan(
+            oracle=self._new_oracle(hyperparameters=space.copy()),
+            total=total,
+            record=self._record_path(explored, fit),
+            overwrite=self.overwrite,
+            ledgers=explored.ledgers,
+            fit=fit,
+            build=build_at,
+        )
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
         """The hyperparameters of the best trials, best first."""
@@ -253,23 +281,3 @@ class Tuner:
             more["replicates"] = self.options.replicates
         name = fingerprint(self.oracle, self.build_program, explored, fit, **more)
         return self.project_dir / f"{name[:16]}.jsonl"
-
-    @contextlib.contextmanager
-    def _locked_store(self, explored: Explored, fit: Mapping[str, Any]) -> Iterator[TrialStore]:
-        path = self._record_path(explored, fit)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_suffix(".lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise SearchError(
-                f"another process runs this very search (it holds {str(lock.lock_file)!r}): wait for it or stop it"
-            ) from None
-        try:
-            store = TrialStore(path)
-            if self.overwrite:
-                store.discard()
-                self.overwrite = False  # what this tuner itself has found stays
-            yield store
-        finally:
-            lock.release()

@@ -6,9 +6,9 @@ number; never on time or concurrency. So a search can be rebuilt from a record o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,10 +18,19 @@ from paretune.tuners.keras_api import HyperParameters, Oracle, Trial, TrialStatu
 from paretune.tuners.objective import Constraint, MultiObjective, Objective, keeps, parts_of
 from paretune.tuners.spaces import LISTED, Values, listed, space_size
 
-__all__ = ["ReplayableOracle", "SequentialOracle", "check_count", "check_space", "same_point", "trial_id"]
+__all__ = ["Outlook", "ReplayableOracle", "SequentialOracle", "check_count", "check_space", "same_point", "trial_id"]
 
 #: Keras-Tuner's names for how long a trial is trained, which are no coordinates of its point.
 _TRAINING = "tuner/"
+
+
+class Outlook(NamedTuple):
+    """What is known of some trials before they can be proposed: each has another one of these points (None: of all
+    that are not tried), and is trained from one epoch up to another (None: as ``fit`` says)."""
+
+    numbers: Sequence[int]
+    points: Sequence[Values] | None = None
+    epochs: tuple[int, int] | None = None
 
 
 class ReplayableOracle(Oracle):  # type: ignore[misc]
@@ -90,6 +99,10 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
     def propose(self, number: int) -> Values | None:
         """The values of trial ``number``; None when the space is exhausted."""
         raise NotImplementedError
+
+    def outlook(self, numbers: Sequence[int]) -> Iterator[Outlook]:
+        """What is known beforehand of the trials with these numbers, none of which was proposed yet."""
+        yield Outlook(numbers)
 
     def judging(self) -> dict[str, Any]:
         """How it ranks trials, beside the objectives: a part of ``settings`` where proposals depend on ranks."""

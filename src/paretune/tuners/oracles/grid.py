@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.spaces import Values, combinations, grid_values
+from paretune.tuners.tuner import Tuner
 
-__all__ = ["GridOracle"]
+__all__ = ["GridOracle", "GridSearch"]
 
 
 class GridOracle(ReplayableOracle):
@@ -33,3 +35,18 @@ class GridOracle(ReplayableOracle):
             self._given += 1
         self._given += 1
         return next(self._combinations, None)
+
+
+class GridSearch(Tuner):
+    """Every combination of the hyperparameters exactly once.
+
+    ``max_trials``: how many at most; raising it later continues a finished search. The other arguments are those of
+    ``Tuner``.
+    """
+
+    oracle_class = GridOracle
+
+    def __init__(
+        self, hypermodel: Any, objective: Any = None, max_trials: int | None = None, *more: Any, **options: Any
+    ) -> None:
+        super().__init__(hypermodel, objective, *more, oracle_options={"max_trials": max_trials}, **options)

@@ -7,7 +7,7 @@ bracket, a round and an index. So the trials are the same however many run at on
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,12 @@ import numpy as np
 from paretune.errors import UsageError
 from paretune.tuners.keras_api import KerasHyperbandOracle, Trial, TrialStatus
 from paretune.tuners.objective import MultiObjective, Objective
-from paretune.tuners.oracles.base import ReplayableOracle, same_point, trial_id
+from paretune.tuners.oracles.base import Outlook, ReplayableOracle, same_point, trial_id
 from paretune.tuners.oracles.random import untried
 from paretune.tuners.spaces import Values, draw, space_size
+from paretune.tuners.tuner import Tuner
 
-__all__ = ["HyperbandOracle", "Round"]
+__all__ = ["Hyperband", "HyperbandOracle", "Round"]
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,17 @@ class HyperbandOracle(ReplayableOracle):
         begin = {"tuner/initial_epoch": place.initial_epoch, "tuner/trial_id": survivor.trial_id}
         return {**survivor.hyperparameters.values, **begin, **training}
 
+    def outlook(self, numbers: Sequence[int]) -> Iterator[Outlook]:
+        """By round: each goes on with some of the configurations that its bracket began with."""
+        for place in self.rounds():
+            if later := [number for number in numbers if number in place.numbers]:
+                begun = place
+                while begun.previous is not None:
+                    begun = begun.previous
+                trials = [self.trials[trial_id(number)] for number in begun.numbers if number in self._points]
+                points = [trial.hyperparameters.values for trial in trials]
+                yield Outlook(later, points or None, (place.initial_epoch, place.epochs))
+
     def _free(self, place: Round) -> int | None:
         return next((number for number in place.numbers if number not in self._points), None)
 
@@ -159,6 +171,32 @@ class HyperbandOracle(ReplayableOracle):
 
     def _begun(self, rounds: Iterable[Round], before: int) -> set[str]:
         return {self._points[number] for each in rounds for number in each.numbers if number < before}
+
+
+class Hyperband(Tuner):
+    """Many configurations trained for a short time, the best of them longer (Li et al., 2018).
+
+    The plan is Keras-Tuner's: brackets of rounds, from one in which very many begin to one in which all are trained for
+    ``max_epochs`` at once; in each round one of ``factor`` goes on from the state it had reached, to ``factor`` times
+    the epochs. ``hyperband_iterations``: how often all that is done; raising it later continues a finished search. How
+    many trials there are and how long each is trained is the plan's, so ``epochs`` in ``search`` has no effect. The
+    other arguments are those of ``Tuner``.
+    """
+
+    oracle_class = HyperbandOracle
+
+    def __init__(
+        self,
+        hypermodel: Any,
+        objective: Any = None,
+        max_epochs: int = 100,
+        factor: int = 3,
+        hyperband_iterations: int = 1,
+        *more: Any,
+        **options: Any,
+    ) -> None:
+        plan = {"max_epochs": max_epochs, "factor": factor, "hyperband_iterations": hyperband_iterations}
+        super().__init__(hypermodel, objective, *more, oracle_options=plan, **options)
 
 
 def _check(name: str, value: Any, least: int) -> None:

@@ -18,8 +18,9 @@ from paretune.tuners.objective import parts_of
 from paretune.tuners.oracles.base import SequentialOracle, trial_id
 from paretune.tuners.oracles.random import untried
 from paretune.tuners.spaces import Values, even_grid, nearest
+from paretune.tuners.tuner import Tuner
 
-__all__ = ["ParetoOracle", "Sampler"]
+__all__ = ["ParetoOracle", "ParetoSearch", "Sampler"]
 
 Sampler = Literal["tpe", "nsga2", "gp"]
 _SAMPLERS = ("tpe", "nsga2", "gp")
@@ -208,6 +209,33 @@ class ParetoOracle(SequentialOracle):
             kinds = enumerate(self.hyperparameters.space)
             self._axes += [_Axis(f"{i} {kind.name}", kind, even_grid(kind)) for i, kind in kinds]
         return self._axes
+
+
+class ParetoSearch(Tuner):
+    """Search for the whole frontier of several objectives: proposals follow from each of them, not from their sum.
+
+    ``max_trials``: how many at most; raising it later continues a finished search. ``sampler``: Optuna's ``tpe``,
+    ``nsga2``, or ``gp`` (which needs PyTorch). ``num_initial_points``: how many completed trials are drawn at random
+    before the sampler learns from them (for ``nsga2`` also the number of parents); fewer than ``max_trials``, or else
+    the search is a random one. No point comes twice, and a small finite space is covered. Weights and ``scale`` count
+    only for the ranking of the trials. The other arguments are those of ``Tuner``. Needs the extra
+    ``paretune[pareto]``.
+    """
+
+    oracle_class = ParetoOracle
+
+    def __init__(
+        self,
+        hypermodel: Any,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        sampler: Sampler = "tpe",
+        num_initial_points: int = 5,
+        *more: Any,
+        **options: Any,
+    ) -> None:
+        own = {"max_trials": max_trials, "sampler": sampler, "num_initial_points": num_initial_points}
+        super().__init__(hypermodel, objective, *more, oracle_options=own, **options)
 
 
 def _shared(trial: Any) -> Any:
