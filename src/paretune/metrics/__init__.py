@@ -10,11 +10,11 @@ from paretune.metrics.classification import (
     CategoricalPrecision,
     CategoricalRecall,
 )
-from paretune.metrics.measure import Measure
 from paretune.metrics.metric import Metric
 from paretune.metrics.outcome import Outcome
 from paretune.metrics.text import F1Score
 from paretune.metrics.wrapper import MeanMetricWrapper
+from paretune.stats.measure import Measure
 
 __all__ = [
     "BinaryAccuracy",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,12 @@ from pydantic import BaseModel
 
 from paretune.configurable import Configurable
 from paretune.errors import UsageError
+from paretune.stats.measure import Direction
 
-__all__ = ["Array", "Direction", "Metric", "Record", "mean"]
+__all__ = ["Array", "Metric", "Record", "mean"]
 
 Array = npt.NDArray[np.float64]
-Direction = Literal["max", "min"]
+
 #: A record as plain JSON values.
 Record = Mapping[str, Any]
 

@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import BaseModel, create_model
 
 from paretune.errors import UsageError
-from paretune.metrics.metric import Array, Direction, Metric, Record, mean
+from paretune.metrics.metric import Array, Metric, Record, mean
+from paretune.stats.measure import Direction
 
 __all__ = ["MeanMetricWrapper"]
 

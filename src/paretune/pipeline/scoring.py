@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from paretune.errors import DataError
 from paretune.eventloop import run_maybe_nested
 from paretune.files import canonical_json, read_jsonl
-from paretune.metrics.measure import Measure, mean_of_replicates, measures_of
+from paretune.metrics.measure import mean_of_replicates, measures_of
 from paretune.metrics.metric import Metric
 from paretune.metrics.outcome import Outcome
 from paretune.pipeline.data_models import input_model, output_model
@@ -22,8 +22,10 @@ from paretune.pipeline.sections.layout import LayoutParams
 from paretune.pipeline.sections.task import TaskParams
 from paretune.rewards.reward import Reward
 from paretune.schemas.data_model import DataModel
+from paretune.stats.measure import Measure
+from paretune.trials.record import TrialRecord
 
-__all__ = ["Records", "Scoring", "measures_of_rows", "measures_of_trial"]
+__all__ = ["Records", "Scoring", "measures_of_trial"]
 
 Records = Sequence[DataModel]
 
@@ -81,12 +83,7 @@ class Scoring:
         return {measure.name: measure.value for measure in measures if measure.name in names}
 
 
-def measures_of_rows(rows: Sequence[Mapping[str, Any]], gold: Records, metrics: Sequence[Metric]) -> list[Measure]:
-    """The measures of recorded outcomes."""
-    outcomes = [Outcome.from_row(dict(row)) for row in rows]
-    return measures_of(outcomes, [record.get_json() for record in gold], metrics)
-
-
-def measures_of_trial(trial: Mapping[str, Any], gold: Records, metrics: Sequence[Metric]) -> list[Measure]:
-    """The measures of a trial's row on the validation examples, means over its replicates."""
-    return mean_of_replicates([measures_of_rows(one["examples"], gold, metrics) for one in trial["replicates"]])
+def measures_of_trial(record: TrialRecord, gold: Records, metrics: Sequence[Metric]) -> list[Measure]:
+    """The measures of a trial on the validation examples, means over its replicates."""
+    y_true = [one.get_json() for one in gold]
+    return mean_of_replicates([measures_of(one.examples, y_true, metrics) for one in record.replicates])

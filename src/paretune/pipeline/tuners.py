@@ -1,4 +1,4 @@
-"""From params.yaml to a search, and from a finished search to what the later stages read."""
+"""From params.yaml to a search."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from paretune.errors import SearchError
 from paretune.files import digest_files, state_root
 from paretune.import_closure import closure
 from paretune.lm.ledger.budget import Budget
@@ -17,12 +16,11 @@ from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.budget import BudgetParams
 from paretune.pipeline.sections.objective import ObjectiveParams
 from paretune.pipeline.sections.tuner import TunerParams
-from paretune.stats.pareto import non_dominated
+from paretune.trials.goals import Objective
 from paretune.tuners import TUNERS
-from paretune.tuners.objective import Objective, parts_of
 from paretune.tuners.tuner import Tuner
 
-__all__ = ["best_of", "code_digest", "make_tuner"]
+__all__ = ["code_digest", "make_tuner"]
 
 #: The sections whose values a search's results depend on.
 _IDENTITY = ("task", "layout", "program", "objective")
@@ -57,33 +55,6 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
         **chosen.options,
         **({} if entry.plans_epochs else {"max_trials": search.max_trials}),
     )
-
-
-def best_of(tuner: Tuner) -> dict[str, Any]:
-    """What best.json holds: the winner by the scalar, its trained state, the frontier's trials, and why the search
-    ended before all its trials (null: it did not).
-
-    Raises SearchError when no trial was completed.
-    """
-    best = tuner.oracle.get_best_trials(1)
-    records = tuner.trial_records()
-    if not best:
-        raise SearchError(f"no trial was completed; the last one: {records[-1].error if records else 'there is none'}")
-    winner = tuner.records[best[0].trial_id]
-    objectives = parts_of(tuner.oracle.objective)
-    completed = [record for record in records if record.status == "COMPLETED"]
-    points = [[record.metrics[part.name] for part in objectives] for record in completed]
-    on_frontier = non_dominated(points, [part.direction for part in objectives])  # type: ignore[arg-type]
-    return {
-        "trial": winner.trial,
-        "values": winner.values,
-        "metrics": winner.metrics,
-        "score": winner.score,
-        "stopped": tuner.stopped,
-        "objectives": [part.describe() for part in objectives],
-        "frontier": [record.trial for record, flag in zip(completed, on_frontier, strict=True) if flag],
-        "state": winner.state,
-    }
 
 
 def _identity(params: Mapping[str, Any], setup: ProgramSetup) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from paretune.errors import JudgementError, RefusedInputError, TransientError
 from paretune.eventloop import map_ordered
 from paretune.lm.ledger.attribution import attributed_to, current_caller
-from paretune.metrics.measure import Measure, measures_of
+from paretune.metrics.measure import measures_of
 from paretune.metrics.outcome import Outcome
 from paretune.programs.examples import Examples, Row, as_rows
 from paretune.prompting.trace import Call, Sample, tracing
 from paretune.schemas.data_model import DataModel
+from paretune.stats.measure import Measure
 
 if TYPE_CHECKING:
     from paretune.programs.program import Program

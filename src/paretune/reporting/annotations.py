@@ -10,7 +10,8 @@ from typing import Any
 
 from paretune.reporting.numbers import compact
 from paretune.reporting.placement import Box, Scale, place, text_width
-from paretune.reporting.results import Estimate, Objective
+from paretune.reporting.results import Measurement
+from paretune.trials.goals import Objective
 
 __all__ = [
     "DOMINATED", "FONT_SIZE", "FRONTIER", "INK", "MUTED", "VERMILLION", "WINNER",
@@ -26,8 +27,8 @@ FONT_SIZE, _LINE = 12.5, 15.0
 class Point:
     """A configuration in a panel."""
 
-    x: Estimate
-    y: Estimate
+    x: Measurement
+    y: Measurement
     role: str
     text: Sequence[str]
 

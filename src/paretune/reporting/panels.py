@@ -25,7 +25,8 @@ from paretune.reporting.annotations import (
 from paretune.reporting.frontier_rows import shown_frontier
 from paretune.reporting.numbers import axis_title
 from paretune.reporting.placement import Scale
-from paretune.reporting.results import Objective, Result
+from paretune.reporting.results import Result
+from paretune.trials.goals import Objective
 
 __all__ = ["frontier_panel", "ranking_panel"]
 
@@ -67,7 +68,7 @@ def frontier_panel(
     y = Scale.around([*(value for each in points for value in each.y), *extra], height, flipped=True)
     best = shown_frontier([[each.x.value, each.y.value] for each in points], pair)
     line = sorted((each for each, on in zip(points, best, strict=True) if on), key=lambda each: each.at["x"])
-    axes = {"x": _axis(axis_title(*across), x), "y": _axis(axis_title(*up), y)}
+    axes = {"x": _axis(axis_title(across.name, across.direction), x), "y": _axis(axis_title(up.name, up.direction), y)}
     solid, light = obstacles(points, line, across, x, y)
     layers: list[dict[str, Any]] = []
     if reference is not None:
@@ -118,10 +119,10 @@ def ranking_panel(
     ]
     rows = sorted(rows, key=lambda row: sign * row[0].value)[:_MOST_ROWS]
     extra = () if reference is None else (reference,)
-    x = Scale.around([*(value for estimate, _, _ in rows for value in estimate), *extra], width)
+    x = Scale.around([*(value for measurement, _, _ in rows for value in measurement), *extra], width)
     names = {str(rank): text for rank, (_, _, text) in enumerate(rows, start=1)}
     axes = {
-        "x": _axis(axis_title(*objective), x),
+        "x": _axis(axis_title(objective.name, objective.direction), x),
         "y": {
             "type": "ordinal",
             "sort": list(names),
@@ -137,8 +138,8 @@ def ranking_panel(
         },
     }
     data = [
-        {"x": estimate.value, "lo": estimate.lo, "hi": estimate.hi, "y": str(rank), "role": role}
-        for rank, (estimate, role, _) in enumerate(rows, start=1)
+        {"x": measurement.value, "lo": measurement.lo, "hi": measurement.hi, "y": str(rank), "role": role}
+        for rank, (measurement, role, _) in enumerate(rows, start=1)
     ]
     bars = [{"x": row["lo"], "x2": row["hi"], "y": row["y"], "role": row["role"]} for row in data]
     dots = [{key: row[key] for key in ("x", "y", "role")} for row in data]

@@ -11,8 +11,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from paretune.lazy import lazy_dir, lazy_names
 
 if TYPE_CHECKING:
+    from paretune.trials.goals import Objective
     from paretune.tuners.keras_api import HyperParameters
-    from paretune.tuners.objective import Objective
     from paretune.tuners.oracles.bayesian import BayesianOptimization
     from paretune.tuners.oracles.grid import GridSearch
     from paretune.tuners.oracles.hyperband import Hyperband
@@ -72,7 +72,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "HyperParameters": "paretune.tuners.keras_api",
-        "Objective": "paretune.tuners.objective",
+        "Objective": "paretune.trials.goals",
         "Tuner": "paretune.tuners.tuner",
         **{entry.class_name: f"paretune.tuners.oracles.{entry.module}" for entry in TUNERS.values()},
     },

@@ -13,8 +13,8 @@ from paretune.files import canonical_json
 from paretune.metrics.measure import measures_of
 from paretune.programs.module import clear_session
 from paretune.programs.program import Program
+from paretune.trials.goals import Goals
 from paretune.tuners.keras_api import HyperParameters, KerasHyperModel
-from paretune.tuners.objective import Constraint, MultiObjective, Objective, parts_of
 from paretune.tuners.oracles.base import check_space
 from paretune.tuners.spaces import Values, even_grid, grid_values
 
@@ -125,19 +125,14 @@ def check_declared(space: HyperParameters, met: Sequence[Any]) -> None:
             )
 
 
-def check_objectives(
-    objective: Objective | MultiObjective,
-    program: Program,
-    has_validation: bool,
-    constraints: Sequence[Constraint] = (),
-) -> None:
+def check_objectives(goals: Goals, program: Program, has_validation: bool) -> None:
     """Refuse, before the first call, an objective or a constraint that no trial can report."""
     reported = {measure.name for measure in measures_of([], [], program.metrics)}
     per_class = {metric.name: metric.classes for metric in program.metrics if not metric.scalar}
     prefix = "val_" if has_validation else ""
     known = sorted(f"{prefix}{name}" for name in reported)
-    wanted = [("objective", part.name) for part in parts_of(objective)]
-    wanted += [("constraint", constraint.name) for constraint in constraints]
+    wanted = [("objective", part.name) for part in goals.objectives]
+    wanted += [("constraint", constraint.name) for constraint in goals.constraints]
     for what, name in wanted:
         plain = name.removeprefix("val_")
         if plain in per_class:

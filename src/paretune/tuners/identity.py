@@ -25,7 +25,6 @@ from paretune.lm.ledger.ledger import Ledger
 from paretune.programs.module import Module, inner_modules
 from paretune.programs.program import Program
 from paretune.schemas.data_model import DataModel
-from paretune.tuners.objective import parts_of
 from paretune.tuners.oracles.base import ReplayableOracle
 
 __all__ = ["Explored", "fingerprint"]
@@ -73,7 +72,7 @@ def fingerprint(
             {
                 "oracle": {"kind": type(oracle).__name__, **oracle.settings()},
                 "space": oracle.get_space().get_config()["space"],
-                "objectives": [part.describe() for part in parts_of(oracle.objective)],
+                "objectives": [objective.describe() for objective in oracle.goals.objectives],
                 "builder": _builder(build_program),
                 "programs": explored.digests,
                 "fit": {name: value for name, value in fit.items() if name != "verbose"},

@@ -6,15 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from paretune.errors import SearchError
 from paretune.lm.ledger.attribution import attributed_to
 from paretune.programs.program import Program
-from paretune.stats.pareto import non_dominated
-from paretune.trials.record import TrialRecord, TrialStore
+from paretune.trials.frontier import frontier
+from paretune.trials.record import TrialRecord
+from paretune.trials.store import TrialStore
 from paretune.tuners.keras_api import HyperParameters, Trial, TrialStatus
-from paretune.tuners.objective import parts_of
 from paretune.tuners.oracles.base import ReplayableOracle, trial_id
 from paretune.tuners.progress import Progress, summary_line
 from paretune.tuners.run_trial import TrialOptions, planned_calls_of, run_trial
@@ -112,7 +110,7 @@ class SearchRun:
 
         for _ in range(1 + self.options.retries):
             record = await run_trial(build, trial.trial_id, values, self.options, fit)
-            if record.status == "COMPLETED":
+            if record.completed:
                 break
         return record
 
@@ -124,11 +122,11 @@ class SearchRun:
 
     def _finish(self, trial: Trial, record: TrialRecord) -> None:
         self._record(trial, record)
-        summary = summary_line(record, self.oracle.objective)
+        summary = summary_line(record, self.oracle.goals)
         self.progress.trial_ended(record, summary, self._standing)
 
     def _record(self, trial: Trial, record: TrialRecord) -> None:
-        status = TrialStatus.COMPLETED if record.status == "COMPLETED" else TrialStatus.FAILED
+        status = TrialStatus.COMPLETED if record.completed else TrialStatus.FAILED
         epoch = record.replicates[record.best_replicate].epoch if record.replicates else 0
         self.oracle.finish(trial, status, record.metrics, epoch, record.error)
         self.records[record.trial] = record
@@ -136,7 +134,7 @@ class SearchRun:
     def _stop_when_all_fail(self) -> None:
         allowed = self.options.max_consecutive_failures
         last = [self.records[number] for number in self.oracle.end_order[-allowed:]]
-        if len(last) == allowed and all(record.status == "FAILED" for record in last):
+        if len(last) == allowed and not any(record.completed for record in last):
             raise SearchError(
                 f"{allowed} trials in a row failed; the last one: {last[-1].error}. "
                 "What was paid for is kept, and the next run goes on from here"
@@ -147,13 +145,7 @@ class SearchRun:
         best = self.oracle.get_best_trials(1)
         if not best:
             return ""
-        summary = summary_line(self.records[best[0].trial_id], self.oracle.objective)
-        several = len(parts_of(self.oracle.objective)) > 1
-        frontier = f"  {self._frontier_size()} on the frontier" if several else ""
-        return f"best trial {int(best[0].trial_id)}: {summary}{frontier}"
-
-    def _frontier_size(self) -> int:
-        objectives = parts_of(self.oracle.objective)
-        done = [record.metrics for record in self.records.values() if record.status == "COMPLETED"]
-        points = [[metrics[part.name] for part in objectives] for metrics in done]
-        return int(non_dominated(np.array(points), [part.direction for part in objectives]).sum()) if points else 0
+        summary = summary_line(self.records[best[0].trial_id], self.oracle.goals)
+        several = len(self.oracle.goals.objectives) > 1
+        size = f"  {sum(frontier(list(self.records.values()), self.oracle.goals))} on the frontier" if several else ""
+        return f"best trial {int(best[0].trial_id)}: {summary}{size}"

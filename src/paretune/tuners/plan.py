@@ -13,7 +13,8 @@ from filelock import FileLock, Timeout
 from paretune.errors import SearchError
 from paretune.lm.ledger.ledger import Ledger
 from paretune.programs.program import Program
-from paretune.trials.record import TrialRecord, TrialStore
+from paretune.trials.record import TrialRecord
+from paretune.trials.store import TrialStore
 from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.spaces import Values
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
-from paretune.tuners.objective import MultiObjective, Objective, parts_of
 
 __all__ = ["Progress", "summary_line", "values_line"]
 
@@ -128,12 +128,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def summary_line(record: TrialRecord, objective: Objective | MultiObjective) -> str:
+def summary_line(record: TrialRecord, goals: Goals) -> str:
     """A trial's objectives, with the standard errors over its replicates, or why it failed."""
-    if record.status == "FAILED":
+    if not record.completed:
         return f"FAILED: {record.error}"
     parts = []
-    for name in (part.name for part in parts_of(objective)):
+    for name in (objective.name for objective in goals.objectives):
         spread = f" ±{record.standard_errors[name]:.2g}" if name in record.standard_errors else ""
         parts.append(f"{name.removeprefix('val_')} {record.metrics[name]:.3g}{spread}")
     return "  ".join(parts)

@@ -15,12 +15,12 @@ from paretune.lm.ledger.budget import Budget
 from paretune.lm.ledger.ledger import Session
 from paretune.lm.sending import drain
 from paretune.programs.program import Program
+from paretune.trials.goals import Constraint, Scale, as_goals
 from paretune.trials.record import TrialRecord
 from paretune.tuners.building import as_builder, build, check_declared, check_fit, check_objectives, explore, validates
 from paretune.tuners.identity import Explored, fingerprint
 from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.loop import SearchRun
-from paretune.tuners.objective import Constraint, Scale, as_constraints, as_objective
 from paretune.tuners.oracles.base import ReplayableOracle, check_count
 from paretune.tuners.plan import Plan, locked
 from paretune.tuners.progress import Progress
@@ -117,17 +117,15 @@ class Tuner:
         self.project_dir = Path(directory or ".") / (project_name or "search")
         self._new_oracle = functools.partial(
             self.oracle_class,
-            as_objective("val_reward" if objective is None else objective, scale),
+            as_goals("val_reward" if objective is None else objective, constraints, scale),
             seed=self.seed,
             slots=parallel_trials,
-            constraints=as_constraints(constraints),
             **(oracle_options or {}),
         )
         self.oracle: ReplayableOracle = self._new_oracle(hyperparameters=hyperparameters)
         self._declared = self.oracle.hyperparameters.copy()
         self.options = TrialOptions(
-            objective=self.oracle.objective,
-            constraints=self.oracle.constraints,
+            goals=self.oracle.goals,
             max_failure_rate=max_failure_rate,
             replicates=executions_per_trial,
             retries=max_retries_per_trial,
@@ -246,7 +244,7 @@ class Tuner:
 
         def look(program: Program) -> None:
             check_fit(program, fit)
-            check_objectives(self.oracle.objective, program, validates(fit), self.oracle.constraints)
+            check_objectives(self.oracle.goals, program, validates(fit))
             explored.add(program)
 
         await self._learn_space(look)
@@ -269,7 +267,7 @@ class Tuner:
         """The program of a trial, checked before it makes a call."""
         program = await build(self.build_program, hyperparameters)
         check_declared(self.space, hyperparameters.space)
-        check_objectives(self.oracle.objective, program, validates(fit), self.oracle.constraints)
+        check_objectives(self.oracle.goals, program, validates(fit))
         return program
 
     def _charging(self) -> contextlib.AbstractContextManager[Any]:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from paretune.errors import UsageError
+from paretune.trials.goals import Goals
 from paretune.tuners.keras_api import KerasHyperbandOracle, Trial, TrialStatus
-from paretune.tuners.objective import MultiObjective, Objective
 from paretune.tuners.oracles.base import Outlook, ReplayableOracle, same_point, trial_id
 from paretune.tuners.oracles.random import untried
 from paretune.tuners.spaces import Values, draw, space_size
@@ -51,7 +51,7 @@ class HyperbandOracle(ReplayableOracle):
 
     def __init__(
         self,
-        objective: Objective | MultiObjective,
+        goals: Goals,
         *,
         max_epochs: int = 100,
         factor: int = 3,
@@ -61,7 +61,7 @@ class HyperbandOracle(ReplayableOracle):
         _check("max_epochs", max_epochs, 1)
         _check("factor", factor, 2)
         _check("hyperband_iterations", hyperband_iterations, 1)
-        super().__init__(objective, **options)
+        super().__init__(goals, **options)
         self.max_epochs, self.factor, self.hyperband_iterations = max_epochs, factor, hyperband_iterations
         self._rounds: list[Round] | None = None
         self._full = 0  # so many rounds at the beginning have no free place
@@ -150,7 +150,7 @@ class HyperbandOracle(ReplayableOracle):
         completed = [trial for trial in trials if trial.status == TrialStatus.COMPLETED]
         taken = [self.trials[trial_id(number)] for number in place.numbers if number in self._points]
         going_on = {trial.hyperparameters.values.get("tuner/trial_id") for trial in taken}
-        ranked = self.ranked(completed, self.scores(completed))
+        ranked = self.ranked(completed)
         return next((trial for trial in ranked if trial.trial_id not in going_on), None)
 
     def _fresh(self, place: Round, number: int) -> Values:

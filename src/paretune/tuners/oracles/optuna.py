@@ -14,7 +14,6 @@ import numpy as np
 from paretune.errors import UsageError
 from paretune.stats.pareto import fronts
 from paretune.tuners.keras_api import hyperparameter_kinds
-from paretune.tuners.objective import parts_of
 from paretune.tuners.oracles.base import SequentialOracle, trial_id
 from paretune.tuners.oracles.random import untried
 from paretune.tuners.spaces import Values, even_grid, nearest
@@ -138,7 +137,7 @@ class ParetoOracle(SequentialOracle):
     def _study(self, number: int) -> Any:
         """What the proposal of a trial may know: all earlier points, and the results of the visible trials."""
         storage = self.optuna.storages.InMemoryStorage()
-        directions = ["minimize" if part.direction == "min" else "maximize" for part in parts_of(self.objective)]
+        directions = ["minimize" if part.direction == "min" else "maximize" for part in self.goals.objectives]
         study = self.optuna.create_study(storage=storage, directions=directions, study_name="search")
         seen = max(0, number - self.slots + 1)
         for settled in range(self._looked_at, seen):
@@ -171,8 +170,8 @@ class ParetoOracle(SequentialOracle):
     def _standing(self, number: int) -> list[float]:
         """How far a completed trial breaks the constraints, and its objectives, all to be minimised."""
         logs = self._logs[trial_id(number)]
-        goals = [logs[part.name] if part.direction == "min" else -logs[part.name] for part in parts_of(self.objective)]
-        return [sum(max(0.0, bound.violation(logs)) for bound in self.constraints), *goals]
+        goals = [logs[part.name] if part.direction == "min" else -logs[part.name] for part in self.goals.objectives]
+        return [sum(max(0.0, bound.violation(logs)) for bound in self.goals.constraints), *goals]
 
     def _as_seen(self, number: int, pending: bool) -> Any:
         """A trial as Optuna's samplers see it."""
@@ -182,8 +181,8 @@ class ParetoOracle(SequentialOracle):
             logs = self._logs[trial.trial_id]
             state = states.COMPLETE
             results = {
-                "values": [logs[part.name] for part in parts_of(self.objective)],
-                "constraints": {bound.describe(): bound.violation(logs) for bound in self.constraints},
+                "values": [logs[part.name] for part in self.goals.objectives],
+                "constraints": {bound.describe(): bound.violation(logs) for bound in self.goals.constraints},
             }
         values = trial.hyperparameters.values
         varied = [axis for axis in self._space_axes() if trial.hyperparameters.is_active(axis.kind)]
