@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Sequence
 from typing import Any
 
@@ -96,7 +97,11 @@ def pareto_rows(
     across, up = pairs[0] if pairs else (Objective("rank", "min"), objectives[0])
     ups = [result.metric(up.name) for result in completed]
     acrosses = [result.metric(across.name) for result in completed] if pairs else _ranks(ups, up.direction)
-    line = shown_frontier([[a.value, b.value] for a, b in zip(acrosses, ups, strict=True)], [across, up])
+    places = [
+        (a.value, b.value) if result.feasible else (math.nan, math.nan)
+        for result, a, b in zip(completed, acrosses, ups, strict=True)
+    ]
+    line = shown_frontier(places, [across, up])
     rows = []
     for result, label, a, b, on_line in zip(completed, labels(completed), acrosses, ups, line, strict=True):
         row: dict[str, Any] = {"trial": result.record.trial, "label": ", ".join(label)}

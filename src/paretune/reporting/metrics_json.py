@@ -37,8 +37,8 @@ def metrics_json(
     """The whole of metrics.json; what has no value or no interval is left out, so no NaN and no null appears.
 
     ``test`` and ``val`` are the winner's (with replicates, ``val`` has the outcomes of all), ``baseline`` the declared
-    baseline's on the same test examples as ``test`` (DataError when their numbers differ). ``majority`` holds the reward
-    and metrics of always giving the most common training output. ``optimism.reward`` is validation minus test;
+    baseline's on the same test examples as ``test`` (DataError when their numbers differ). ``majority`` holds the
+    reward and metrics of always giving the most common training output. ``optimism.reward`` is validation minus test;
     ``gain.reward`` is test minus baseline with its paired bootstrap interval. ``records`` are all trials.
     """
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from paretune.errors import ConfigError
 from paretune.files import open_atomic, write_json
@@ -29,23 +28,24 @@ def report(
     x: str | None = None,
     y: str | None = None,
     references: Mapping[str, float] | None = None,
-    **intervals: Any,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> list[Path]:
     """Write trials.csv, pareto.json and pareto.png to ``folder``; return their paths. Equal input gives equal bytes.
 
     ``measures`` holds by trial those of the validation examples. ``x`` and ``y`` are metrics (``val_reward``) for the
     axes of the first panel; one that is no objective of this search has no effect. ``references`` maps objectives to
-    what always giving the most common training output is worth. ``intervals``: see ``results``. Raise ConfigError when
-    an axis names no metric at all, DataError when no trial was completed.
+    what always giving the most common training output is worth. The others are those of ``results``. Raise ConfigError
+    when an axis names no metric at all, DataError when no trial was completed.
     """
     goals = best.goals
-    found = results(records, measures, goals, best.trial, **intervals)
+    found = results(records, measures, goals, best.trial, confidence=confidence, resamples=resamples, seed=seed)
     known = sorted({*metric_names(found), *(objective.name for objective in goals.objectives)})
     for key, name in (("x", x), ("y", y)):
         if name is not None and name not in known:
             raise ConfigError(f"report.{key}: must be one of the metrics {known} (got {name!r})")
-    confidence = {name: value for name, value in intervals.items() if name == "confidence"}
-    spec = chart(found, goals.objectives, x=x, y=y, references=references, **confidence)
+    spec = chart(found, goals.objectives, x=x, y=y, confidence=confidence, references=references)
     folder = Path(folder)
     paths = [folder / "trials.csv", folder / "pareto.json", folder / "pareto.png"]
     with open_atomic(paths[0]) as handle:

@@ -19,8 +19,8 @@ Direction = Literal["max", "min"]
 class Measure:
     """A named number over n examples (a reward, an F1 score, tokens per request).
 
-    ``statistics`` has shape (n, k): one row an example, all zeros for an example that could not be scored, which so takes
-    no part. ``reduce`` maps totals of shape (..., k) to values of shape (...); NaN where the value is undefined.
+    ``statistics`` has shape (n, k): one row an example, all zeros for an example that could not be scored, which so
+    takes no part. ``reduce`` maps totals of shape (..., k) to values of shape (...); NaN where the value is undefined.
     ``proportion``: the value is the mean of what each example alone is worth, which may be yes or no.
     """
 
