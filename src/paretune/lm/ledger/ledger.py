@@ -31,8 +31,6 @@ __all__ = ["Ledger", "Session", "default_ledger"]
 
 #: No call is sent with less than this free on the disk: its reply, and those in flight, must find room.
 MIN_FREE_BYTES = 16 << 20
-#: Pages of 4 KiB that the log holds before it is moved into the file: meanwhile no call goes on, for it syncs the disk.
-_LOG_PAGES = 4_000
 
 _READ = (
     "SELECT reply, prompt_tokens, completion_tokens, cost_usd, latency_s, attempts, finish_reason, model"
@@ -210,7 +208,6 @@ class Ledger:
             try:
                 self._rescue.take(lambda rows: _store(connection, rows))
                 connection.execute("PRAGMA synchronous = NORMAL")
-                connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
             except BaseException:
                 connection.close()
                 raise
