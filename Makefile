@@ -32,6 +32,7 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	python benchmarks/run.py
+	python benchmarks/calls.py
 	python benchmarks/start.py
 	python benchmarks/pareto.py
 

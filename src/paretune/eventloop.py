@@ -41,9 +41,11 @@ def run_maybe_nested(coroutine: Coroutine[Any, Any, Result]) -> Result:
 
 
 async def map_ordered(
-    function: Callable[[Item], Awaitable[Result]], items: Sequence[Item], limit: int = 256
+    function: Callable[[Item], Awaitable[Result]], items: Sequence[Item], limit: int | None = None
 ) -> list[Result]:
-    """Apply an async function to all items, at most ``limit`` at a time, and return the results in input order.
+    """Apply an async function to all items and return the results in input order.
+
+    At most ``limit`` are begun and not yet ended at a time; None: all at once.
 
     The first error cancels what is still running and is raised as itself.
     """
@@ -54,7 +56,7 @@ async def map_ordered(
         for position in pending:
             results[position] = await function(items[position])
 
-    await run_together([worker() for _ in range(min(limit, len(items)))])
+    await run_together([worker() for _ in range(len(items) if limit is None else min(limit, len(items)))])
     return results
 
 

@@ -116,7 +116,7 @@ class LedgerView:
 def _unloaded(model: LanguageModel) -> LitellmBackend | None:
     """The backend of a model, where asking it for a price or capabilities would load litellm first."""
     backend = model.backend
-    if "litellm" in sys.modules or not isinstance(backend, LitellmBackend) or backend.is_unknown:
+    if "litellm" in sys.modules or not isinstance(backend, LitellmBackend):
         return None
     return backend
 

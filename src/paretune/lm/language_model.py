@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 import re
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 from paretune.errors import FatalError, RefusedInputError, TransientError, UsageError
 from paretune.files import canonical_json, digest
+from paretune.lm.backends.choose import backend_for
 from paretune.lm.ledger.ledger import Ledger, default_ledger
 from paretune.lm.limiter import Limiter, shared_limiter, shared_places
 from paretune.lm.sending import Retries, Sending
@@ -19,7 +21,6 @@ from paretune.lm.types import Answer, Backend, Price, Reply, Request
 
 __all__ = ["LanguageModel"]
 
-LOCAL_PREFIX = "local/"
 #: After so many calls in a row without a reply, all attempts included, no more are made. Each reply that the ledger
 #: serves allows for one call more: of what is asked again, those may be left that fail for reasons of their own.
 GIVEN_UP = 20
@@ -36,10 +37,10 @@ class _Traffic:
 
 
 class _Question(NamedTuple):
-    """A request as it is sent, with its key in the ledger and everything that the key is made of."""
+    """A request as it is sent, with its key in the ledger and the JSON text of everything that the key stands for."""
 
     key: str
-    stated: dict[str, Any]
+    text: str
     request: Request
 
 
@@ -132,7 +133,14 @@ class LanguageModel:
                 "fallbacks": [other.arguments for other in self.fallbacks],
                 "price": None if fixed is None else asdict(fixed),
             }
-        self.backend = backend or _backend(model, api_base, api_key_env, timeout_s, concurrency, fixed)
+        self.backend = backend or backend_for(
+            model,
+            api_base=api_base,
+            api_key_env=api_key_env,
+            timeout_s=timeout_s,
+            concurrency=concurrency,
+            price=fixed,
+        )
         made_of = [model, api_base, api_key_env, concurrency, requests_per_minute, tokens_per_minute]
         #: What models share a limiter by; None where the backend is the caller's own.
         self._alike = None if backend else canonical_json(made_of)
@@ -217,9 +225,9 @@ class LanguageModel:
     def _question(self, request: Request) -> _Question:
         if request.grammar is not None and not self.capabilities["grammar"]:
             request = replace(request, grammar=None)
-        stated = {**self._own(), **request.stated()}
+        text = canonical_json({**self._own(), **request.stated()})
         try:
-            return _Question(digest(stated), stated, request)
+            return _Question(hashlib.sha256(text.encode()).hexdigest(), text, request)
         except UnicodeEncodeError as error:  # half of a pair of surrogates: no server can be sent that
             raise RefusedInputError(f"{self.model}: the prompt is no valid Unicode text: {error}") from None
 
@@ -257,8 +265,8 @@ class LanguageModel:
             key=question.key,
             model=self.model,
         )
-        listed = None if price is None else asdict(price)
-        return self.ledger.put(question.key, self.model, question.stated, reply, usage=answer.usage, price=listed)
+        listed = None if price is None else {"prompt": price.prompt, "completion": price.completion}
+        return self.ledger.put(question.key, self.model, question.text, reply, usage=answer.usage, price=listed)
 
     def _traffic_here(self) -> _Traffic:
         loop = asyncio.get_running_loop()
@@ -269,22 +277,3 @@ class LanguageModel:
             limiter = shared_limiter(self._alike, lambda: Limiter(*limits, pause=self.pause, places=places))
             traffic = self._traffic[loop] = _Traffic(limiter)
         return traffic
-
-
-def _backend(
-    model: str,
-    api_base: str | None,
-    api_key_env: str | None,
-    timeout_s: float,
-    concurrency: int,
-    price: Price | None,
-) -> Backend:
-    if model.startswith(LOCAL_PREFIX):
-        from paretune.lm.backends.local import LocalBackend
-
-        if api_base is not None:
-            raise UsageError(f"{model!r} is served by paretune itself: leave api_base empty (got {api_base!r})")
-        return LocalBackend(model, timeout_s=timeout_s, slots=concurrency, fixed_price=price)
-    from paretune.lm.backends.litellm import LitellmBackend
-
-    return LitellmBackend(model, api_base=api_base, api_key_env=api_key_env, timeout_s=timeout_s, fixed_price=price)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import functools
 import os
 import re
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from paretune.files import digest
 
-__all__ = ["logins_of", "masked", "place_of", "public_address"]
+__all__ = ["logins_of", "masked", "place_of", "public_address", "without_login"]
 
 _MASK = "***"
 _MARKED = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
@@ -41,11 +42,22 @@ def place_of(address: str | None) -> str | None:
     return f"{public_address(address)}?sha256:{digest(query)}" if query else public_address(address)
 
 
-def logins_of(address: str | None) -> list[str]:
+@functools.lru_cache(maxsize=256)
+def logins_of(address: str | None) -> tuple[str, ...]:
     """The secrets in an address: the password, plain and as HTTP sends it beside the user name, and the query."""
     if address is None:
-        return []
+        return ()
+    parts = urlsplit(address)
+    _, header = without_login(address)
+    sent = (header or "").removeprefix("Basic ")
+    return tuple(filter(None, (unquote(parts.password or ""), sent, parts.query)))
+
+
+def without_login(address: str) -> tuple[str, str | None]:
+    """An address without user and password, and the value of the header Authorization that stands for them."""
     parts = urlsplit(address)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    sent = base64.b64encode(f"{user}:{password}".encode()).decode() if user or password else ""
-    return [secret for secret in (password, sent, parts.query) if secret]
+    if not (user or password):
+        return address, None
+    header = f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])), header

@@ -19,6 +19,9 @@ from paretune.stats.measure import Measure
 if TYPE_CHECKING:
     from paretune.programs.program import Program
 
+#: So many examples are begun at a time at least: a module of one's own may call language models that nobody knows of.
+_AT_LEAST = 256
+
 __all__ = ["Evaluation", "Ran", "evaluate", "evaluation_of", "predict", "run_all"]
 
 
@@ -60,7 +63,7 @@ async def predict(program: Program, x: Sequence[Any]) -> list[Any]:
         except RefusedInputError:
             return None
 
-    outputs = await map_ordered(one, as_rows(program, x))
+    outputs = await map_ordered(one, as_rows(program, x), _at_once(program))
     if width == 1:
         return outputs
     return [[None if output is None else output[place] for output in outputs] for place in range(width)]
@@ -75,7 +78,13 @@ async def run_all(program: Program, examples: Examples, indices: Sequence[int], 
         with attributed_to(example=f"{part}/{index}"):
             return await _run_example(program, examples.rows[index], examples.gold[index], sample)
 
-    return await map_ordered(one, indices)
+    return await map_ordered(one, indices, _at_once(program))
+
+
+def _at_once(program: Program) -> int:
+    """How many examples are begun at a time: so many that the language models always have the next call waiting, and
+    decide themselves what runs at once. What an example holds in memory is bounded by it."""
+    return max(_AT_LEAST, 2 * sum(model.concurrency for model in set(program.language_models)))
 
 
 def evaluation_of(program: Program, outcomes: Sequence[Outcome], y: Sequence[DataModel]) -> Evaluation:

@@ -14,6 +14,8 @@ __all__ = ["CALLS", "NOTES", "atomically", "check_version", "connect", "is_busy"
 
 #: Seconds to wait for another process's writing; the event loop stands still meanwhile.
 LOCK_TIMEOUT_S = 10.0
+#: Pages of 4 KiB that the log holds before it is moved into the file: meanwhile no call goes on, for it syncs the disk.
+_LOG_PAGES = 4_000
 
 VERSION = 1
 #: The columns of the table ``calls``.
@@ -73,6 +75,7 @@ def connect(path: Path) -> sqlite3.Connection:
         try:
             version = check_version(connection, path)
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
             if version < VERSION:
                 connection.executescript(_SCHEMA)
             return connection

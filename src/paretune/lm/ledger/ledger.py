@@ -80,7 +80,7 @@ class Ledger:
         self,
         key: str,
         model: str,
-        request: dict[str, Any],
+        request: dict[str, Any] | str,
         reply: Reply,
         *,
         usage: dict[str, Any] | None = None,
@@ -88,6 +88,7 @@ class Ledger:
     ) -> Reply:
         """Store a reply that was just paid for, and return the one that the file holds from now on.
 
+        ``request`` is what the key stands for: JSON values, or their canonical text where the caller has it already.
         It outlives a kill of this process once this returns. The first reply of a key stays: where another process was
         faster, its reply is the one to go on with, or a rerun would see another. When the file cannot take it, a
         ConfigError says so, and the reply waits in the rescue file until the ledger is opened again.
@@ -95,7 +96,7 @@ class Ledger:
         row = (
             key,
             model,
-            canonical_json(request),
+            request if isinstance(request, str) else canonical_json(request),
             reply.text,
             reply.prompt_tokens,
             reply.completion_tokens,
@@ -110,12 +111,14 @@ class Ledger:
         self.session.paid += 1
         self.session.spent_usd += reply.cost_usd or 0.0
         try:
-            self._execute(_STORE, row)
+            with self._usable() as connection:
+                is_first = connection.execute(_STORE, row).rowcount > 0
         except ConfigError as error:
             self._notes.clear()
             self._drop_connection()  # the next one takes in what was rescued
             raise ConfigError(f"{error}. {self._keep(row)}") from error.__cause__
-        return self._read(key) or replace(reply, key=key, model=model)
+        stored = None if is_first else self._read(key)
+        return stored or replace(reply, key=key, model=model)
 
     def note(self, reply: Reply, module: str, *, valid: bool, replicate: int = 0) -> None:
         """Note on whose behalf (see lm.ledger.attribution) a reply was asked for, and whether it validated.
@@ -169,12 +172,8 @@ class Ledger:
         Other threads wait meanwhile, so keep it short, and call no method of the ledger inside. Raises ConfigError when
         the file cannot be used.
         """
-        with self._lock:
-            try:
-                with atomically(self._open()) as connection:
-                    yield connection
-            except (sqlite3.Error, OSError) as error:
-                raise unusable(self.path, error) from error
+        with self._usable() as opened, atomically(opened) as connection:
+            yield connection
 
     def close(self) -> None:
         """Write the notes that wait and close the database file; the next use opens it again."""
@@ -188,9 +187,15 @@ class Ledger:
         return Reply(text, prompt, completion, cost, latency, attempts, finish, served, key, model)
 
     def _execute(self, statement: str, values: tuple[Any, ...]) -> Any:
+        with self._usable() as connection:
+            return connection.execute(statement, values).fetchone()
+
+    @contextlib.contextmanager
+    def _usable(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for this thread alone. Raises ConfigError when the file cannot be used."""
         with self._lock:
             try:
-                return self._open().execute(statement, values).fetchone()
+                yield self._open()
             except (sqlite3.Error, OSError) as error:
                 raise unusable(self.path, error) from error
 
