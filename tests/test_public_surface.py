@@ -83,15 +83,14 @@ NAMES = {
     "paretune.stats": [
         "Bootstrap",
         "Interval",
-        "Measured",
+        "Measure",
         "difference_interval",
         "fronts",
         "hypervolume",
-        "interval",
+        "intervals_of",
         "non_dominated",
         "normalised_hypervolume",
         "percentile_interval",
-        "value",
         "wilson",
     ],
     "paretune.tuners": [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -16,6 +17,8 @@ Result = TypeVar("Result")
 #: How long Ctrl-C waits for a coroutine's clean-up, in seconds: enough to store the replies of calls in flight. It goes
 #: on as soon as that is done, and a second Ctrl-C ends the wait.
 _CLEAN_UP_S = 60.0
+#: How often whoever waits looks up, in seconds: a signal that came just before the wait began would not end it.
+_WAKE_S = 0.5
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
@@ -34,7 +37,10 @@ def run_maybe_nested(coroutine: Coroutine[Any, Any, Result]) -> Result:
         return _run_in_new_thread(coroutine)
     job = _Job(coroutine)
     try:
-        return asyncio.run_coroutine_threadsafe(job.run(), loop).result()
+        future = asyncio.run_coroutine_threadsafe(job.run(), loop)
+        while not concurrent.futures.wait([future], timeout=_WAKE_S).done:
+            pass
+        return future.result()
     except KeyboardInterrupt:
         asyncio.run_coroutine_threadsafe(job.cancel(), loop).result()
         raise

@@ -363,7 +363,7 @@ def test_arguments_of_search_that_are_none(model, tmp_path, arguments, rule):
 def test_one_constraint_and_an_objective_of_keras_tuner(model, search):
     """A constraint need not stand in a list, and Keras-Tuner's own objectives are taken."""
     tuner = search(make_builder(model), objective=KerasObjective("val_cost", "min"), constraints="val_reward >= 0")
-    assert tuner.oracle.objective.direction == "min" and len(tuner.oracle.constraints) == 1
+    assert tuner.oracle.objective.direction == "min" and len(tuner.oracle.goals.constraints) == 1
 
 
 def cost_limit(tuner: Tuner) -> float:

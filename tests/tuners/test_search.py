@@ -97,7 +97,7 @@ def test_grid_search(model, tuner, capsys):
     assert len(lm.backend.calls) == CALLS == search.session.paid
     for record in records:
         assert record.score == -(record.metrics["val_reward"] + record.metrics["val_f1"])
-        rewards = [example["reward"] for example in record.replicates[0].examples]
+        rewards = [example.reward for example in record.replicates[0].examples]
         assert record.metrics["val_reward"] == sum(rewards) / 4
     ranked = sorted(records, key=lambda record: record.score)
     assert [trial.trial_id for trial in search.oracle.get_best_trials(6)] == [record.trial for record in ranked]
@@ -207,7 +207,7 @@ def test_epochs_are_not_mixed(model, tuner):
         (record,) = search.trial_records()
         assert record.replicates[0].epoch == 1 and record.calls == 4 * 4
         assert record.metrics["val_reward"] == 1.0
-        assert [one["reward"] for one in record.replicates[0].examples] == [1.0] * 4
+        assert [one.reward for one in record.replicates[0].examples] == [1.0] * 4
         assert record.state["modules"]["generator"]["instructions"] == "1"
 
 

@@ -14,7 +14,8 @@ from short_searches import CONCURRENCY, SHORT, Searching, calls_in, records_in, 
 
 from paretune import ScriptedLanguageModel, tuners
 from paretune.lm.ledger.ledger import Ledger
-from paretune.trials.record import TrialRecord, TrialStore
+from paretune.trials.record import TrialRecord
+from paretune.trials.store import TrialStore
 from paretune.tuners import GridSearch
 
 #: How often the search of each tuner is killed at a random moment; benchmarks/kills.py does it more often.

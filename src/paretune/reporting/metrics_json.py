@@ -11,7 +11,7 @@ from paretune.errors import DataError
 from paretune.programs.running import Evaluation
 from paretune.reporting.numbers import exact
 from paretune.reporting.results import shared_bootstrap
-from paretune.stats import Measure, difference_interval, intervals, normalised_hypervolume
+from paretune.stats import Measure, difference_interval, intervals_of, normalised_hypervolume
 from paretune.trials.frontier import frontier
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
@@ -62,7 +62,7 @@ def evaluation_summary(
     shown = [measure for measure in evaluation.measures if measure.name not in _LEFT_OUT]
     bootstrap = shared_bootstrap([shown], resamples=resamples, seed=seed)
     found: dict[str, float | int] = {}
-    for measure, (lo, hi) in zip(shown, intervals(shown, bootstrap, confidence), strict=True):
+    for measure, (lo, hi) in zip(shown, intervals_of(shown, bootstrap, confidence), strict=True):
         found |= {measure.name: measure.value, f"{measure.name}_lo": lo, f"{measure.name}_hi": hi}
     failures = sum(outcome.status == "failed" for outcome in evaluation.outcomes)
     return _scalars(found) | {"n": bootstrap.n, "failures": failures}

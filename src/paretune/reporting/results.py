@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from paretune.errors import DataError
-from paretune.stats import Bootstrap, Interval, Measure, intervals
+from paretune.stats import Bootstrap, Interval, Measure, intervals_of
 from paretune.trials.frontier import frontier
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
@@ -67,7 +67,7 @@ def results(
     without a measure has no interval.
     """
     bootstrap = shared_bootstrap(measures.values(), resamples=resamples, seed=seed)
-    found = iter(intervals([each for group in measures.values() for each in group], bootstrap, confidence))
+    found = iter(intervals_of([each for group in measures.values() for each in group], bootstrap, confidence))
     ends = {
         trial: {f"val_{each.name}": interval for each, interval in zip(group, found, strict=False)}
         for trial, group in measures.items()

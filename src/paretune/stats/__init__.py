@@ -10,7 +10,7 @@ from paretune.stats.intervals import (
     Bootstrap,
     Interval,
     difference_interval,
-    intervals,
+    intervals_of,
     percentile_interval,
     wilson,
 )
@@ -24,7 +24,7 @@ __all__ = [
     "difference_interval",
     "fronts",
     "hypervolume",
-    "intervals",
+    "intervals_of",
     "non_dominated",
     "normalised_hypervolume",
     "percentile_interval",

@@ -23,7 +23,7 @@ __all__ = [
     "Bootstrap",
     "Interval",
     "difference_interval",
-    "intervals",
+    "intervals_of",
     "percentile_interval",
     "wilson",
 ]
@@ -150,7 +150,7 @@ def percentile_interval(values: NDArray[Any], confidence: float = 0.95) -> Inter
     return Interval(float(lo), float(hi))
 
 
-def intervals(measures: Sequence[Measure], bootstrap: Bootstrap, confidence: float = 0.95) -> list[Interval]:
+def intervals_of(measures: Sequence[Measure], bootstrap: Bootstrap, confidence: float = 0.95) -> list[Interval]:
     """The interval of each measure: Wilson for a proportion of yes and no, the bootstrap's percentiles otherwise.
 
     A proportion of yes and no is a measure with ``proportion`` whose scored examples are each worth 0 or 1 (an

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from paretune.errors import DataError, SearchError
+from paretune.errors import DataError, SearchError, UsageError
 from paretune.files import read_json, write_json
 from paretune.trials.frontier import frontier
 from paretune.trials.goals import Goals, Objective, as_constraint
@@ -68,5 +68,5 @@ class Best:
             objectives = tuple(Objective(**each) for each in row.pop("objectives"))
             constraints = tuple(map(as_constraint, row.pop("constraints")))
             return cls(**row | {"goals": Goals(objectives, constraints), "frontier": tuple(row["frontier"])})
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, UsageError) as error:
             raise DataError(f"{str(path)!r}: no result of a search ({error}); run dvc repro") from None
