@@ -84,7 +84,7 @@ def test_a_record_that_is_cut_short_is_none(record: Record, data: st.DataObject)
     "text",
     [
         "", " ", "null", "{}", "[]", "joy", '"joy"', '{"label": null}', '{"label": "anger"}', '{"label": 1}',
-        '{"Label": "joy"}', '{"label": "joy", "more": 1}', '{"label": ["joy"]}', "{'label': 'joy'}", '{"label": joy}',
+        '{"Labels": "joy"}', '{"label": "joy", "more": 1}', '{"label": ["joy"]}', "{'label': 'joy'}", '{"label": joy}',
         '{"label": "joy"', '"label": "joy"}',
     ],
 )  # fmt: skip

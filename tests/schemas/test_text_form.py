@@ -149,13 +149,13 @@ def test_a_reply_without_a_label_is_none(reply: str) -> None:
 
 
 def test_labels_that_differ_in_case_alone() -> None:
-    """The exact spelling wins; another case means the first that fits."""
+    """The exact spelling wins; another case could mean either, so it means none."""
 
     class Cased(DataModel):
         label: Literal["us", "US"]
 
-    spelled = {"US": "US", "us": "us", '"US".': "US", "Us": "us"}
-    assert {reply: found.label for reply in spelled if (found := parse_text(reply, Cased))} == spelled
+    spelled = {"US": "US", "us": "us", '"US".': "US"}
+    assert {reply: found.label for reply in (*spelled, "Us") if (found := parse_text(reply, Cased))} == spelled
 
 
 @pytest.mark.parametrize(

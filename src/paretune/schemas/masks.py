@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
 from paretune.errors import UsageError
+from paretune.schemas.data_model import DataModel
 
-__all__ = ["Mask"]
+__all__ = ["Mask", "part_model", "part_of"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,9 @@ class Mask:
 
     in_mask: tuple[str, ...] | None = None
     out_mask: tuple[str, ...] | None = None
+
+    def __bool__(self) -> bool:
+        return self.in_mask is not None or self.out_mask is not None
 
     @classmethod
     def of(cls, in_mask: Sequence[str] | None, out_mask: Sequence[str] | None) -> Mask:
@@ -51,3 +57,16 @@ class Mask:
         if not kept:
             raise UsageError(f"the masks leave no field of {model.__name__!r} to compare")
         return kept
+
+
+@functools.cache
+def part_model(model: type[BaseModel], fields: tuple[str, ...]) -> type[DataModel]:
+    """The data model with some of a model's fields."""
+    kept: dict[str, Any] = {name: (model.model_fields[name].annotation, model.model_fields[name]) for name in fields}
+    return create_model(model.__name__, __base__=DataModel, **kept)
+
+
+def part_of(record: BaseModel, fields: Sequence[str]) -> DataModel:
+    """Those of the ``fields`` that a record has, as a record."""
+    kept = tuple(name for name in fields if name in type(record).model_fields)
+    return part_model(type(record), kept).model_construct(**{name: getattr(record, name) for name in kept})

@@ -68,8 +68,9 @@ def named_error(error: Exception, label: str, *, secrets: Iterable[str] = ()) ->
     message = f"{label}: {masked(_reason(error), *secrets)[:300]}"
     said = f"{error} {getattr(error, 'body', '')}"
     status = getattr(error, "status_code", None)
-    if _is_refused(error) or (status == 400 and any(word in said for word in _FILTERED)):
-        return RefusedInputError(message)
+    refused, filtered = _is_refused(error), status == 400 and any(word in said for word in _FILTERED)
+    if refused or filtered:
+        return RefusedInputError(message, filtered)
     if any(isinstance(cause, ImportError) for cause in _causes(error)):  # a package that this provider needs
         return FatalError(message)
     if status == 429 and any(word in said for word in _QUOTA):
