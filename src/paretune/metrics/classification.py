@@ -248,10 +248,6 @@ class BinaryAccuracy(_Binary):
     def quotient(self, counts: _Counts) -> tuple[Array, Array]:
         return counts.tp + counts.tn, counts.n
 
-    def reward(self, y_true: Record, y_pred: Record | None) -> float:
-        """The share of this example's decisions that are right."""
-        return float(_ratio(*self.quotient(_Counts.of(self.statistics(y_true, y_pred)).pooled()))[0])
-
 
 class CategoricalPrecision(_Categorical, _Precision):
     """How often a label is right where it is given: tp / (tp + fp); 0 for a label that is never given.
@@ -292,12 +288,6 @@ class CategoricalAccuracy(_Categorical, _Recall):
 
     def quotient(self, counts: _Counts) -> tuple[Array, Array]:
         return (counts.tp + counts.tn, counts.n) if self.many else super().quotient(counts)
-
-    def reward(self, y_true: Record, y_pred: Record | None) -> float:
-        """One label: whether it is right. A list: the share of its decisions that are right."""
-        if not self.many:
-            return super().reward(y_true, y_pred)
-        return float(_ratio(*self.quotient(_Counts.of(self.statistics(y_true, y_pred)).pooled()))[0])
 
 
 def _ratio(numerator: Any, denominator: Any) -> Array:

@@ -47,7 +47,7 @@ class Outcome:
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Outcome:
-        """An outcome from a row that may have more columns, and may be older than the counts of retries and the kinds."""
+        """An outcome from a row that may have more columns, or be of before retries were counted and kinds told."""
         return cls(**{name: {"retries": 0, "kind": None, **row}[name] for name in cls.__slots__})
 
 

@@ -116,11 +116,13 @@ class Program(Module):
         for metric in metrics or ():
             if not isinstance(metric, Metric):
                 raise UsageError(
-                    f"metrics must be Metric objects, such as F1Score() (got {metric!r}); a function or a reward "
+                    f"metrics must be Metric objects, such as F1Score() (got {_shown(metric)}); a function or a reward "
                     "becomes one by MeanMetricWrapper(fn=…)"
                 )
         if not isinstance(optimizer, Optimizer | None):
-            raise UsageError(f"optimizer must be an Optimizer object, such as RandomFewShot() (got {optimizer!r})")
+            raise UsageError(
+                f"optimizer must be an Optimizer object, such as RandomFewShot() (got {_shown(optimizer)})"
+            )
         self.reward = as_reward(reward if reward is not None else ExactMatch()).bind(self.gold_model)
         self.metrics = tuple(metric.bind(self.gold_model) for metric in metrics or ())
         names = ["reward", *(metric.name for metric in self.metrics)]
@@ -257,6 +259,10 @@ class Program(Module):
     def _require_compiled(self, what: str) -> None:
         if not self.compiled:
             raise UsageError(f"{self.name}: call compile(reward=…, metrics=[…]) before {what}()")
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, str | type) else f"a {type(value).__name__}"
 
 
 def _calls_of(module: Module) -> int:

@@ -32,6 +32,8 @@ def canonical(value: Any, written: Any) -> Any:
 
     What a serializer of the user's own wrote otherwise is left as it is.
     """
+    if type(value) in _AS_IT_IS and type(value) is type(written):
+        return written
     if isinstance(written, dict):
         return _canonical_dict(value, written)
     if isinstance(written, list):
@@ -49,6 +51,7 @@ def canonical(value: Any, written: Any) -> Any:
     return written
 
 
+_AS_IT_IS = (str, bool, int, type(None))
 _SPELT = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
@@ -59,7 +62,11 @@ def _canonical_dict(value: Any, written: dict[str, Any]) -> dict[str, Any]:
             pairs = zip(value.items(), written.items(), strict=True)
             written = {_key(key, name): canonical(item, part) for (key, item), (name, part) in pairs}
         return dict(sorted(written.items()))
-    return {name: canonical(getattr(value, name, None), part) for name, part in written.items()}
+    held = getattr(value, "__dict__", {})  # where a deprecated field is read without a warning
+    return {
+        name: canonical(held[name] if name in held else getattr(value, name, None), part)
+        for name, part in written.items()
+    }
 
 
 def _key(key: Any, written: str) -> str:

@@ -21,6 +21,8 @@ _OPEN = r"<(?:think|thinking|thought|reasoning)>|\[THINK\]"
 _CLOSE = _OPEN.replace("<(", "</(").replace(r"\[", r"\[/")
 _TAG = re.compile(rf"(?P<open>{_OPEN})|(?P<close>{_CLOSE})", re.IGNORECASE)
 _TAG_OR_OBJECT = re.compile(rf"{_TAG.pattern}|\{{", re.IGNORECASE)
+#: Characters that are first looked at for an object, and of the longest word of JSON or escape that a cut may split.
+_SHORT, _LONGEST_WORD = 512, 12
 _THOUGHT = re.compile(rf"^[^\S\n]*(?:{_OPEN}).*?(?:{_CLOSE}|\Z)", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 
 
@@ -78,12 +80,32 @@ def _objects(text: str) -> Iterator[Any]:
             place = ended.end()
         else:
             try:
-                value, end = decoder.raw_decode(text, found.start())
-                value = _writable(value)
-            except (ValueError, RecursionError):
+                value, place = _decoded(decoder, text, found.start())
+            except RecursionError:  # nested deeper than any answer, and so is what follows
+                return
+            except ValueError:
                 continue
-            place = end
-            yield value
+            yield _writable(value)
+
+
+def _decoded(decoder: json.JSONDecoder, text: str, start: int) -> tuple[Any, int]:
+    """The object that starts at a place, and where it ends. Raises ValueError where none does.
+
+    It is looked for in a short part of the text, then in longer ones: most of thousands of braces are none, and an
+    error costs as much as the text before it is long.
+    """
+    size = _SHORT
+    while True:
+        part = text[start : start + size]
+        try:
+            value, length = decoder.raw_decode(part)
+        except json.JSONDecodeError as error:
+            cut = error.pos > len(part) - _LONGEST_WORD or error.msg.startswith("Unterminated")
+            if not cut or start + size >= len(text):
+                raise
+            size *= 4
+        else:
+            return value, start + length
 
 
 def _refuse(constant: str) -> NoReturn:
