@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from datetime import date
 from enum import Enum, IntEnum
@@ -513,3 +514,12 @@ def test_binary_metrics_need_a_decision(annotation: Any) -> None:
     """None is neither yes nor no, and a number of things is no decision."""
     with pytest.raises(UsageError, match="bool, Score or float"):
         BinaryF1Score("macro").bind(of_type(annotation))
+
+
+def test_records_are_compared() -> None:
+    """Bare labels are told; nor is a threshold anything but a number."""
+    with pytest.raises(UsageError, match="got a str"):
+        CategoricalF1Score("macro")(["joy"], ["joy"])
+    for threshold in (None, "0.5", math.nan):
+        with pytest.raises(UsageError, match="threshold"):
+            BinaryF1Score("macro", threshold)  # type: ignore[arg-type]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
+from datetime import date
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ConfigDict
 
 from paretune.errors import UsageError
 from paretune.metrics import MeanMetricWrapper
@@ -19,6 +22,7 @@ from paretune.metrics.measure import measures_of
 from paretune.metrics.outcome import Outcome
 from paretune.rewards import ExactMatch, LMAsJudge, RewardFunctionWrapper
 from paretune.schemas.data_model import DataModel
+from paretune.schemas.parsing import parse_json
 
 
 class Total(DataModel):
@@ -190,3 +194,20 @@ def test_other_values_are_no_numbers(value: Any) -> None:
 def test_every_kind_of_number(value: Any) -> None:
     """NumPy's, too."""
     assert MeanMetricWrapper(lambda t, p: value)([Total(answer=1)], [Total(answer=1)]) == 1.0
+
+
+class Exact(DataModel):
+    model_config = ConfigDict(strict=True)
+
+    day: date
+    parts: tuple[int, ...]
+
+
+def test_records_of_strict_models() -> None:
+    """Their JSON is read as JSON, in which a date is text."""
+    record = Exact(day=date(2020, 1, 1), parts=(1, 2))
+    assert parse_json(json.dumps(record.get_json()), Exact) == record
+    assert MeanMetricWrapper(lambda t, p: t == p == record)([record], [record]) == 1.0
+    for invalid in (math.nan, "0"):
+        with pytest.raises(UsageError, match="invalid must be"):
+            MeanMetricWrapper(distance, invalid=invalid)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, create_model, field_serializer
+from pydantic import BaseModel, RootModel, create_model, field_serializer
 
 from paretune.errors import UsageError
 from paretune.files import canonical_json
@@ -94,6 +94,7 @@ EQUAL: list[tuple[Any, Any, Any, Any]] = [
     (set[Part], [Part(name="b", weight=1), Part(name="a", weight=1)],
         [Part(name="a", weight=1), Part(name="b", weight=1)],
         [{"name": "a", "weight": 1.0}, {"name": "b", "weight": 1.0}]),
+    (RootModel[set[str]], ["b", "a"], {"a", "b"}, ["a", "b"]),
     (dict[Colour, int], {Colour.RED: 1, Colour.BLUE: 2}, {"blue": 2, "red": 1}, {"blue": 2, "red": 1}),
     (set[Colour], ["red", "blue"], [Colour.BLUE, Colour.RED], ["blue", "red"]),
     (Decimal, "1.0", Decimal("1.00"), "1"),

@@ -29,6 +29,7 @@ without gold positives earns 1.0 when nothing is predicted either, else 0.0.
 from __future__ import annotations
 
 import copy
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Self
@@ -40,6 +41,7 @@ from pydantic import BaseModel
 from paretune.errors import UsageError
 from paretune.metrics.labels import classes_of, is_label
 from paretune.metrics.metric import Array, Metric, Record
+from paretune.metrics.wrapper import as_number
 from paretune.schemas.data_model import is_score
 from paretune.schemas.masks import Mask
 
@@ -154,6 +156,8 @@ class _Binary(_Classification):
         out_mask: Sequence[str] | None = None,
     ) -> None:
         super().__init__(average, name, in_mask, out_mask)
+        if not math.isfinite(as_number(threshold)):
+            raise UsageError(f"{self.name}: threshold must be a number (got {threshold!r})")
         self.threshold = threshold
 
     def bind(self, data_model: type[BaseModel]) -> Self:
@@ -193,12 +197,10 @@ class _Categorical(_Classification):
 
     def bind(self, data_model: type[BaseModel]) -> Self:
         bound = copy.copy(self)
-        fields = self.mask.fields(data_model)
-        if len(fields) != 1:
-            raise UsageError(
-                f"{self.name} scores one field, {data_model.__name__!r} has {', '.join(fields)}: choose with in_mask"
-            )
-        bound.field = fields[0]
+        bound.field, *more = self.mask.fields(data_model)
+        if more:
+            fields = ", ".join((bound.field, *more))
+            raise UsageError(f"{self.name} scores one field, {data_model.__name__!r} has {fields}: choose with in_mask")
         bound.classes, bound.many = classes_of(data_model, bound.field, self.labels, self.name)
         return bound
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import json
 import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Self
@@ -65,7 +66,9 @@ class MeanMetricWrapper(Metric):
         if fn.calls_per_example if self._is_reward else _is_async(fn):  # type: ignore[attr-defined]
             raise UsageError(f"{self.name}: a metric's function cannot be async; as a reward it can")
         self.direction = direction
-        self.invalid = 0.0 if invalid is None else float(invalid)
+        self.invalid = 0.0 if invalid is None else as_number(invalid)
+        if not math.isfinite(self.invalid):
+            raise UsageError(f"{self.name}: invalid must be a finite number (got {invalid!r})")
         self.mask = Mask.of(in_mask, out_mask)
         self.kwargs = kwargs
         self._model: type[BaseModel] | None = None
@@ -101,7 +104,7 @@ class MeanMetricWrapper(Metric):
     def _record(self, values: Record) -> BaseModel:
         assert self._model is not None and self._open_model is not None
         extra = set(values) - set(self._model.model_fields)
-        return (self._open_model if extra else self._model).model_validate(values)
+        return (self._open_model if extra else self._model).model_validate_json(json.dumps(values))
 
 
 def check_function(fn: Any, kwargs: Mapping[str, Any], name: str) -> None:

@@ -15,6 +15,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+from pydantic import RootModel
 from pydantic_core import to_jsonable_python
 
 from paretune.files import canonical_json
@@ -34,6 +35,8 @@ def canonical(value: Any, written: Any) -> Any:
     """
     if type(value) in _AS_IT_IS and type(value) is type(written):
         return written
+    if isinstance(value, RootModel):
+        return canonical(value.root, written)
     if isinstance(written, dict):
         return _canonical_dict(value, written)
     if isinstance(written, list):

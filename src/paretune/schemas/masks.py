@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +29,8 @@ class Mask:
     def of(cls, in_mask: Sequence[str] | None, out_mask: Sequence[str] | None) -> Mask:
         """Make a mask from the arguments of a reward or a metric; a bare string is refused."""
         for name, mask in (("in_mask", in_mask), ("out_mask", out_mask)):
-            if isinstance(mask, str):
-                raise UsageError(f"{name} must be a list of field names (got the string {mask!r})")
+            if isinstance(mask, str) or not isinstance(mask, Collection | None):
+                raise UsageError(f"{name} must be a list of field names (got {mask!r})")
         return cls(
             None if in_mask is None else tuple(in_mask),
             None if out_mask is None else tuple(out_mask),

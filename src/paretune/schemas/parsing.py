@@ -59,9 +59,9 @@ def without_thoughts(text: str) -> str:
 def _validated(value: Any, model: type[Model]) -> Model | None:
     with contextlib.suppress(ValidationError):
         return model.model_validate(value)
-    if not getattr(model, "strict_labels", False):
-        with contextlib.suppress(ValidationError, RecursionError):
-            return model.model_validate(respelt(value, model))
+    with contextlib.suppress(ValidationError, RecursionError):
+        reading = value if getattr(model, "strict_labels", False) else respelt(value, model)
+        return model.model_validate_json(json.dumps(reading))  # by which a date is text in strict models, too
     return None
 
 
