@@ -75,7 +75,11 @@ class TransientError(LanguageModelError):
 
 
 class RefusedInputError(LanguageModelError):
-    """The model cannot answer this one input, however often it is asked."""
+    """The model cannot answer this one input, however often it is asked; ``filtered`` when a content filter says so."""
+
+    def __init__(self, message: str, filtered: bool = False) -> None:
+        super().__init__(message)
+        self.filtered = filtered
 
 
 class JudgementError(LanguageModelError):

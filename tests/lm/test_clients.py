@@ -309,7 +309,7 @@ def test_a_server_that_reports_no_usage(server: OpenAIServer, model: str, usage:
         ({"content": "<think>Is it joy?\n</think>\n\njoy"}, "\n\njoy"),
         ({"content": "<think>kept</think>", "reasoning_content": "It is."}, "<think>kept</think>"),
         ({"content": "a <think>b</think>"}, "a <think>b</think>"),
-        ({"content": None, "refusal": "No."}, ""),
+        ({"content": None, "refusal": "No."}, "No."),
         (
             {
                 "content": None,
@@ -320,7 +320,8 @@ def test_a_server_that_reports_no_usage(server: OpenAIServer, model: str, usage:
     ],
 )
 def test_what_a_message_says(server: OpenAIServer, model: str, message: dict[str, Any], text: str) -> None:
-    """Thoughts that a server left in the content are no part of the answer; nor is there one where nothing is said."""
+    """Thoughts that a server left in the content are no part of the answer; nor is there one where nothing is said. The
+    text of a refusal is kept."""
     server.answer = chat(**message)
     assert send(server, model=model).text == text
 

@@ -17,7 +17,7 @@ from openai_server import text as completion
 
 from paretune.commands.compose import compose
 from paretune.commands.estimate import report as estimate_report
-from paretune.errors import ConfigError, UsageError
+from paretune.errors import ConfigError
 from paretune.files import read_jsonl
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import read_params
@@ -199,7 +199,7 @@ def test_names_that_lead_nowhere(project: Path, name: str, message: str) -> None
         ("name: 'glad:Strict'", "glad:Strict needs 'weight'"),
         ("name: 'glad:Plain', weight: 2.0", r"glad:Plain takes no 'weight' \(it takes: as\)"),
         ("name: 'glad:Gladness', wieght: 2.0", r"takes no 'wieght' \(it takes: as, weight\); did you mean 'weight'"),
-        ("name: 'glad:same_mood', weight: 2.0", r"takes no 'weight' \(it takes: as, direction, invalid\)"),
+        ("name: 'glad:same_mood', weight: 2.0", r"same_mood: fn must take \(y_true, y_pred, weight\)"),
     ],
 )
 def test_what_is_no_metric(project: Path, declared: str, message: str) -> None:
@@ -209,7 +209,7 @@ def test_what_is_no_metric(project: Path, declared: str, message: str) -> None:
 
 def test_what_the_classes_themselves_refuse(project: Path) -> None:
     """A metric's function cannot be async; what a module raises when it is imported is its own error."""
-    with pytest.raises(UsageError, match="cannot be async; as a reward it can"):
+    with pytest.raises(ConfigError, match="layout.metrics.0: .*cannot be async; as a reward it can"):
         scoring(project, SOURCE, "layout.metrics=[{name: 'glad:patient'}]")
     (project / "glad.py").write_text("import nonexistent_library\n")
     with pytest.raises(ModuleNotFoundError, match="nonexistent_library"):

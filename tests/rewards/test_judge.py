@@ -26,6 +26,7 @@ from paretune.lm.types import Price, Request
 from paretune.optimizers import Optimizer, RandomFewShot
 from paretune.rewards import LMAsJudge, Reward
 from paretune.schemas.data_model import SCORES
+from paretune.trials.goals import as_goals
 from paretune.tuners import GridSearch
 from paretune.tuners.building import check_objectives
 from paretune.tuners.run_trial import planned_calls

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from paretune.estimating.earlier_calls import Experience, characters, kind_of
 from paretune.lm.types import Request
 from paretune.schemas.data_model import DataModel
@@ -76,13 +78,47 @@ def _longest(schema: Mapping[str, Any]) -> int | None:
 
 def made_up(model: type[DataModel], gold: DataModel) -> DataModel:
     """A record of a data model that nobody has generated yet: what the gold record has of it, the rest made up."""
-    known = gold.get_json()
     fields = model.get_schema()["properties"].items()
-    return model.model_construct(**{name: known[name] if name in known else _value(part) for name, part in fields})
+    values = {name: gold[name] if name in gold else _typed(model, name, _value(part)) for name, part in fields}
+    return model.model_construct(**values)
+
+
+def _typed(model: type[DataModel], name: str, value: Any) -> Any:
+    """A JSON value as the field's type has it, whatever else the field asks of it."""
+    annotation: Any = model.model_fields[name].annotation
+    try:
+        return TypeAdapter(annotation).validate_python(value)
+    except ValidationError:
+        return value
 
 
 def _value(schema: Mapping[str, Any]) -> Any:
     if "enum" in schema or "const" in schema:
         return schema["enum"][0] if "enum" in schema else schema["const"]
-    plain = {"array": [], "object": {}, "boolean": False, "integer": 0, "number": 0.0}
+    for kinds in ("anyOf", "oneOf"):
+        if kinds in schema:
+            return _value(schema[kinds][0])
+    if "properties" in schema:
+        return {name: _value(part) for name, part in schema["properties"].items()}
+    if schema.get("format") in _FORMATS:
+        return _FORMATS[schema["format"]]
+    if "prefixItems" in schema:
+        return [_value(part) for part in schema["prefixItems"]]
+    if schema.get("minItems"):
+        return [_value(schema.get("items", {}))] * int(schema["minItems"])
+    plain = {"array": [], "object": {}, "boolean": False, "integer": 0, "number": 0.0, "null": None}
     return plain.get(schema.get("type", ""), "x" * min(_TEXT, schema.get("maxLength", _TEXT)))
+
+
+#: Values of the formats that pydantic gives the texts of its types.
+_FORMATS = {
+    "date": "2000-01-01",
+    "date-time": "2000-01-01T00:00:00Z",
+    "time": "00:00:00",
+    "duration": "P1D",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+    "uri": "https://localhost/",
+    "email": "someone@example.org",
+    "ipv4": "127.0.0.1",
+    "ipv6": "::1",
+}

@@ -8,7 +8,10 @@ from typing import Any, Literal, Protocol
 
 from paretune.errors import ConfigError
 
-__all__ = ["Answer", "Backend", "Price", "Reply", "Request", "StructuredOutput"]
+__all__ = ["REFUSAL", "Answer", "Backend", "Price", "Reply", "Request", "StructuredOutput"]
+
+#: The ``finish_reason`` of a reply whose text is the model's refusal to answer.
+REFUSAL = "refusal"
 
 #: How a record is asked for. JSON: ``native`` (the provider enforces a schema), ``tool`` (as the arguments of a tool
 #: call), ``prompt`` (the schema stands in the prompt). Lines ``Name: value``: ``text`` (in a chat), ``completion``

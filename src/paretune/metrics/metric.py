@@ -67,6 +67,9 @@ class Metric(Configurable, ABC):
         """
         if len(y_true) != len(y_pred) or not len(y_true):
             raise UsageError(f"{self.name} needs as many predictions as examples (got {len(y_true)} and {len(y_pred)})")
+        for record in (*y_true, *y_pred):
+            if not hasattr(record, "get_json") and record is not None:
+                raise UsageError(f"{self.name} compares records of a DataModel (got a {type(record).__name__})")
         bound = self.bind(type(y_true[0]))
         rows = [
             bound.statistics(true.get_json(), None if pred is None else pred.get_json())

@@ -62,7 +62,7 @@ async def ask_for_instructions(
                 language_model,
                 writer,
                 writer.prefix(_QUESTION, ()),
-                experience.get_json(),
+                dict(experience),  # JSON values whose order is meant
                 Proposal,
                 schema=reply_schema(language_model, Proposal),
                 temperature=temperature,

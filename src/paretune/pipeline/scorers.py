@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from paretune import metrics as known_metrics
-from paretune.errors import ConfigError
+from paretune.errors import ConfigError, UsageError
 from paretune.metrics.metric import Metric
 from paretune.metrics.wrapper import MeanMetricWrapper
 from paretune.pipeline.own_code import load_watched
@@ -45,7 +45,7 @@ _REWARD = _Kind(REWARDS, (Reward, Metric), RewardFunctionWrapper)
 def declared_metric(declared: Mapping[str, Any], place: str, source: str) -> Metric:
     """The metric declared in a place of params.yaml; one of one's own is in the file ``source``.
 
-    Raises ConfigError for a name, a kind or an argument that is none, and what the class itself refuses.
+    Raises ConfigError for a name, a kind or an argument that is none, and for what the class itself refuses.
     """
     metric: Metric = _declared(_METRIC, declared, place, source)
     return metric
@@ -64,7 +64,10 @@ def _declared(kind: _Kind, declared: Mapping[str, Any], place: str, source: str)
     if alias is not None and "name" in parameters:
         arguments["name"] = alias
     _check_arguments(name, arguments, parameters, place)
-    scorer = make(**arguments)
+    try:
+        scorer = make(**arguments)
+    except UsageError as error:
+        raise ConfigError(f"{place}: {error}") from None
     if alias is not None:  # the constructor may take no name
         scorer.name = alias
     if not isinstance(getattr(scorer, "name", None), str):

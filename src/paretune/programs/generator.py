@@ -81,6 +81,10 @@ class Generator(Module):
 
     async def call(self, inputs: DataModel) -> DataModel | None:
         """Ask for the output of one input record; None when the reply does not validate."""
+        if not isinstance(inputs, DataModel):
+            raise UsageError(
+                f"{self.name} takes a record, of which it learns the fields (got a {type(inputs).__name__})"
+            )
         writer = self._writer(type(inputs))
         return await ask(
             self.name,

@@ -10,7 +10,7 @@ from paretune.errors import DataError
 from paretune.lm.language_model import LanguageModel
 from paretune.programs.module import Combine, Input, Module, Symbol, inner_modules
 from paretune.programs.program import Program
-from paretune.programs.saved_models import model_from_schema
+from paretune.programs.saved_models import model_from_schema, schema_of
 from paretune.programs.saving import KNOWN, read_saved
 from paretune.schemas.data_model import DataModel
 
@@ -91,7 +91,7 @@ class _Reader:
         if given is None and not entry["rebuildable"]:
             raise self._missing("data model (it has code or types of its own)", name)
         model: type[DataModel] = model_from_schema(entry["schema"]) if given is None else given
-        if model.model_json_schema() != entry["schema"]:
+        if schema_of(model) != entry["schema"]:
             raise DataError(f"{self.path!r} was saved with another data model {name!r} than the one given")
         return model
 

@@ -22,7 +22,7 @@ from paretune.programs.running import Evaluation, evaluate, predict
 from paretune.programs.trainer import FitOptions, History, Verbose, train
 from paretune.prompting.trace import Sample
 from paretune.rewards.reward import ExactMatch, Reward, as_reward
-from paretune.schemas.data_model import DataModel
+from paretune.schemas.data_model import DataModel, as_record
 
 __all__ = ["Program"]
 
@@ -84,7 +84,13 @@ class Program(Module):
 
     async def call(self, *inputs: Any) -> Any:
         listed = len(inputs) == 1 and isinstance(inputs[0], list | tuple)
-        outputs = await self.graph.run(inputs[0] if listed else inputs)
+        given = inputs[0] if listed else inputs
+        if len(given) == len(self.inputs):
+            given = [
+                as_record(record, symbol.data_model, f"the input of {self.name}")
+                for record, symbol in zip(given, self.inputs, strict=True)
+            ]
+        outputs = await self.graph.run(given)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def output_models(self, *inputs: type[DataModel]) -> tuple[type[DataModel], type[DataModel]]:
@@ -104,7 +110,20 @@ class Program(Module):
         metrics: Sequence[Metric] | None = None,
         optimizer: Optimizer | None = None,
     ) -> None:
-        """Choose what training aims at. Raises UsageError when a mask or a metric does not fit the data model."""
+        """Choose what training aims at. Raises UsageError for what is no reward, metric or optimizer, and when a mask
+        or a metric does not fit the data model."""
+        if not isinstance(metrics, Sequence | None) or isinstance(metrics, str):
+            raise UsageError(f"metrics must be a list of metrics (got {metrics!r})")
+        for metric in metrics or ():
+            if not isinstance(metric, Metric):
+                raise UsageError(
+                    f"metrics must be Metric objects, such as F1Score() (got {_shown(metric)}); a function or a reward "
+                    "becomes one by MeanMetricWrapper(fn=…)"
+                )
+        if not isinstance(optimizer, Optimizer | None):
+            raise UsageError(
+                f"optimizer must be an Optimizer object, such as RandomFewShot() (got {_shown(optimizer)})"
+            )
         self.reward = as_reward(reward if reward is not None else ExactMatch()).bind(self.gold_model)
         self.metrics = tuple(metric.bind(self.gold_model) for metric in metrics or ())
         names = ["reward", *OPERATIONAL, *(metric.name for metric in self.metrics)]
@@ -241,6 +260,10 @@ class Program(Module):
     def _require_compiled(self, what: str) -> None:
         if not self.compiled:
             raise UsageError(f"{self.name}: call compile(reward=…, metrics=[…]) before {what}()")
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, str | type) else f"a {type(value).__name__}"
 
 
 def _calls_of(module: Module) -> int:

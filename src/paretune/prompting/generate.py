@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, TypeVar, cast
 
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.types import Request, StructuredOutput
+from paretune.lm.types import REFUSAL, Request, StructuredOutput
 from paretune.prompting.prompts import PromptWriter
 from paretune.prompting.trace import Call, add_call, current_sample
 from paretune.schemas.data_model import DataModel
@@ -72,7 +72,9 @@ async def ask(
         epoch=sample.epoch,
     )
     reply = await language_model.complete(request)
-    output = (parse_text if writer.in_text else parse_json)(reply.text, output_model)
+    output = None
+    if reply.finish_reason != REFUSAL:
+        output = (parse_text if writer.in_text else parse_json)(reply.text, output_model)
     language_model.ledger.note(reply, caller, valid=output is not None, replicate=sample.replicate)
     add_call(Call(caller, record, None if output is None else output.get_json(), reply))
     return output

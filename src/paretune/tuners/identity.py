@@ -172,7 +172,8 @@ def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
 def _class(kind: type) -> Any:
     """A data model by its schema, another class of the user's own by its source."""
     if issubclass(kind, DataModel):
-        return {"class": kind.__name__, "schema": kind.get_schema()}
+        strict = {"strict_labels": True} if kind.strict_labels else {}
+        return {"class": kind.__name__, "schema": kind.get_schema(), **strict}
     return kind.__qualname__ if kind.__module__.startswith("paretune.") else _source(kind)
 
 

@@ -78,8 +78,10 @@ def named_error(error: Exception, label: str, *, secrets: Iterable[str] = ()) ->
     message = f"{label}: {masked(_reason(error), *secrets)[:300]}"
     said = f"{error} {getattr(error, 'body', '')}"
     status = getattr(error, "status_code", None)
-    if _is_refused(error) or (status == 400 and any(word in said for word in _FILTERED)):
-        return RefusedInputError(message)
+    too_long, filtered = _is_refused(error)
+    filtered |= status == 400 and any(word in said for word in _FILTERED)
+    if too_long or filtered:
+        return RefusedInputError(message, filtered)
     if any(isinstance(cause, ImportError) for cause in _causes(error)):  # a package that this provider needs
         return FatalError(message)
     if status == 429 and any(word in said for word in _QUOTA):
@@ -106,18 +108,18 @@ def _is_any(error: BaseException, *names: str) -> bool:
     return False
 
 
-def _is_refused(error: Exception) -> bool:
-    """Whether this one input is too long or filtered: litellm knows by what words servers say so."""
+def _is_refused(error: Exception) -> tuple[bool, bool]:
+    """Whether this one input is too long, and whether it is filtered: litellm knows by what words servers say so."""
     status = getattr(error, "status_code", None)
     if not isinstance(status, int) or status in _PASSING or status > 500:
-        return False
+        return False, False
     litellm = load_litellm()
     try:
         litellm.exception_type(model="", original_exception=error, custom_llm_provider="openai")
     except Exception as classified:
         error = classified
     kinds = litellm.exceptions
-    return isinstance(error, kinds.ContextWindowExceededError | kinds.ContentPolicyViolationError)
+    return isinstance(error, kinds.ContextWindowExceededError), isinstance(error, kinds.ContentPolicyViolationError)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from paretune.lm.types import Request
+from paretune.lm.types import REFUSAL, Request
 
 __all__ = ["Completion", "prompt_of", "options", "read_completion"]
 
@@ -60,6 +60,8 @@ def read_completion(reply: Any, request: Request) -> Completion:
     if not isinstance(text, str):
         raise ValueError(f"its text is a {type(text).__name__}")
     reason = choice.get("finish_reason")
+    if not text and (refusal := _refusal_of(choice.get("message"))):
+        text, reason = refusal, REFUSAL
     return Completion(text, reason if isinstance(reason, str) else None, _usage_of(reply.get("usage")))
 
 
@@ -74,6 +76,13 @@ def _text_of(message: Mapping[str, Any]) -> Any:
     if isinstance(content, str) and not (message.get("reasoning_content") or message.get("reasoning")):
         content = _THOUGHTS.sub("", content)
     return content or ""
+
+
+def _refusal_of(message: Any) -> str | None:
+    """The text in which a model refuses, which litellm hands on among the provider's own fields."""
+    fields = message if isinstance(message, dict) else {}
+    refusal = fields.get("refusal") or (fields.get("provider_specific_fields") or {}).get("refusal")
+    return refusal if isinstance(refusal, str) else None
 
 
 def _usage_of(usage: Any) -> dict[str, Any]:

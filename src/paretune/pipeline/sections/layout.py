@@ -20,12 +20,16 @@ class PerLabelParams(Params):
 
 
 class OutputParams(Params):
-    """What a program answers: ``fields`` or one field a label, and the template of the right answer."""
+    """What a program answers: ``fields`` or one field a label, and the template of the right answer.
+
+    ``strict_labels``: replies must spell the names of fields and the labels to the letter (see ``schemas.spelling``).
+    """
 
     name: str
     fields: dict[str, FieldParams] | None = None
     per_label: PerLabelParams | None = None
     template: str
+    strict_labels: bool = False
 
     @model_validator(mode="after")
     def _one_of_two(self) -> OutputParams:
