@@ -209,7 +209,7 @@ def test_what_is_no_metric(project: Path, declared: str, message: str) -> None:
 
 def test_what_the_classes_themselves_refuse(project: Path) -> None:
     """A metric's function cannot be async; what a module raises when it is imported is its own error."""
-    with pytest.raises(ConfigError, match="layout.metrics.0: .*cannot be async; as a reward it can"):
+    with pytest.raises(ConfigError, match=r"layout\.metrics\.0: .*cannot be async; as a reward it can"):
         scoring(project, SOURCE, "layout.metrics=[{name: 'glad:patient'}]")
     (project / "glad.py").write_text("import nonexistent_library\n")
     with pytest.raises(ModuleNotFoundError, match="nonexistent_library"):

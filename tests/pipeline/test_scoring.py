@@ -61,7 +61,7 @@ def test_declared_arguments_and_names() -> None:
         ({"name": "F1Score", "average": "macro"}, ConfigError, "takes no 'average'"),
         ({"name": "LMAsJudge"}, ConfigError, "must be one of"),
         ({"name": "F1Score"}, UsageError, "CategoricalF1Score"),
-        ({"name": "CategoricalAccuracy", "average": "mean"}, UsageError, "'mean'"),
+        ({"name": "CategoricalAccuracy", "average": "mean"}, ConfigError, "'mean'"),
     ],
 )
 def test_what_cannot_be_declared(declared: dict[str, Any], error: type[Exception], reason: str) -> None:
