@@ -32,7 +32,10 @@ _INTEGER_BITS = 14_000
 _STEP = 100_000_000
 #: Filters and methods whose result can be a multiple of what they are given.
 _GROWING = frozenset(
-    "batch center expandtabs indent join ljust replace rjust slice to_bytes translate wordwrap xmlattr zfill".split()
+    (
+        *("batch", "center", "expandtabs", "indent", "join", "ljust", "replace", "rjust"),
+        *("slice", "to_bytes", "translate", "wordwrap", "xmlattr", "zfill"),
+    )
 )
 _FORMATS = frozenset({"format", "format_map"})
 #: Random without a seed, so that no two runs have the same rows; and a regular expression that takes quadratic time.
@@ -116,7 +119,7 @@ class RowEnvironment(ImmutableSandboxedEnvironment):
             _check_growth((left, right))
         return _allowance.charge(super().call_binop(context, operator, left, right))
 
-    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: B902, N805
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         """A function, a method or a macro."""
         _check(getattr(__obj, "__name__", ""), (getattr(__obj, "__self__", None), *args, *kwargs.values()))
         return _allowance.charge(super().call(__context, __obj, *args, **kwargs))
@@ -235,4 +238,6 @@ def _size(value: Any) -> int:
 
 
 def _too_large(limit: int) -> NoReturn:
-    raise DataError(f"the template makes more than {limit:,} characters or items of one row (a loop, a width, a count?)")
+    raise DataError(
+        f"the template makes more than {limit:,} characters or items of one row (a loop, a width, a count?)"
+    )

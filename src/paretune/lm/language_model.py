@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 from paretune.errors import FatalError, RefusedInputError, TransientError, UsageError
 from paretune.files import canonical_json, digest
+from paretune.lm.address import address_fault
 from paretune.lm.ledger.ledger import Ledger, default_ledger
 from paretune.lm.limiter import Limiter, shared_limiter, shared_places
+from paretune.lm.masking import masked
 from paretune.lm.sending import Retries, Sending
 from paretune.lm.types import Answer, Backend, Price, Reply, Request
 
@@ -102,6 +104,8 @@ class LanguageModel:
         for name, value in {**limits, **times}.items():
             if value is not None and not value > 0:
                 raise UsageError(f"{name} must be above 0, or None (got {value})")
+        if api_base is not None and (fault := address_fault(api_base)):
+            raise UsageError(f"api_base {fault} (got {masked(api_base)!r})")
         if isinstance(fallbacks, str):
             raise UsageError(f"fallbacks must be a list of models (got {fallbacks!r})")
         self.model = model

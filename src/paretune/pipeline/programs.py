@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-
-from pydantic import ValidationError
 
 from paretune.errors import ConfigError
 from paretune.lm.backends.local_memory import loaded_models
@@ -19,18 +16,16 @@ from paretune.optimizers.random_few_shot import RandomFewShot
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.lm import LmParams, ModelParams
-from paretune.pipeline.sections.program import ProgramParams
+from paretune.pipeline.sections.program import ProgramParams, with_values
 from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.space import SpaceParams, check_conditions, ends
 from paretune.programs.generator import ChainOfThought, Generator
 from paretune.programs.module import Input
 from paretune.programs.program import Program
-from paretune.schemas.faults import did_you_mean, find_faults
 from paretune.tuners.spaces import conditional_on
 
 __all__ = ["ProgramSetup"]
 
-_NOT_TUNABLE = ("builder", "source")
 #: What a builder finds under ``paretune`` and nothing here imports: it may run in a trial (see ``import_closure``).
 _FOR_BUILDERS = ("paretune.lm.backends.scripted", "paretune.rewards.judge")
 
@@ -120,18 +115,7 @@ class ProgramSetup:
         return LanguageModel(name, **reached, fallbacks=fallbacks)
 
     def _settings(self, values: Mapping[str, Any], place: str) -> ProgramParams:
-        tunable = [name for name in ProgramParams.model_fields if name not in _NOT_TUNABLE]
-        for name in values:
-            if name not in tunable:
-                raise ConfigError(
-                    f"{place}.{name}: no hyperparameter of the declared program (there are: {', '.join(tunable)})"
-                    f"{did_you_mean(name, tunable)}; with program.builder the space is yours"
-                )
-        try:
-            return ProgramParams.model_validate({**self.program.model_dump(), **values})
-        except ValidationError as error:
-            faults = "".join(f"\n  {place}.{fault}" for fault in find_faults(error, ProgramParams))
-            raise ConfigError(f"hyperparameters {json.dumps(dict(values))} cannot be:{faults}") from None
+        return with_values(self.program, values, place)
 
     def _check_space(self) -> None:
         """Try every end of every hyperparameter on its own; combinations are checked when they are built."""

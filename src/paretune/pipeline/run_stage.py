@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 
 from paretune.errors import ParetuneError
+from paretune.schemas.faults import shown
+from paretune.terminal import plain
 
 __all__ = ["run_stage"]
 
@@ -14,14 +16,18 @@ __all__ = ["run_stage"]
 _REFUSED = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free disk space"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make it readable and writable"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "a file is where a folder must be: move it away"),
+    errno.EISDIR: "a folder is where a file must be: move it away",
+    errno.ENAMETOOLONG: "name a shorter one",
+    errno.ELOOP: "the link leads to itself: name another one",
 }
 
 
 def run_stage(main: Callable[[], object]) -> None:
     """Run ``main``; print an expected error as ``error: <message>`` and exit 1; Ctrl-C exits 130.
 
-    A full disk and a file that may not be read or written are expected. Any other exception is a bug and keeps its
-    traceback.
+    A full disk, a file that may not be read or written, and a path that cannot be are expected. Any other exception is
+    a bug and keeps its traceback.
     """
     try:
         main()
@@ -30,7 +36,7 @@ def run_stage(main: Callable[[], object]) -> None:
     except OSError as error:
         if error.errno not in _REFUSED:
             raise
-        place = "" if error.filename is None else f"{str(error.filename)!r}: "
+        place = "" if error.filename is None else f"{shown(str(error.filename), 200)}: "
         _end(f"{place}{error.strerror}; {_REFUSED[error.errno]}, then run again")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -38,5 +44,5 @@ def run_stage(main: Callable[[], object]) -> None:
 
 
 def _end(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {plain(message, lines=True)}", file=sys.stderr)
     sys.exit(1)

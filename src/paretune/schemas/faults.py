@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
@@ -26,6 +27,7 @@ _KINDS = {
     "finite": "must be a finite number",
 }
 _BOUND_ERRORS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
+_LOGIN = re.compile(r"//[^/\s]*@")
 _SHOWN = 60
 _LONGEST_NAME = 100  # to compare longer ones with others takes quadratic time
 
@@ -63,11 +65,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def shown(value: Any, longest: int = _SHOWN) -> str:
-    """A value as Python writes it, cut; also one that Python refuses to write."""
+    """A value as Python writes it, cut and without the logins of addresses; also one that Python refuses to write."""
     try:
         text = repr(value)
     except (RecursionError, ValueError):  # a list in a list in a list…; an integer of more than 4,300 digits
         return f"a value of type {type(value).__name__} that is too deep or too long to show"
+    text = _LOGIN.sub("//", text)
     return text if len(text) <= longest else f"{text[: longest - 1]}… ({len(text)} characters)"
 
 
@@ -147,7 +150,7 @@ def _members(annotation: Any) -> tuple[Any, ...]:
 
 
 def _is_named(member: Any, tag: str | int) -> bool:
-    """Whether pydantic calls a union's member so: by the model's name, or by the value that tells it from the others."""
+    """Whether pydantic calls a union's member so: by the model's name, or by the value that tells the members apart."""
     if not (isinstance(member, type) and issubclass(member, BaseModel)):
         return False
     return tag == member.__name__ or any(tag in get_args(field.annotation) for field in member.model_fields.values())
