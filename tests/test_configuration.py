@@ -15,7 +15,9 @@ import yaml
 from paretune.commands.compose import compose, find_root
 from paretune.commands.main import main
 from paretune.errors import ConfigError
+from paretune.metrics import measure
 from paretune.pipeline.conf_digest import conf_digest
+from paretune.pipeline.sections import together
 from paretune.stages import check_params
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -261,6 +263,11 @@ def test_check_params_compares_the_sections(section: str, changes: Any, message:
     (project / "params.yaml").write_text(yaml.safe_dump(PARAMS | {section: PARAMS[section] | changes}))
     with pytest.raises(ConfigError, match=message):
         check_params.main()
+
+
+def test_the_operational_measures_have_one_list_of_names() -> None:
+    """What check_params takes as an axis is what is measured."""
+    assert tuple(measure.OPERATIONAL) == together.OPERATIONAL
 
 
 def test_check_params_takes_an_axis_that_is_measured_but_no_objective(project: Path) -> None:

@@ -31,7 +31,7 @@ def address_fault(address: str) -> str | None:
     for endpoint in _ENDPOINTS:
         if path.endswith(endpoint):
             return f"must be the address before {endpoint}, which is added to it: drop that"
-    return "must have no # in it" if parts.fragment else None
+    return None
 
 
 def has_login(address: str | None) -> bool:

@@ -161,6 +161,20 @@ class LanguageModel:
             self._capabilities = known
         return self._capabilities
 
+    def refused(self, **options: Any) -> str | None:
+        """Why no request with these options can be sent, as far as it is known before one is; else None.
+
+        What is taken is remembered in the ledger, so that a later run does not load the client to ask again.
+        """
+        refused = getattr(self.backend, "refused", None)  # a backend need not know
+        key = digest({"taken": options, "by": self._own()})
+        if refused is None or self.ledger.fact(key):
+            return None
+        reason: str | None = refused(**options)
+        if reason is None:
+            self.ledger.remember(key, True)
+        return reason
+
     @property
     def identity(self) -> dict[str, Any]:
         """The model as a search's results depend on it: what its replies are keyed by, and its fallbacks."""

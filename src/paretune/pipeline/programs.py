@@ -74,6 +74,14 @@ class ProgramSetup:
             "structured_output": settings.structured_output,
         }
         language_model = self.language_model(settings.model or self.lm.model)
+        sent = {"temperature": settings.temperature, "reasoning_effort": settings.reasoning_effort}
+        if settings.reasoning_effort is not None and not language_model.capabilities["reasoning_effort"]:
+            del sent["reasoning_effort"]  # the program leaves it out
+        if settings.temperature is not None and (reason := language_model.refused(**sent)):
+            raise ConfigError(
+                f"{place}: {language_model.model} takes no temperature {settings.temperature:g} ({reason}); "
+                "set program.temperature to null, or to one that it takes"
+            )
         module: Generator
         if settings.chain_of_thought:
             module = ChainOfThought(scoring.output_model, language_model, max_thinking=settings.max_thinking, **options)

@@ -11,13 +11,13 @@ from typing import Any
 
 from paretune.errors import FatalError, TransientError
 from paretune.lm.backends.http import connections, post
-from paretune.lm.backends.litellm_errors import NO_KEY, load_litellm, named_error
+from paretune.lm.backends.litellm_errors import NO_KEY, load_litellm, named_error, without_advice
 from paretune.lm.backends.litellm_names import is_known
 from paretune.lm.backends.protocol import Completion, options, prompt_of, read_completion
 from paretune.lm.masking import logins_of, place_of, public_address
 from paretune.lm.types import Answer, Price, Request
 
-__all__ = ["LitellmBackend"]
+__all__ = ["LitellmBackend", "refused_options"]
 
 
 _OPENAI = "https://api.openai.com/v1"
@@ -76,6 +76,10 @@ class LitellmBackend:
 
     def price(self) -> Price | None:
         return self.fixed_price if self.fixed_price is not None or self.is_unknown else _listed_price(self.model)
+
+    def refused(self, **options: Any) -> str | None:
+        """Why these options of a request cannot be sent to this model; None where they can, or nobody knows."""
+        return None if self.is_unknown else refused_options(self.model, **options)
 
     def max_output_tokens(self) -> int | None:
         """The longest completion of a model that litellm lists; a server of one's own may allow any."""
@@ -216,6 +220,20 @@ def _knows(question: Any, model: str) -> bool:
         return bool(question(model=model))
     except Exception:  # litellm raises all kinds for models that it does not list
         return False
+
+
+def refused_options(model: str, **options: Any) -> str | None:
+    """What litellm says of options that it will not send to a model (a temperature, a reasoning effort); else None."""
+    litellm = load_litellm()
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        name, provider, *_ = litellm.get_llm_provider(model)
+        litellm.utils.get_optional_params(model=name, custom_llm_provider=provider, **given)
+    except litellm.UnsupportedParamsError as error:
+        return without_advice(str(error.message))
+    except Exception:  # litellm raises all kinds for models that it does not list: the call will tell
+        return None
+    return None
 
 
 @functools.cache

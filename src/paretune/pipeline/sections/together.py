@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from paretune.errors import ConfigError
-from paretune.metrics.measure import OPERATIONAL
 from paretune.pipeline.sections.base import section
 from paretune.pipeline.sections.evaluate import EvaluateParams
 from paretune.pipeline.sections.layout import LayoutParams
@@ -17,7 +16,11 @@ from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.space import check_conditions, ends
 from paretune.schemas.faults import did_you_mean
 
-__all__ = ["check_together"]
+__all__ = ["OPERATIONAL", "check_together"]
+
+#: What is measured beside the reward and the metrics: the names in ``paretune.metrics.measure``, which is not imported,
+#: so that a change in a metric does not check params.yaml again, nor read the data.
+OPERATIONAL = ("cost", "latency", "tokens_per_request", "failure_rate", "invalid_rate")
 
 
 def check_together(params: Mapping[str, Any]) -> None:
