@@ -25,6 +25,7 @@ _TEXTS = [
     "", "null", "???", "${search.seed}", "${nosuch:}", "a, b: c=d", "é", "{{ 10**5000 }}", "{{ text|truncate(1) }}",
     "\x1b[31m", "\u202e", "x" * 5000, "val_reward", "val_reward >= 0.5", "local/smollm2-135m-instruct", "gpt-5-mini",
     "http://[::1/v1", "localhost:8000/v1", "http://h/v1/chat/completions", "http://u:pw@h/v1", "ftp://h", "os:system",
+    "..:a", "a.:b", "nosuch:f", ".env",
     "ExactMatch", "choice", "range", "category", "joy", "../../etc/passwd", "/dev/null", "a\0b", "'", '"', "[", "\\",
 ]  # fmt: skip
 _NUMBERS = [
@@ -77,15 +78,15 @@ def overrides(params: dict[str, Any]) -> st.SearchStrategy[str]:
     groups = st.sampled_from(
         ["tuner", "lm", "task", "layout", "data", "objective", "search", "experiment", "program", ""]
     )
-    key = st.one_of(keys, keys, keys, keys, groups, st.text(max_size=8), keys.map(lambda text: text[:-1]))
-    sign = st.sampled_from([*[""] * 9, "+", "++", "~", "-"])
+    key = st.one_of(*[keys] * 12, groups, st.text(max_size=8), keys.map(lambda text: text[:-1]))
+    sign = st.sampled_from([*[""] * 40, "+", "++", "~", "-"])
     plain = st.one_of(
         st.integers(-3, 300), st.booleans(), st.floats(0, 2), st.just("null"), st.sampled_from(names)
     ).map(str)
     value = st.one_of(
         plain, plain, _SCALARS.map(str), _SCALARS.map(repr), _values(params).map(str), st.text(max_size=12)
     )
-    equals = st.sampled_from([*["="] * 9, "", "==", ":"])
+    equals = st.sampled_from([*["="] * 40, "", "==", ":"])
     return st.builds(lambda *parts: "".join(parts), sign, key, equals, value)
 
 

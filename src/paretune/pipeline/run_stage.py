@@ -23,6 +23,9 @@ _REFUSED = {
 }
 
 
+_LONGEST = 2_000  # characters of a line: what is wrong stands at its beginning
+
+
 def run_stage(main: Callable[[], object]) -> None:
     """Run ``main``; print an expected error as ``error: <message>`` and exit 1; Ctrl-C exits 130.
 
@@ -36,7 +39,8 @@ def run_stage(main: Callable[[], object]) -> None:
     except OSError as error:
         if error.errno not in _REFUSED:
             raise
-        place = "" if error.filename is None else f"{shown(str(error.filename), 200)}: "
+        name = error.filename2 or error.filename  # where a finished file replaces another, the second is the user's
+        place = "" if name is None else f"{shown(str(name), 200)}: "
         _end(f"{place}{error.strerror}; {_REFUSED[error.errno]}, then run again")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -44,5 +48,6 @@ def run_stage(main: Callable[[], object]) -> None:
 
 
 def _end(message: str) -> None:
-    print(f"error: {plain(message, lines=True)}", file=sys.stderr)
+    lines = (line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…" for line in message.split("\n"))
+    print("error:", plain("\n".join(lines), lines=True), file=sys.stderr)
     sys.exit(1)

@@ -24,7 +24,7 @@ class ProgramParams(Params):
     (null: ``lm.model``) and ``instructions`` (null: ``task.instructions``) too.
     """
 
-    builder: str | None = Field(default=None, pattern=r"^[\w.]+:\w+$")
+    builder: str | None = Field(default=None, pattern=r"^\w+(\.\w+)*:\w+$")
     source: str
     model: str | None = None
     instructions: str | None = None
