@@ -72,22 +72,20 @@ def mutations(params: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def overrides(params: dict[str, Any]) -> st.SearchStrategy[str]:
-    """Hydra overrides: real and misspelt keys, with values of all kinds, quoted and not."""
+    """Hydra overrides: mostly real keys and well-formed, with values of all kinds, quoted and not."""
     names = [".".join(place) for place in places(params) if all(isinstance(key, str) for key in place)]
     keys = st.sampled_from(names)
-    groups = st.sampled_from(
-        ["tuner", "lm", "task", "layout", "data", "objective", "search", "experiment", "program", ""]
-    )
-    key = st.one_of(*[keys] * 12, groups, st.text(max_size=8), keys.map(lambda text: text[:-1]))
-    sign = st.sampled_from([*[""] * 40, "+", "++", "~", "-"])
-    plain = st.one_of(
-        st.integers(-3, 300), st.booleans(), st.floats(0, 2), st.just("null"), st.sampled_from(names)
-    ).map(str)
-    value = st.one_of(
-        plain, plain, _SCALARS.map(str), _SCALARS.map(repr), _values(params).map(str), st.text(max_size=12)
-    )
-    equals = st.sampled_from([*["="] * 40, "", "==", ":"])
+    groups = st.sampled_from(["tuner", "lm", "task", "layout", "data", "objective", "search", "experiment", "program"])
+    key = _mostly(keys, groups | st.text(max_size=8) | keys.map(lambda text: text[:-1]))
+    sign = _mostly(st.just(""), st.sampled_from(["+", "++", "~", "-"]))
+    plain = st.one_of(st.integers(-3, 300), st.booleans(), st.floats(0, 2), st.just("null"), keys).map(str)
+    value = plain | _SCALARS.map(str) | _SCALARS.map(repr) | _values(params).map(str) | st.text(max_size=12)
+    equals = _mostly(st.just("="), st.sampled_from(["", "==", ":"]))
     return st.builds(lambda *parts: "".join(parts), sign, key, equals, value)
+
+
+def _mostly(usual: st.SearchStrategy[str], odd: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.integers(0, 9).flatmap(lambda number: usual if number else odd)
 
 
 def composed_and_judged(override: str, root: Path, output: Path) -> str:

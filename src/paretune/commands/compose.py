@@ -39,9 +39,11 @@ def compose(root: Path, overrides: Sequence[str] = (), output: Path | None = Non
             load_yaml(file)
     for override in overrides:
         if len(override) > _LONGEST:
-            raise ConfigError(f"an override may have {_LONGEST:,} characters (got {shown(override)}); edit conf/")
+            raise ConfigError(
+                f"an override may have at most {_LONGEST:,} characters (got {shown(override)}); edit conf/"
+            )
         if "=" in override and not _key(override):
-            raise ConfigError(f"cannot compose conf/: {override!r} is not key=value: it has no key")
+            raise ConfigError(f"cannot compose conf/: {shown(override, 200)} is not key=value: it has no key")
     output = output or root / "params.yaml"
     part = output.with_name(f".{output.stem}.{os.getpid()}.yaml")
     try:
@@ -67,14 +69,14 @@ def _reason(error: Exception, root: Path, overrides: Sequence[str]) -> str:
     if str(error).startswith("Config group override must be"):
         group = next((one for one in overrides if (root / "conf" / _key(one)).is_dir()), "")
         options = ", ".join(sorted(path.stem for path in (root / "conf" / _key(group)).glob("*.yaml")))
-        return f"{group!r}: {_key(group)} is a group of conf/; choose one of {options or 'its options'}"
+        return f"{shown(group, 200)}: {_key(group)} is a group of conf/; choose one of {options or 'its options'}"
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and "is not in struct" in str(cause):
         known = list(getattr(cause, "parent_node", None) or ())
         hint = did_you_mean(str(cause.key), map(str, known))
         place = str(cause.full_key)
         override = next((one for one in overrides if place.startswith(_key(one)) or _key(one).startswith(place)), "")
-        return f"{place!r} is no key and no group{hint}\n  to add it to what is there: {'+' + override!r}"
+        return f"{place!r} is no key and no group{hint}\n  to add it to what is there: {shown('+' + override, 500)}"
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _shorten(str(error))
     return f"{type(error).__name__}: {str(error).partition(';')[0]}"
