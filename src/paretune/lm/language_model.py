@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 
 from paretune.errors import FatalError, RefusedInputError, TransientError, UsageError
 from paretune.files import canonical_json, digest
+from paretune.lm.address import address_fault
 from paretune.lm.backends.choose import backend_for
 from paretune.lm.ledger.ledger import Ledger, default_ledger
 from paretune.lm.limiter import Limiter, shared_limiter, shared_places
+from paretune.lm.masking import masked
 from paretune.lm.sending import Retries, Sending
 from paretune.lm.types import Answer, Backend, Price, Reply, Request
 
@@ -103,6 +105,8 @@ class LanguageModel:
         for name, value in {**limits, **times}.items():
             if value is not None and not value > 0:
                 raise UsageError(f"{name} must be above 0, or None (got {value})")
+        if api_base is not None and (fault := address_fault(api_base)):
+            raise UsageError(f"api_base {fault} (got {masked(api_base)!r})")
         if isinstance(fallbacks, str):
             raise UsageError(f"fallbacks must be a list of models (got {fallbacks!r})")
         self.model = model
@@ -164,6 +168,20 @@ class LanguageModel:
                 known = self.ledger.remember(key, self.backend.capabilities())
             self._capabilities = known
         return self._capabilities
+
+    def refused(self, **options: Any) -> str | None:
+        """Why no request with these options can be sent, as far as it is known before one is; else None.
+
+        What is taken is remembered in the ledger, so that a later run does not load the client to ask again.
+        """
+        refused = getattr(self.backend, "refused", None)  # a backend need not know
+        key = digest({"taken": options, "by": self._own()})
+        if refused is None or self.ledger.fact(key):
+            return None
+        reason: str | None = refused(**options)
+        if reason is None:
+            self.ledger.remember(key, True)
+        return reason
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-
-from pydantic import ValidationError
 
 from paretune.errors import ConfigError
 from paretune.lm.backends.local_memory import loaded_models
@@ -19,18 +16,16 @@ from paretune.pipeline.own_code import load
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.lm import LmParams, ModelParams
-from paretune.pipeline.sections.program import ProgramParams
+from paretune.pipeline.sections.program import ProgramParams, with_values
 from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.space import SpaceParams, check_conditions, ends
 from paretune.programs.generator import ChainOfThought, Generator
 from paretune.programs.module import Input
 from paretune.programs.program import Program
-from paretune.schemas.faults import did_you_mean, find_faults
 from paretune.tuners.spaces import conditional_on
 
 __all__ = ["ProgramSetup"]
 
-_NOT_TUNABLE = ("builder", "source")
 #: What a builder finds under ``paretune`` and nothing here imports: it may run in a trial (see ``import_closure``).
 _FOR_BUILDERS = ("paretune.lm.backends.scripted", "paretune.rewards.judge")
 
@@ -79,6 +74,14 @@ class ProgramSetup:
             "structured_output": settings.structured_output,
         }
         language_model = self.language_model(settings.model or self.lm.model)
+        sent = {"temperature": settings.temperature, "reasoning_effort": settings.reasoning_effort}
+        if settings.reasoning_effort is not None and not language_model.capabilities["reasoning_effort"]:
+            del sent["reasoning_effort"]  # the program leaves it out
+        if settings.temperature is not None and (reason := language_model.refused(**sent)):
+            raise ConfigError(
+                f"{place}: {language_model.model} takes no temperature {settings.temperature:g} ({reason}); "
+                "set program.temperature to null, or to one that it takes"
+            )
         module: Generator
         if settings.chain_of_thought:
             module = ChainOfThought(scoring.output_model, language_model, max_thinking=settings.max_thinking, **options)
@@ -120,18 +123,7 @@ class ProgramSetup:
         return LanguageModel(name, **reached, fallbacks=fallbacks)
 
     def _settings(self, values: Mapping[str, Any], place: str) -> ProgramParams:
-        tunable = [name for name in ProgramParams.model_fields if name not in _NOT_TUNABLE]
-        for name in values:
-            if name not in tunable:
-                raise ConfigError(
-                    f"{place}.{name}: no hyperparameter of the declared program (there are: {', '.join(tunable)})"
-                    f"{did_you_mean(name, tunable)}; with program.builder the space is yours"
-                )
-        try:
-            return ProgramParams.model_validate({**self.program.model_dump(), **values})
-        except ValidationError as error:
-            faults = "".join(f"\n  {place}.{fault}" for fault in find_faults(error, ProgramParams))
-            raise ConfigError(f"hyperparameters {json.dumps(dict(values))} cannot be:{faults}") from None
+        return with_values(self.program, values, place)
 
     def _check_space(self) -> None:
         """Try every end of every hyperparameter on its own; combinations are checked when they are built."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from paretune.terminal import plain
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
 
@@ -87,6 +88,7 @@ class Progress:
     def _print(self, text: str) -> None:
         if not self.verbose:
             return
+        text = plain(text, lines=True)
         if self._live is not None:
             self._live.console.print(text, highlight=False, markup=False)
         else:

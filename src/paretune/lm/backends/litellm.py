@@ -9,12 +9,12 @@ from typing import Any
 
 from paretune.errors import FatalError
 from paretune.lm.backends.endpoint import Endpoint
-from paretune.lm.backends.litellm_errors import NO_KEY, load_litellm
+from paretune.lm.backends.litellm_errors import NO_KEY, load_litellm, without_advice
 from paretune.lm.backends.protocol import options, prompt_of
 from paretune.lm.masking import without_login
 from paretune.lm.types import Price, Request
 
-__all__ = ["LitellmBackend"]
+__all__ = ["LitellmBackend", "refused_options"]
 
 
 class LitellmBackend(Endpoint):
@@ -35,6 +35,10 @@ class LitellmBackend(Endpoint):
 
     def price(self) -> Price | None:
         return self.fixed_price if self.fixed_price is not None else _listed_price(self.model)
+
+    def refused(self, **options: Any) -> str | None:
+        """Why these options of a request cannot be sent to this model; None where they can, or nobody knows."""
+        return refused_options(self.model, **options)
 
     def max_output_tokens(self) -> int | None:
         """The longest completion of a model that litellm lists; a server of one's own may allow any."""
@@ -96,6 +100,20 @@ def _knows(question: Any, model: str) -> bool:
         return bool(question(model=model))
     except Exception:  # litellm raises all kinds for models that it does not list
         return False
+
+
+def refused_options(model: str, **options: Any) -> str | None:
+    """What litellm says of options that it will not send to a model (a temperature, a reasoning effort); else None."""
+    litellm = load_litellm()
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        name, provider, *_ = litellm.get_llm_provider(model)
+        litellm.utils.get_optional_params(model=name, custom_llm_provider=provider, **given)
+    except litellm.UnsupportedParamsError as error:
+        return without_advice(str(error.message))
+    except Exception:  # litellm raises all kinds for models that it does not list: the call will tell
+        return None
+    return None
 
 
 @functools.cache

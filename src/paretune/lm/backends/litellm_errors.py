@@ -17,7 +17,7 @@ from paretune.lm.backends.http import NoReplyError, ServerError
 from paretune.lm.backends.sessions import open_session
 from paretune.lm.masking import masked
 
-__all__ = ["NO_KEY", "load_litellm", "named_error"]
+__all__ = ["NO_KEY", "load_litellm", "named_error", "without_advice"]
 
 #: Sent where a server of the user's own wants no key; litellm refuses to call without any.
 NO_KEY = "none"
@@ -138,12 +138,19 @@ def _reason(error: Exception) -> str:
     said = getattr(error, "body", None)
     said = said.get("message") if isinstance(said, dict) else said
     kinds = r"(?:(?:litellm\.)?\w*(?:Error|Timeout)(?: Error)?(?:: | - ))*(?:\w+Exception - )?"
-    line = _first_line(said or re.sub(f"^{kinds}", "", str(error))) or type(error).__name__
+    line = without_advice(_first_line(said or re.sub(f"^{kinds}", "", str(error)))) or type(error).__name__
     if _is_any(error, "aiohttp.ClientError", "httpx.HTTPError"):
         line = "the call timed out" if _is_any(error, "httpx.TimeoutException") else "Connection error."
     texts = (_first_line(getattr(cause, "message", None) or cause) for cause in reversed(causes))
     beneath = next(filter(None, texts), "")
     return f"{line.rstrip('.')}: {beneath}" if line == "Connection error." else line
+
+
+def without_advice(said: str) -> str:
+    """Litellm's words without its own name and without the settings of litellm that it names as the cure."""
+    return re.sub(
+        r"\s*To drop (?:unsupported|these)\b.*", "", said.removeprefix("litellm.UnsupportedParamsError: "), flags=re.S
+    )
 
 
 def _first_line(said: object) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
-from paretune.pipeline.sections.base import Params
+from paretune.pipeline.sections.base import Params, Seed
 from paretune.pipeline.sections.space import SpaceParams
 
 __all__ = ["SearchParams"]
@@ -14,11 +14,12 @@ class SearchParams(Params):
     """Section ``search``: the space, the budget, and how a trial is trained."""
 
     space: dict[str, SpaceParams] = Field(default_factory=dict)
-    max_trials: PositiveInt | None = None
-    seed: NonNegativeInt = 0
-    epochs: PositiveInt = 1
-    batch_size: PositiveInt = 8
-    executions_per_trial: PositiveInt = 1
-    parallel_trials: PositiveInt = 1
+    # bounds beyond any search that ends: each trial is kept in memory, each parallel one has its own task
+    max_trials: int | None = Field(default=None, gt=0, le=100_000)
+    seed: Seed = 0
+    epochs: int = Field(default=1, gt=0, le=10_000)
+    batch_size: int = Field(default=8, gt=0, le=1_000_000)
+    executions_per_trial: int = Field(default=1, gt=0, le=1_000)
+    parallel_trials: int = Field(default=1, gt=0, le=1_000)
     max_failure_rate: float = Field(default=0.1, ge=0, le=1)
-    max_retries_per_trial: NonNegativeInt = 0
+    max_retries_per_trial: int = Field(default=0, ge=0, le=1_000)
