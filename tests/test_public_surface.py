@@ -15,6 +15,7 @@ import paretune
 NAMES = {
     "paretune": [
         "Budget",
+        "CallOptions",
         "ChainOfThought",
         "DataModel",
         "Dataset",

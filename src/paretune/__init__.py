@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from paretune.lm.language_model import LanguageModel
     from paretune.lm.ledger.budget import Budget, Spent
     from paretune.lm.ledger.ledger import Ledger
+    from paretune.lm.options import CallOptions
     from paretune.lm.types import Price, Reply, Request
     from paretune.programs.generator import ChainOfThought, Generator
     from paretune.programs.module import Input, Module, clear_session
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Budget",
+    "CallOptions",
     "ChainOfThought",
     "DataModel",
     "Dataset",
@@ -74,6 +76,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "Budget": "paretune.lm.ledger.budget",
+        "CallOptions": "paretune.lm.options",
         "ChainOfThought": "paretune.programs.generator",
         "DataModel": "paretune.schemas.data_model",
         "Dataset": "paretune.datasets.dataset",

@@ -19,6 +19,7 @@ from typing import Any
 
 import openai_server as fake
 import pytest
+from call_options import request_with
 from openai_server import OpenAIServer, chat, failure
 
 from paretune.errors import FatalError, LanguageModelError, RefusedInputError, TransientError
@@ -55,7 +56,7 @@ def model(request: pytest.FixtureRequest) -> str:
 
 def ask(**options: Any) -> Request:
     messages = (("system", "Label it."), ("user", "so glad"))
-    return Request(**{"messages": messages, "structured_output": "text", **options})
+    return request_with(**{"messages": messages, "structured_output": "text", **options})
 
 
 def backend_of(model: str, *, api_base: str | None = None, **options: Any) -> Endpoint:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from call_options import request_with
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from paretune.errors import ConfigError
 from paretune.eventloop import run_maybe_nested
 from paretune.lm.backends.scripted import ScriptedBackend, ScriptedLanguageModel
 from paretune.lm.ledger.ledger import Ledger, default_ledger
+from paretune.lm.options import CallOptions
 from paretune.lm.types import Reply, Request
 
 REPLY = Reply("joy", 12, 3, 0.25, 1.5, 2, "stop", key="k", model="m")
@@ -134,8 +136,8 @@ def test_the_same_request_is_one_key(ledger: Ledger) -> None:
     """However a request is written down, the same request is paid for once."""
     schema = {"type": "object", "properties": {"a": {}, "b": {}}}
     turned = {"properties": {"b": {}, "a": {}}, "type": "object"}
-    full = replace(ASK, schema=schema, temperature=0.0, max_tokens=5, stop=("\n",))
-    again = replace(ASK, schema=turned, temperature=0, max_tokens=5, stop=("\n",))
+    full = replace(ASK, schema=schema, options=CallOptions(temperature=0.0, max_tokens=5, stop=("\n",)))
+    again = replace(ASK, schema=turned, options=CallOptions(temperature=0, max_tokens=5, stop=("\n",)))
     assert calls_of(ledger, (HERE, full), (HERE, again), ({"endpoint": None, "model": "m"}, full)) == 1
 
 
@@ -163,7 +165,12 @@ def test_whatever_determines_a_reply_is_in_the_key(
     ledger: Ledger, identity: dict[str, Any], change: dict[str, Any]
 ) -> None:
     """A request that may get another reply is a call of its own."""
-    assert calls_of(ledger, (HERE, ASK), (HERE | identity, replace(ASK, **change)), (HERE, ASK)) == 2
+    assert (
+        calls_of(
+            ledger, (HERE, ASK), (HERE | identity, request_with(**{"messages": ASK.messages, **change})), (HERE, ASK)
+        )
+        == 2
+    )
 
 
 def test_the_first_fact_stays(ledger: Ledger) -> None:

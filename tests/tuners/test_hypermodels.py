@@ -76,7 +76,7 @@ def test_new_entries_that_are_not_tuned(model, search, kind):
     values = [record.values for record in tuner.trial_records()]
     assert {one["temperature"] for one in values} == {0.5, 1.0}
     assert not any("thinks" in one for one in values)
-    assert {call.temperature for call in model.backend.calls} == {0.5, 1.0}
+    assert {call.options.temperature for call in model.backend.calls} == {0.5, 1.0}
     assert all("thinking" not in call.schema["properties"] for call in model.backend.calls)
 
 

@@ -111,7 +111,7 @@ def test_a_failing_replicate_fails_the_trial(search, failing):
     """One replicate with too many failures, and the trial has no score; later replicates are not paid for."""
 
     def script(request: Request) -> str:
-        if request.replicate == failing and request.temperature == 0.5 and asked(request) in (100, 101):
+        if request.replicate == failing and request.options.temperature == 0.5 and asked(request) in (100, 101):
             raise TransientError("503")
         return mostly_right(request)
 

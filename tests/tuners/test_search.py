@@ -249,7 +249,7 @@ def test_going_on_after_an_error_with_one_tuner(model, tuner):
     broken = [True]
 
     def script(request: Request) -> str:
-        if broken[0] and request.temperature == 0.5:
+        if broken[0] and request.options.temperature == 0.5:
             raise FatalError("budget spent")
         return mostly_right(request)
 
@@ -417,7 +417,7 @@ def test_a_new_value_costs_only_its_own_trials(model, tuner):
     wider = tuner(make_builder(lm, [0.0, 0.25, 0.5, 1.0]))
     wider.search(**fit_arguments())
     assert len(wider.trial_records()) == 8
-    assert len(lm.backend.calls) == 2 * 10 and {call.temperature for call in lm.backend.calls} == {0.25}
+    assert len(lm.backend.calls) == 2 * 10 and {call.options.temperature for call in lm.backend.calls} == {0.25}
 
 
 def test_failed_trial_is_not_scored_and_tried_again(model, tuner):
@@ -425,7 +425,7 @@ def test_failed_trial_is_not_scored_and_tried_again(model, tuner):
     down = [True]
 
     def script(request: Request) -> str:
-        if down[0] and request.temperature == 0.5 and asked(request) in (100, 101):
+        if down[0] and request.options.temperature == 0.5 and asked(request) in (100, 101):
             raise TransientError("503")
         return mostly_right(request)
 
@@ -462,7 +462,7 @@ def test_failures_in_training_count(model, tuner):
     """A trial whose training examples mostly failed has not been trained as it was meant to be: it is FAILED too."""
 
     def script(request: Request) -> str:
-        if request.temperature == 0.5 and asked(request) < 6:
+        if request.options.temperature == 0.5 and asked(request) < 6:
             raise TransientError("503")
         return mostly_right(request)
 
@@ -477,7 +477,7 @@ def test_a_trial_that_keeps_failing_does_not_end_later_runs(model, tuner):
     x, y = numbers(100)
 
     def script(request: Request) -> str:
-        if request.temperature == 0.5 and asked(request) % 4 == 0:
+        if request.options.temperature == 0.5 and asked(request) % 4 == 0:
             raise TransientError("503")
         return mostly_right(request)
 
@@ -493,7 +493,7 @@ def test_a_run_that_is_stopped_knows_what_was_finished(model, tuner):
     broken = [True]
 
     def script(request: Request) -> str:
-        if broken[0] and request.temperature == 0.0:
+        if broken[0] and request.options.temperature == 0.0:
             raise TransientError("503")
         return mostly_right(request)
 

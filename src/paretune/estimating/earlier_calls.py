@@ -134,7 +134,7 @@ def characters(request: Request | Mapping[str, Any]) -> int:
 
 
 def _part(request: Request | Mapping[str, Any], name: str) -> Any:
-    return getattr(request, name) if isinstance(request, Request) else request.get(name)
+    return (request.stated() if isinstance(request, Request) else request).get(name)
 
 
 def _fitted(points: Sequence[tuple[float, ...]]) -> Experience:

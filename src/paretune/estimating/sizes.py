@@ -48,7 +48,7 @@ def reply_tokens(
     """The mean tokens of replies, some right ones of which are given, from the least to the most: as earlier calls of
     the kind took; else up to what the form allows, or to the request's limit, or to a guess. ``reasons``: the model may
     think before it replies."""
-    limit = float("inf") if request.max_tokens is None else request.max_tokens
+    limit = float("inf") if request.options.max_tokens is None else request.options.max_tokens
     if known := experience.get(kind_of(request)):
         return min(known.completion_tokens, limit), min(known.completion_tokens, limit)
     records = [reply.get_json() for reply in replies]
@@ -58,7 +58,7 @@ def reply_tokens(
     longest = None if in_lines and request.grammar is None else _longest(data_model.get_schema())
     most = least + _FREE_TEXT if longest is None else longest / _FEW + 4
     if reasons or longest is None:
-        most = most + _REASONING * reasons if request.max_tokens is None else limit
+        most = most + _REASONING * reasons if request.options.max_tokens is None else limit
     return min(least, limit), min(most, limit)
 
 

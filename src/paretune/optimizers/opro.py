@@ -11,6 +11,7 @@ import numpy as np
 
 from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.options import CallOptions
 from paretune.optimizers.optimizer import (
     EARNED,
     PRIOR_EXAMPLES,
@@ -69,8 +70,9 @@ class OPRO(Optimizer):
         How many training examples, and how many mistakes, are shown.
     every
         1: each batch but the first tries new instructions.
-    temperature, max_tokens
-        Of the proposing calls; not sent when None.
+    options
+        Call options of the proposing calls (see ``CallOptions``); a temperature of 1.0 and ``max_tokens`` of 1024 where
+        nothing else is said.
     """
 
     def __init__(
@@ -82,9 +84,8 @@ class OPRO(Optimizer):
         nb_examples: int = 3,
         nb_mistakes: int = 3,
         every: int = 2,
-        temperature: float | None = 1.0,
-        max_tokens: int | None = 1024,
         seed: int = 0,
+        **options: Any,
     ) -> None:
         if k_best < 1 or every < 1 or nb_examples < 0 or nb_mistakes < 0:
             raise UsageError(
@@ -97,8 +98,7 @@ class OPRO(Optimizer):
         self.nb_examples = nb_examples
         self.nb_mistakes = nb_mistakes
         self.every = every
-        self.temperature = temperature
-        self.max_tokens = max_tokens
+        self.options = CallOptions.of(**{"temperature": 1.0, "max_tokens": 1024, **options})
         self.seed = seed
         self._rng = np.random.default_rng(seed)
         self._gold: dict[str, Sequence[Example]] = {}
@@ -203,8 +203,7 @@ class OPRO(Optimizer):
                 examples=[dict(gold[index]) for index in self._sample(free, self.nb_examples)],
                 mistakes=[self._shown(seen, gold) for seen in self._sample(mistakes, self.nb_mistakes)],
             ),
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
+            options=self.options,
             variant=int(self._rng.integers(2**31)),
         )
         if text is None or _words(text) in {_words(known.instructions[module.name]) for known in self._candidates}:

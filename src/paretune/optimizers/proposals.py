@@ -6,6 +6,7 @@ from typing import Any
 
 from paretune.errors import RefusedInputError, TransientError
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.options import CallOptions
 from paretune.prompting.generate import ask, reply_schema, writer_for
 from paretune.prompting.trace import add_call, current_sample, tracing
 from paretune.schemas.data_model import DataModel, Field
@@ -45,8 +46,7 @@ async def ask_for_instructions(
     language_model: LanguageModel,
     experience: Experience,
     *,
-    temperature: float | None,
-    max_tokens: int | None,
+    options: CallOptions,
     variant: int,
 ) -> str | None:
     """The instructions that one call proposes, or None where there are no usable ones.
@@ -65,8 +65,7 @@ async def ask_for_instructions(
                 dict(experience),  # JSON values whose order is meant
                 Proposal,
                 schema=reply_schema(language_model, Proposal),
-                temperature=temperature,
-                max_tokens=max_tokens,
+                options=options,
             )
         except (RefusedInputError, TransientError):
             proposal = None

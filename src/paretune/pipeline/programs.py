@@ -68,20 +68,11 @@ class ProgramSetup:
         scoring = self.scoring
         options: dict[str, Any] = {
             "instructions": scoring.task.instructions if settings.instructions is None else settings.instructions,
-            "temperature": settings.temperature,
-            "reasoning_effort": settings.reasoning_effort,
-            "max_tokens": settings.max_tokens,
             "structured_output": settings.structured_output,
+            **settings.options,
         }
         language_model = self.language_model(settings.model or self.lm.model)
-        sent = {"temperature": settings.temperature, "reasoning_effort": settings.reasoning_effort}
-        if settings.reasoning_effort is not None and not language_model.capabilities["reasoning_effort"]:
-            del sent["reasoning_effort"]  # the program leaves it out
-        if settings.temperature is not None and (reason := language_model.refused(**sent)):
-            raise ConfigError(
-                f"{place}: {language_model.model} takes no temperature {settings.temperature:g} ({reason}); "
-                "set program.temperature to null, or to one that it takes"
-            )
+        _check_taken(language_model, settings, place)
         module: Generator
         if settings.chain_of_thought:
             module = ChainOfThought(scoring.output_model, language_model, max_thinking=settings.max_thinking, **options)
@@ -131,6 +122,22 @@ class ProgramSetup:
         for name, kind in self.search.space.items():
             for value in ends(kind):
                 self._settings({name: value}, "search.space")
+
+
+def _check_taken(model: LanguageModel, settings: ProgramParams, place: str) -> None:
+    """Raise ConfigError for an option that is known not to be taken by a model, before anything is paid."""
+    options = settings.options
+    effort = options.pop("reasoning_effort", None)
+    if effort is not None and not model.capabilities["reasoning_effort"]:
+        effort = None  # the program leaves it out
+    for name in options.keys() & {"temperature", "top_p", "stop", "seed"}:
+        value = options[name]
+        if reason := model.refused(**{name: value, "reasoning_effort": effort}):
+            shown = f"{value:g}" if isinstance(value, float) else repr(value)
+            raise ConfigError(
+                f"{place}: {model.model} takes no {name} {shown} ({reason}); "
+                f"set program.{name} to null, or to one that it takes"
+            )
 
 
 def _declare_space(hp: Any, space: Mapping[str, SpaceParams]) -> dict[str, Any]:

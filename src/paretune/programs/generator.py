@@ -11,6 +11,7 @@ from pydantic import create_model
 
 from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.options import CallOptions
 from paretune.lm.types import StructuredOutput
 from paretune.programs.module import Module
 from paretune.prompting.generate import ask, reply_schema, writer_for
@@ -33,13 +34,12 @@ class Generator(Module):
         What the model is told; a plain sentence about the fields when None. Training may change it.
     examples
         Few-shot examples, ``{"input": {...}, "output": {...}}`` each. Training may change them.
-    temperature, max_tokens
-        Sent when not None.
-    reasoning_effort
-        Sent where the model takes it; elsewhere a warning says that it has no effect.
     structured_output
         How the record is asked for: ``native``, ``tool``, ``prompt``, ``text`` or ``completion`` (see lm.types), or
         ``auto``: the best form of JSON that the model supports.
+    options
+        Call options: ``temperature``, ``reasoning_effort``, ``max_tokens`` and the others of ``CallOptions``. A
+        reasoning effort that the model does not take has no effect, of which a warning tells.
     """
 
     def __init__(
@@ -49,11 +49,9 @@ class Generator(Module):
         *,
         instructions: str | None = None,
         examples: Sequence[Example] = (),
-        temperature: float | None = None,
-        reasoning_effort: str | None = None,
-        max_tokens: int | None = None,
         structured_output: StructuredOutput | Literal["auto"] = "auto",
         name: str | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(name)
         if data_model is None or language_model is None:
@@ -63,9 +61,7 @@ class Generator(Module):
         self.language_model = LanguageModel(language_model) if isinstance(language_model, str) else language_model
         self.instructions = instructions
         self.examples: tuple[Example, ...] = tuple(examples)
-        self.temperature = temperature
-        self.reasoning_effort = reasoning_effort
-        self.max_tokens = max_tokens
+        self.options = CallOptions.of(**options)
         self.structured_output = structured_output
         self._writers: dict[type[DataModel], PromptWriter] = {}
         self._prefix: tuple[Any, ...] | None = None
@@ -94,9 +90,7 @@ class Generator(Module):
             inputs.get_json(),
             self.data_model,
             schema=self._schema,
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-            reasoning_effort=self._effort,
+            options=self._sent,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -105,10 +99,8 @@ class Generator(Module):
         return {
             "data_model": self.gold_model,
             "language_model": self.language_model,
-            "temperature": self.temperature,
-            "reasoning_effort": self.reasoning_effort,
-            "max_tokens": self.max_tokens,
             "structured_output": self.structured_output,
+            **self.options.stated(),
         }
 
     def get_state(self) -> dict[str, Any]:
@@ -140,14 +132,16 @@ class Generator(Module):
         return reply_schema(self.language_model, self.data_model)
 
     @functools.cached_property
-    def _effort(self) -> str | None:
-        if self.reasoning_effort is None or self.language_model.capabilities["reasoning_effort"]:
-            return self.reasoning_effort
+    def _sent(self) -> CallOptions:
+        """The options that the model takes."""
+        effort = self.options.reasoning_effort
+        if effort is None or self.language_model.capabilities["reasoning_effort"]:
+            return self.options
         warnings.warn(
-            f"{self.language_model.model} takes no reasoning_effort: {self.reasoning_effort!r} has no effect",
+            f"{self.language_model.model} takes no reasoning_effort: {effort!r} has no effect",
             stacklevel=3,
         )
-        return None
+        return self.options.having(reasoning_effort=None)
 
 
 class ChainOfThought(Generator):

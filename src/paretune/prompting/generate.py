@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, TypeVar, cast
 
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.options import CallOptions
 from paretune.lm.types import REFUSAL, Request, StructuredOutput
 from paretune.prompting.prompts import PromptWriter
 from paretune.prompting.trace import Call, add_call, current_sample
@@ -46,9 +47,7 @@ async def ask(
     output_model: type[Output],
     *,
     schema: dict[str, Any] | None,
-    temperature: float | None = None,
-    max_tokens: int | None = None,
-    reasoning_effort: str | None = None,
+    options: CallOptions,
 ) -> Output | None:
     """Ask for the output of one input record (plain JSON values), and note the call in the trace of ``caller``.
 
@@ -64,10 +63,7 @@ async def ask(
         schema_name=output_model.__name__,
         schema=None if writer.in_text else schema,
         grammar=writer.grammar,
-        stop=writer.stop(),
-        temperature=temperature,
-        max_tokens=max_tokens,
-        reasoning_effort=reasoning_effort,
+        options=options.having(stop=(*writer.stop(), *options.stop)) if writer.stop() else options,
         replicate=sample.replicate,
         epoch=sample.epoch,
     )

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from paretune.errors import JudgementError, RefusedInputError
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.options import CallOptions
 from paretune.prompting.generate import ask, reply_schema, writer_for
 from paretune.prompting.prompts import PromptWriter
 from paretune.rewards.reward import Reward
@@ -60,6 +61,8 @@ class LMAsJudge(Reward):
         prediction has beside these (``thinking``) are not shown.
     name
         How the reward is called in summaries.
+    options
+        Call options of the judge (see ``CallOptions``), such as ``max_tokens``, which a cap in dollars needs.
     """
 
     calls_per_example = 1
@@ -71,11 +74,13 @@ class LMAsJudge(Reward):
         in_mask: Sequence[str] | None = None,
         out_mask: Sequence[str] | None = None,
         name: str = "lm_as_judge",
+        **options: Any,
     ) -> None:
         self.language_model = LanguageModel(language_model) if isinstance(language_model, str) else language_model
         self.instructions = INSTRUCTIONS if instructions is None else instructions
         self.mask = Mask.of(in_mask, out_mask)
         self.name = name
+        self.options = CallOptions.of(**options)
         self._fields: tuple[str, ...] = ()
 
     @property
@@ -97,7 +102,9 @@ class LMAsJudge(Reward):
         }
         writer, prefix, schema = self._question
         try:
-            judgement = await ask(self.name, self.language_model, writer, prefix, record, Judgement, schema=schema)
+            judgement = await ask(
+                self.name, self.language_model, writer, prefix, record, Judgement, schema=schema, options=self.options
+            )
         except RefusedInputError as error:
             raise JudgementError(f"the judge {self.language_model.model!r} refused an answer: {error}") from error
         if judgement is None:

@@ -32,12 +32,12 @@ def prompt_of(request: Request) -> dict[str, Any]:
 
 def options(request: Request) -> dict[str, Any]:
     """Everything else that is set. A grammar is no part of the protocol, but known to servers that can use one."""
-    values: dict[str, Any] = {
-        "temperature": request.temperature,
-        "max_tokens": request.max_tokens,
-        "reasoning_effort": request.reasoning_effort,
-        "stop": list(request.stop) or None,
-    }
+    values = request.options.stated()
+    values |= values.pop("extra", {})
+    if "stop" in values:
+        values["stop"] = list(values["stop"])
+    if "seed" in values:
+        values["seed"] = _seed(request)
     name, schema = request.schema_name, request.schema
     if request.structured_output == "native":
         form = {"name": name, "schema": schema, "strict": True}
@@ -45,7 +45,12 @@ def options(request: Request) -> dict[str, Any]:
     elif request.structured_output == "tool":
         values["tools"] = [{"type": "function", "function": {"name": name, "parameters": schema}}]
         values["tool_choice"] = {"type": "function", "function": {"name": name}}
-    return {name: value for name, value in values.items() if value is not None}
+    return values
+
+
+def _seed(request: Request) -> int:
+    """Another one for each replicate and each epoch, which draw replies of their own; first the option itself."""
+    return ((request.options.seed or 0) + 1_000_003 * request.replicate + 1_009 * request.epoch) % 2**31
 
 
 def read_completion(reply: Any, request: Request) -> Completion:

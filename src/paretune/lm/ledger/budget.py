@@ -152,7 +152,7 @@ class Budget:
                 f"budget.usd needs the price of {name!r}, which is unknown; "
                 "give one (price: {prompt: …, completion: …} in US dollars per million tokens)"
             )
-        longest = request.max_tokens
+        longest = request.options.max_tokens
         if longest is None:
             known = getattr(backend, "max_output_tokens", None)  # a backend need not know
             longest = known() if known is not None else None
@@ -161,8 +161,8 @@ class Budget:
                 longest = 0
             else:
                 raise ConfigError(
-                    f"budget.{capped[0]} needs max_tokens: nobody knows how long a reply of {name!r} can be; "
-                    "give the program a max_tokens"
+                    f"budget.{capped[0]} needs max_tokens: nobody knows how long a reply of {name!r} can be; give it "
+                    "to whatever asks this model: a generator, a judge, an optimizer (the pipeline: program.max_tokens)"
                 )
         prompt = prompt_bytes(request) + _ADDED + _ADDED_PER_MESSAGE * len(request.messages)
         usd = 0.0 if price is None else price.cost(Answer("", prompt, longest))

@@ -8,20 +8,24 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from paretune.errors import ConfigError
+from paretune.lm.options import CallOptions
 from paretune.lm.types import StructuredOutput
 from paretune.pipeline.sections.base import Params
 from paretune.schemas.faults import did_you_mean, find_faults, shown
 
 __all__ = ["ProgramParams", "with_values"]
 
-_NOT_TUNABLE = ("builder", "source")
+_NOT_TUNABLE = ("builder", "source", "extra")
+#: How a parameter of one provider is called as a hyperparameter.
+_EXTRA = "extra."
 
 
-class ProgramParams(Params):
+class ProgramParams(CallOptions, Params):
     """Section ``program``: the program, as far as the search does not vary it.
 
     Each field but ``builder`` and ``source`` may be a hyperparameter of the same name in ``search.space``; ``model``
-    (null: ``lm.model``) and ``instructions`` (null: ``task.instructions``) too.
+    (null: ``lm.model``) and ``instructions`` (null: ``task.instructions``) too; of ``extra`` each parameter, as
+    ``extra.name``. The options of a call are those of ``CallOptions``.
     """
 
     builder: str | None = Field(default=None, pattern=r"^\w+(\.\w+)*:\w+$")
@@ -35,9 +39,11 @@ class ProgramParams(Params):
     sampling: Literal["softmax", "random"] = "softmax"
     instruction_search: bool = False
     structured_output: StructuredOutput | Literal["auto"] = "auto"
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    reasoning_effort: str | None = None
-    max_tokens: int | None = Field(default=None, gt=0, le=10_000_000)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of a call that are set."""
+        return {name: value for name, value in self.stated().items() if name in CallOptions.model_fields}
 
 
 def with_values(program: ProgramParams, values: Mapping[str, Any], place: str) -> ProgramParams:
@@ -47,6 +53,8 @@ def with_values(program: ProgramParams, values: Mapping[str, Any], place: str) -
     have.
     """
     tunable = [name for name in ProgramParams.model_fields if name not in _NOT_TUNABLE]
+    extra = {name.removeprefix(_EXTRA): value for name, value in values.items() if name.startswith(_EXTRA)}
+    values = {name: value for name, value in values.items() if not name.startswith(_EXTRA)}
     for name in values:
         if name not in tunable:
             raise ConfigError(
@@ -54,7 +62,7 @@ def with_values(program: ProgramParams, values: Mapping[str, Any], place: str) -
                 f"{did_you_mean(name, tunable)}; with program.builder the space is yours"
             )
     try:
-        return ProgramParams.model_validate({**program.model_dump(), **values})
+        return ProgramParams.model_validate({**program.model_dump(), "extra": {**program.extra, **extra}, **values})
     except ValidationError as error:
         faults = "".join(f"\n  {place}.{fault}" for fault in find_faults(error, ProgramParams))
         raise ConfigError(f"hyperparameters {shown(dict(values), 300)} cannot be:{faults}") from None
