@@ -34,6 +34,7 @@ bench: $(STAMP)
 	python benchmarks/run.py
 	python benchmarks/calls.py
 	python benchmarks/start.py
+	python benchmarks/report.py
 	python benchmarks/pareto.py
 
 $(STAMP): requirements.lock

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 __all__ = ["InvalidKind", "Outcome", "too_many_failures"]
@@ -40,15 +40,16 @@ class Outcome:
 
     def row(self) -> dict[str, Any]:
         """This outcome as a JSON row; ``kind`` stands in those of invalid ones alone."""
-        row = asdict(self)
+        row = {name: getattr(self, name) for name in self.__slots__}
         if self.kind is None:
             del row["kind"]
         return row
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> Outcome:
+    def from_row(cls, row: Mapping[str, Any]) -> Outcome:
         """An outcome from a row that may have more columns, or be of before retries were counted and kinds told."""
-        return cls(**{name: {"retries": 0, "kind": None, **row}[name] for name in cls.__slots__})
+        known = {"retries": 0, "kind": None, **row}
+        return cls(**{name: known[name] for name in cls.__slots__})
 
 
 def too_many_failures(outcomes: Sequence[Outcome], allowed: float) -> str | None:

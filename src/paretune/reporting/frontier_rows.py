@@ -89,7 +89,8 @@ def pareto_rows(
 
     ``x``, ``y`` (with ``_lo``, ``_hi``, ``_title``) are the first pair of `axes`, so that a plot need not be
     configured anew when the objectives change; each objective is there under its own name too. ``on_frontier``
-    counts all objectives, ``on_line`` only the two shown. ``x_direction`` says which way the frontier's steps go. A
+    counts all objectives, ``on_line`` only the two shown; a trial that breaks a constraint is on neither, and its label
+    says so. ``x_direction`` says which way the frontier's steps go. A
     single objective is set against the rank (1 is the best).
     """
     completed = [result for result in results if result.record.completed]
@@ -104,7 +105,8 @@ def pareto_rows(
     line = shown_frontier(places, [across, up])
     rows = []
     for result, label, a, b, on_line in zip(completed, labels(completed), acrosses, ups, line, strict=True):
-        row: dict[str, Any] = {"trial": result.record.trial, "label": ", ".join(label)}
+        parts = label if result.feasible else [*label, "breaks a constraint"]
+        row: dict[str, Any] = {"trial": result.record.trial, "label": ", ".join(parts)}
         row |= _cells("x", a) | _cells("y", b)
         row |= {
             "x_title": axis_title(across.name, across.direction),

@@ -71,6 +71,7 @@ def evaluation_summary(
 def search_summary(records: Sequence[TrialRecord], goals: Goals) -> Scalars:
     """Counts of trials, the frontier's size, the normalised hypervolume in [0, 1], LM calls, retries and US dollars.
 
+    Frontier and hypervolume are those of the trials that keep the constraints.
     Calls and dollars are those of all trials, failed ones too, as if nothing had been served from the ledger. When a
     trial that made calls has no known cost, the sum is not known either and ``cost_usd`` is left out.
     """
@@ -84,7 +85,7 @@ def search_summary(records: Sequence[TrialRecord], goals: Goals) -> Scalars:
         "lm_calls": sum(record.calls for record in records),
         "retries": sum(record.retries for record in records),
     }
-    points = np.asarray([goals.point(record.metrics) for record in completed])
+    points = np.asarray([goals.point(record.metrics) for record in completed if goals.feasible(record.metrics)])
     spent = math.fsum(math.nan if cost is None else cost for cost in costs)
     return counts | _scalars({"hypervolume": normalised_hypervolume(points, goals.directions), "cost_usd": spent})
 
