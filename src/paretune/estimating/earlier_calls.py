@@ -17,7 +17,7 @@ from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.queries import opened
 from paretune.lm.types import Price, Request
 
-__all__ = ["Experience", "LedgerView", "characters", "kind_of"]
+__all__ = ["CallStatistics", "LedgerView", "characters", "kind_of"]
 
 #: So many earlier calls of a model are looked at.
 _LOOKED_AT = 500
@@ -25,7 +25,7 @@ _LOOKED_AT = 500
 _ASSUMED = {"structured_output": "native", "reasoning_effort": False, "grammar": False}
 
 
-class Experience(NamedTuple):
+class CallStatistics(NamedTuple):
     """What earlier calls of one kind took, on average; a prompt of c characters ``base + slope * c`` tokens."""
 
     calls: int
@@ -52,7 +52,7 @@ class LedgerView:
         found = self._rows("SELECT COUNT(*) FROM calls WHERE key IN (SELECT value FROM json_each(?))", listed)
         return found[0][0] if found else 0
 
-    def asked(self, search: str) -> dict[str, int]:
+    def answered_by_trial(self, search: str) -> dict[str, int]:
         """By trial, to how many of the questions that a search has noted the ledger has replies."""
         return dict(
             self._rows(
@@ -70,7 +70,7 @@ class LedgerView:
         return dict(zip(("calls", "tokens", "usd"), rows[0], strict=True)) if rows else {}
 
     @functools.cache  # noqa: B019  (a view lives as long as one estimate)
-    def experience(self, model: str) -> dict[str, Experience]:
+    def experience(self, model: str) -> dict[str, CallStatistics]:
         """What earlier calls of a model took, by kind of question (see ``kind_of``); under "" that of all kinds."""
         kinds: dict[str, list[tuple[float, ...]]] = {}
         for text, *took in self._rows(  # keys are digests: the first ones are a sample drawn evenly
@@ -137,7 +137,7 @@ def _part(request: Request | Mapping[str, Any], name: str) -> Any:
     return (request.stated() if isinstance(request, Request) else request).get(name)
 
 
-def _fitted(points: Sequence[tuple[float, ...]]) -> Experience:
+def _fitted(points: Sequence[tuple[float, ...]]) -> CallStatistics:
     """The line through what was seen; through the origin where sizes hardly differ."""
     sizes, prompts, completions, latencies = np.array(points, dtype=float).T
     base, slope = 0.0, float(prompts.sum() / max(1.0, sizes.sum()))
@@ -145,4 +145,4 @@ def _fitted(points: Sequence[tuple[float, ...]]) -> Experience:
         slanted = np.polynomial.Polynomial.fit(sizes, prompts, 1).convert().coef
         if len(slanted) == 2 and slanted[1] > 0:
             base, slope = float(slanted[0]), float(slanted[1])
-    return Experience(len(points), base, slope, float(completions.mean()), float(latencies.mean()))
+    return CallStatistics(len(points), base, slope, float(completions.mean()), float(latencies.mean()))

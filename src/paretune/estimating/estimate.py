@@ -81,7 +81,7 @@ async def survey(tuner: Tuner, fit: Mapping[str, Any], *, recorded: bool = True)
     left = list(_left(plan, known))
     view = LedgerView(_ledger(plan).path)
     rows = max(_LEAST, min(_MOST, _PROMPTS // max(1, sum(len(group.points) for group in left))))
-    noted, replicates = view.asked(plan.record.stem), tuner.options.replicates
+    noted, replicates = view.answered_by_trial(plan.record.stem), tuner.options.replicates
     rehearsals: dict[str, Rehearsal] = {}
     tallies, held, looked_up = [], 0, 0
     for group in left:

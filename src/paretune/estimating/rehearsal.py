@@ -16,7 +16,7 @@ import numpy as np
 from paretune.errors import JudgementError, RefusedInputError
 from paretune.estimating.earlier_calls import LedgerView
 from paretune.estimating.recording import RecordingModel
-from paretune.estimating.sizes import made_up, prompt_tokens, reply_tokens
+from paretune.estimating.sizes import placeholder_record, prompt_tokens, reply_tokens
 from paretune.estimating.spending import Tally, added
 from paretune.lm.language_model import LanguageModel
 from paretune.optimizers.opro import OPRO
@@ -121,10 +121,10 @@ async def rehearse(program: Program, fit: Mapping[str, Any], view: LedgerView, r
     less = await _recorded(program, sample, view, Sample(), fewest)
     more = less if most is None else await _recorded(program, sample, view, Sample(), most, thoughts=True)
     longer = 1000 if isinstance(optimizer, OPRO) else 0  # proposed instructions are longer than one's own
-    times = Counter(generator for generator, _ in _asking(program, *sample[0]))
+    times = Counter(generator for generator, _ in _generator_inputs(program, *sample[0]))
     questions = []
     for generator, recorder in less.items():
-        replies = [made_up(generator.data_model, gold) for _, gold in sample]
+        replies = [placeholder_record(generator.data_model, gold) for _, gold in sample]
         recorders, model = (recorder, more[generator]), generator.language_model
         questions.append(_question(model, recorders, view, generator.data_model, replies, times[generator], longer))
     questions += await _judging(program, sample, view)
@@ -180,7 +180,7 @@ async def _recorded(
     with warnings.catch_warnings(), tracing(sample):
         warnings.simplefilter("ignore")  # the search itself will say it
         for inputs, gold in rows:
-            for generator, record in _asking(program, inputs, gold):
+            for generator, record in _generator_inputs(program, inputs, gold):
                 if generator not in copies:
                     copies[generator] = copy.copy(generator)
                     copies[generator].language_model = recorders[generator] = _recorder(generator.language_model, view)
@@ -198,24 +198,26 @@ def _recorder(model: LanguageModel, view: LedgerView) -> RecordingModel:
 def _examples(program: Program, wanted: Generator, rows: Sequence[_Row], thoughts: bool) -> Iterator[dict[str, Any]]:
     model = wanted.data_model if thoughts else wanted.gold_model
     for inputs, gold in rows:
-        record = next(record for generator, record in _asking(program, inputs, gold) if generator is wanted)
-        yield {"input": record.get_json(), "output": made_up(model, gold).get_json()}
+        record = next(record for generator, record in _generator_inputs(program, inputs, gold) if generator is wanted)
+        yield {"input": record.get_json(), "output": placeholder_record(model, gold).get_json()}
 
 
-def _asking(program: Program, inputs: Sequence[Any], gold: DataModel) -> Iterator[tuple[Generator, DataModel]]:
+def _generator_inputs(
+    program: Program, inputs: Sequence[Any], gold: DataModel
+) -> Iterator[tuple[Generator, DataModel]]:
     """Which generators a run of an example asks, one after the other, and what each one is given."""
     given = dict(zip(program.inputs, inputs, strict=False))
 
     def value(symbol: Symbol) -> DataModel:
         if symbol not in given:
-            given[symbol] = made_up(symbol.data_model, gold)
+            given[symbol] = placeholder_record(symbol.data_model, gold)
         return given[symbol]  # type: ignore[no-any-return]
 
     def inside(module: Module, records: list[DataModel]) -> Iterator[tuple[Generator, DataModel]]:
         if isinstance(module, Generator):
             yield module, records[0]
         elif isinstance(module, Program):
-            yield from _asking(module, records, gold)
+            yield from _generator_inputs(module, records, gold)
         else:
             for inner in module.submodules:
                 yield from inside(inner, records)

@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from paretune.estimating.earlier_calls import Experience, characters, kind_of
+from paretune.estimating.earlier_calls import CallStatistics, characters, kind_of
 from paretune.lm.types import Request
 from paretune.schemas.data_model import DataModel
 
-__all__ = ["made_up", "prompt_tokens", "reply_tokens"]
+__all__ = ["placeholder_record", "prompt_tokens", "reply_tokens"]
 
 #: Characters a token, where no earlier call tells: few in most prose, many in code and other scripts.
 _MANY, _FEW = 5.0, 3.0
@@ -24,7 +24,7 @@ _TEXT = 80
 
 
 def prompt_tokens(
-    requests: Sequence[Request], experience: Mapping[str, Experience], more: int = 0
+    requests: Sequence[Request], experience: Mapping[str, CallStatistics], more: int = 0
 ) -> tuple[float, float]:
     """The mean tokens of some prompts of one kind, with so many characters more, from the least to the most."""
     size, first = fmean(map(characters, requests)) + more, requests[0]
@@ -42,7 +42,7 @@ def reply_tokens(
     request: Request,
     data_model: type[DataModel],
     replies: Sequence[DataModel],
-    experience: Mapping[str, Experience],
+    experience: Mapping[str, CallStatistics],
     reasons: bool,
 ) -> tuple[float, float]:
     """The mean tokens of replies, some right ones of which are given, from the least to the most: as earlier calls of
@@ -76,7 +76,7 @@ def _longest(schema: Mapping[str, Any]) -> int | None:
     return {"boolean": 5, "integer": 20, "number": 25, "null": 4}.get(schema.get("type", ""))
 
 
-def made_up(model: type[DataModel], gold: DataModel) -> DataModel:
+def placeholder_record(model: type[DataModel], gold: DataModel) -> DataModel:
     """A record of a data model that nobody has generated yet: what the gold record has of it, the rest made up."""
     fields = model.get_schema()["properties"].items()
     values = {name: gold[name] if name in gold else _typed(model, name, _value(part)) for name, part in fields}

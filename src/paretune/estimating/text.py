@@ -18,10 +18,10 @@ _WIDTH = 15
 
 def estimate_text(estimate: Estimate) -> str:
     """One line a subject: what it is about, then what is said of it."""
-    return "\n".join(f"{subject:<{_WIDTH}}{text}" for subject, text in _said(estimate))
+    return "\n".join(f"{subject:<{_WIDTH}}{text}" for subject, text in _lines(estimate))
 
 
-def _said(estimate: Estimate) -> Iterator[tuple[str, str]]:
+def _lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
     yield "trials", _trials(estimate)
     if not estimate.calls.high:
         yield "calls", "none are left"

@@ -38,7 +38,7 @@ class _Traffic:
     on_the_way: dict[str, Sending] = field(default_factory=dict)
 
 
-class _Question(NamedTuple):
+class _KeyedRequest(NamedTuple):
     """A request as it is sent, with its key in the ledger and the JSON text of everything that the key stands for."""
 
     key: str
@@ -210,13 +210,13 @@ class LanguageModel:
         Raises FatalError (BudgetError when a budget is spent), RefusedInputError, or TransientError after the last
         attempt; FatalError, too, where so many calls in a row got no reply that the server must be down.
         """
-        question = self._question(request)
-        reply = self._stored(question)
+        keyed = self._keyed(request)
+        reply = self._stored(keyed)
         if reply is not None:
             self._given_up -= 1
             return reply
         try:
-            reply = await self._ask(question)
+            reply = await self._call(keyed)
             self._given_up = 0
             return reply
         except TransientError as error:
@@ -227,7 +227,7 @@ class LanguageModel:
             except TransientError as error:
                 failed = TransientError(f"{failed}; {error}", error.retry_after, error.rate_limited)
             else:
-                return self._stored(question) or reply  # another process may have got this model's own meanwhile
+                return self._stored(keyed) or reply  # another process may have got this model's own meanwhile
         self._given_up += 1
         if self._given_up >= GIVEN_UP:
             raise FatalError(
@@ -237,40 +237,40 @@ class LanguageModel:
 
     def as_sent(self, request: Request) -> tuple[Request, str]:
         """A request as the backend would get it, and the key that the ledger keeps the reply under."""
-        question = self._question(request)
-        return question.request, question.key
+        keyed = self._keyed(request)
+        return keyed.request, keyed.key
 
-    def _question(self, request: Request) -> _Question:
+    def _keyed(self, request: Request) -> _KeyedRequest:
         if request.grammar is not None and not self.capabilities["grammar"]:
             request = replace(request, grammar=None)
         text = canonical_json({**self._own(), **request.stated()})
         try:
-            return _Question(hashlib.sha256(text.encode()).hexdigest(), text, request)
+            return _KeyedRequest(hashlib.sha256(text.encode()).hexdigest(), text, request)
         except UnicodeEncodeError as error:  # half of a pair of surrogates: no server can be sent that
             raise RefusedInputError(f"{self.model}: the prompt is no valid Unicode text: {error}") from None
 
-    def _stored(self, question: _Question) -> Reply | None:
-        reply = self.ledger.get(question.key)
+    def _stored(self, keyed: _KeyedRequest) -> Reply | None:
+        reply = self.ledger.get(keyed.key)
         for other in self.fallbacks:
             if reply is None:
-                reply = other._stored(other._question(question.request.adapted(other.model, other.capabilities)))
+                reply = other._stored(other._keyed(keyed.request.adapted(other.model, other.capabilities)))
         return reply
 
-    async def _ask(self, question: _Question) -> Reply:
+    async def _call(self, keyed: _KeyedRequest) -> Reply:
         traffic = self._traffic_here()
-        sending = traffic.on_the_way.get(question.key)
+        sending = traffic.on_the_way.get(keyed.key)
         if sending is not None:
             reply = await sending.wait()
             self.ledger.session.served += 1
             return replace(reply, served=True)
         self.ledger.check_room()
         retries = Retries(self.max_attempts, self.total_timeout_s, self.pause)
-        store = functools.partial(self._store, question)
-        sending = Sending(self.model, self.backend, question.request, traffic.limiter, retries, store)
-        sending.list_in(traffic.on_the_way, question.key)
+        store = functools.partial(self._store, keyed)
+        sending = Sending(self.model, self.backend, keyed.request, traffic.limiter, retries, store)
+        sending.list_in(traffic.on_the_way, keyed.key)
         return await sending.wait()
 
-    def _store(self, question: _Question, answer: Answer, latency_s: float, attempts: int) -> Reply:
+    def _store(self, keyed: _KeyedRequest, answer: Answer, latency_s: float, attempts: int) -> Reply:
         price = self.backend.price()
         reply = Reply(
             text=_SURROGATES.sub("\ufffd", answer.text),
@@ -280,11 +280,11 @@ class LanguageModel:
             latency_s=latency_s,
             attempts=attempts,
             finish_reason=answer.finish_reason,
-            key=question.key,
+            key=keyed.key,
             model=self.model,
         )
         listed = None if price is None else {"prompt": price.prompt, "completion": price.completion}
-        return self.ledger.put(question.key, self.model, question.text, reply, usage=answer.usage, price=listed)
+        return self.ledger.put(keyed.key, self.model, keyed.text, reply, usage=answer.usage, price=listed)
 
     def _traffic_here(self) -> _Traffic:
         loop = asyncio.get_running_loop()

@@ -20,7 +20,7 @@ from paretune.optimizers.optimizer import (
     Trainable,
     shrunk_mean,
 )
-from paretune.optimizers.proposals import Experience, ask_for_instructions
+from paretune.optimizers.proposals import Experience, propose_instructions
 from paretune.prompting.prompts import Example
 
 __all__ = ["OPRO"]
@@ -126,7 +126,7 @@ class OPRO(Optimizer):
 
     def planned_calls(self, modules: Sequence[Trainable], batches: int) -> int:
         first = self._step if self._resumed else 0
-        own = sum(self._asks_at(step) for step in range(first, first + batches)) if modules else 0
+        own = sum(self._proposes_at(step) for step in range(first, first + batches)) if modules else 0
         return own + (self.few_shot.planned_calls(modules, batches) if self.few_shot is not None else 0)
 
     async def propose(self, modules: Sequence[Trainable], batch: Sequence[int]) -> None:
@@ -135,7 +135,7 @@ class OPRO(Optimizer):
         if not self._candidates:
             self._candidates = [_Candidate({module.name: module.instructions for module in modules})]
         current = None
-        if modules and self._asks_at(self._step):
+        if modules and self._proposes_at(self._step):
             module = modules[(self._step - 1) // self.every % len(modules)]
             current = await self._new(module, set(batch))
         self._step += 1
@@ -188,7 +188,7 @@ class OPRO(Optimizer):
         ]
         self._resumed = True
 
-    def _asks_at(self, step: int) -> bool:
+    def _proposes_at(self, step: int) -> bool:
         return step > 0 and (step - 1) % self.every == 0
 
     async def _new(self, module: Trainable, batch: set[int]) -> _Candidate | None:
@@ -196,7 +196,7 @@ class OPRO(Optimizer):
         best, gold = self._best(), self._gold.get(module.name, ())
         mistakes = [seen for seen in best.mistakes.get(module.name, ()) if seen["index"] not in batch]
         free = [index for index in range(len(gold)) if index not in batch]
-        text = await ask_for_instructions(
+        text = await propose_instructions(
             self.language_model or module.language_model,
             Experience(
                 tried=self._tried(module.name),

@@ -14,7 +14,7 @@ from paretune.lm.language_model import LanguageModel
 from paretune.lm.options import CallOptions
 from paretune.lm.types import StructuredOutput
 from paretune.programs.module import Module
-from paretune.prompting.generate import ask, reply_schema, writer_for
+from paretune.prompting.generate import generate_record, reply_schema, writer_for
 from paretune.prompting.prompts import Example, PromptWriter
 from paretune.schemas.data_model import DataModel, Field
 
@@ -82,7 +82,7 @@ class Generator(Module):
                 f"{self.name} takes a record, of which it learns the fields (got a {type(inputs).__name__})"
             )
         writer = self._writer(type(inputs))
-        return await ask(
+        return await generate_record(
             self.name,
             self.language_model,
             writer,

@@ -101,11 +101,13 @@ class _Reader:
             return given
         if entry["arguments"] is None:
             raise self._missing("language model (it has a backend of its own)", entry["model"])
-        return _made(entry["arguments"])
+        return _language_model_of(entry["arguments"])
 
     def _missing(self, what: str, name: str) -> DataError:
         return DataError(f"{self.path!r} needs the {what} {name!r}: give custom_objects={{{name!r}: …}}")
 
 
-def _made(arguments: Mapping[str, Any]) -> LanguageModel:
-    return LanguageModel(**{**arguments, "fallbacks": [_made(other) for other in arguments.get("fallbacks", ())]})
+def _language_model_of(arguments: Mapping[str, Any]) -> LanguageModel:
+    return LanguageModel(
+        **{**arguments, "fallbacks": [_language_model_of(other) for other in arguments.get("fallbacks", ())]}
+    )

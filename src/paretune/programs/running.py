@@ -114,12 +114,12 @@ async def _run_example(program: Program, row: Row, y: DataModel, sample: Sample)
         reward: float | None = 0.0
         failure: str | None = None
         kind: InvalidKind | None = None
-        asked: int | None = None
+        own_calls: int | None = None
         try:
             output = await program(*row)
             if isinstance(output, list):  # the first output is the one that is scored
                 output = output[0]
-            asked = len(calls)
+            own_calls = len(calls)
             if output is not None:
                 reward = checked_reward(await program.reward(y, output), program.reward.name)
             else:
@@ -144,7 +144,7 @@ async def _run_example(program: Program, row: Row, y: DataModel, sample: Sample)
         retries=sum(max(0, call.reply.attempts - 1) for call in calls),
         kind=kind,
     )
-    return Ran(outcome, tuple(calls[:asked]))
+    return Ran(outcome, tuple(calls[:own_calls]))
 
 
 def _why_invalid(calls: Sequence[Call]) -> tuple[InvalidKind, str | None]:

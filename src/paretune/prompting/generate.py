@@ -13,7 +13,7 @@ from paretune.schemas.data_model import DataModel
 from paretune.schemas.parsing import parse_json
 from paretune.schemas.text_form import parse_text
 
-__all__ = ["ask", "reply_schema", "writer_for"]
+__all__ = ["generate_record", "reply_schema", "writer_for"]
 
 Output = TypeVar("Output", bound=DataModel)
 
@@ -38,7 +38,7 @@ def reply_schema(language_model: LanguageModel, output_model: type[DataModel]) -
     return schema
 
 
-async def ask(
+async def generate_record(
     caller: str,
     language_model: LanguageModel,
     writer: PromptWriter,

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from paretune.errors import JudgementError, RefusedInputError
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.options import CallOptions
-from paretune.prompting.generate import ask, reply_schema, writer_for
+from paretune.prompting.generate import generate_record, reply_schema, writer_for
 from paretune.prompting.prompts import PromptWriter
 from paretune.rewards.reward import Reward
 from paretune.schemas.data_model import DataModel, Field, Score
@@ -102,7 +102,7 @@ class LMAsJudge(Reward):
         }
         writer, prefix, schema = self._question
         try:
-            judgement = await ask(
+            judgement = await generate_record(
                 self.name, self.language_model, writer, prefix, record, Judgement, schema=schema, options=self.options
             )
         except RefusedInputError as error:

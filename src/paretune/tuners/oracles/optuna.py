@@ -28,7 +28,7 @@ _ATTEMPTS = 10
 #: The most completed trials that a sampler is told of (more where it wants more to begin with), half of them the best,
 #: half the latest of the others: so a proposal takes hardly longer after thousands of trials than after this many. TPE
 #: counts at most 25 trials as good, and weighs the others by how late they came.
-_TOLD = 200
+_MOST_SHOWN = 200
 #: Optuna's NSGA-II takes parents from the generation before. When all earlier trials are marked as the first one, they
 #: are the best of all of them: with few trials that finds more than generations do, and nothing has to be remembered.
 _FIRST_GENERATION = {"NSGAIISampler:generation": 0}
@@ -61,13 +61,13 @@ class _Axis:
         places = len(self.grid)
         return kinds.IntDistribution(0, places - 1) if self.is_ordered else kinds.CategoricalDistribution(range(places))
 
-    def ask(self, asked: Any) -> Any:
+    def suggest(self, trial: Any) -> Any:
         """The value that the sampler suggests for a trial of a study."""
         if self.grid is None:
-            return nearest(self.kind, asked.suggest_float(self.label, 0.0, 1.0))
+            return nearest(self.kind, trial.suggest_float(self.label, 0.0, 1.0))
         if self.is_ordered:
-            return self.grid[asked.suggest_int(self.label, 0, len(self.grid) - 1)]
-        return self.grid[asked.suggest_categorical(self.label, range(len(self.grid)))]
+            return self.grid[trial.suggest_int(self.label, 0, len(self.grid) - 1)]
+        return self.grid[trial.suggest_categorical(self.label, range(len(self.grid)))]
 
 
 class _Settled(NamedTuple):
@@ -142,19 +142,19 @@ class ParetoOracle(SequentialOracle):
         seen = max(0, number - self.slots + 1)
         for settled in range(self._looked_at, seen):
             if trial_id(settled) in self._logs:  # a sampler looks at no trial that failed
-                trial = _shared(self._as_seen(settled, pending=False))
+                trial = _shared(self._frozen_trial(settled, pending=False))
                 self._settled.append(_Settled(settled, trial, self._standing(settled)))
         self._looked_at = max(seen, self._looked_at)
         study_id = storage.get_study_id_from_name("search")
-        told = [settled.trial for settled in self._told(seen)]
-        for trial in (*told, *(self._as_seen(running, pending=True) for running in range(seen, number))):
+        shown = [settled.trial for settled in self._shown(seen)]
+        for trial in (*shown, *(self._frozen_trial(running, pending=True) for running in range(seen, number))):
             storage.create_new_trial(study_id, template_trial=trial)  # study.add_trial() checks each one anew
         return study
 
-    def _told(self, seen: int) -> list[_Settled]:
-        """The completed trials that the sampler is told of, in their order; see ``_TOLD``."""
+    def _shown(self, seen: int) -> list[_Settled]:
+        """The completed trials that the sampler is told of, in their order; see ``_MOST_SHOWN``."""
         known = self._settled[: bisect.bisect_left(self._settled, seen, key=lambda settled: settled.number)]
-        most = max(_TOLD, 2 * self.num_initial_points)
+        most = max(_MOST_SHOWN, 2 * self.num_initial_points)
         if len(known) <= most:
             return known
         rows = np.array([settled.standing for settled in known])
@@ -173,7 +173,7 @@ class ParetoOracle(SequentialOracle):
         goals = [logs[part.name] if part.direction == "min" else -logs[part.name] for part in self.goals.objectives]
         return [sum(max(0.0, bound.violation(logs)) for bound in self.goals.constraints), *goals]
 
-    def _as_seen(self, number: int, pending: bool) -> Any:
+    def _frozen_trial(self, number: int, pending: bool) -> Any:
         """A trial as Optuna's samplers see it."""
         trial, states = self.trials[trial_id(number)], self.optuna.trial.TrialState
         state, results = states.RUNNING, {}
@@ -194,13 +194,13 @@ class ParetoOracle(SequentialOracle):
             **results,
         )
 
-    def _suggested(self, asked: Any) -> Values:
+    def _suggested(self, trial: Any) -> Values:
         """The sampler's point, conditions respected."""
         point = self.hyperparameters.copy()
         point.values = {}
         for axis in self._space_axes():
             if point.is_active(axis.kind):
-                point.values[axis.kind.name] = axis.ask(asked)
+                point.values[axis.kind.name] = axis.suggest(trial)
         return dict(point.values)
 
     def _space_axes(self) -> list[_Axis]:
