@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from paretune import callbacks, datasets, errors, metrics, optimizers, rewards, stats, tuners
     from paretune.datasets.dataset import Dataset
     from paretune.datasets.huggingface import HuggingFaceDataset
-    from paretune.estimating.estimate import Estimate, estimate
+    from paretune.estimating.estimate import estimate
+    from paretune.estimating.result import Estimate
     from paretune.eventloop import run_maybe_nested
     from paretune.lm.backends.scripted import ScriptedLanguageModel
     from paretune.lm.language_model import LanguageModel
@@ -80,7 +81,7 @@ __getattr__ = lazy_names(
         "ChainOfThought": "paretune.programs.generator",
         "DataModel": "paretune.schemas.data_model",
         "Dataset": "paretune.datasets.dataset",
-        "Estimate": "paretune.estimating.estimate",
+        "Estimate": "paretune.estimating.result",
         "Evaluation": "paretune.programs.running",
         "Field": "paretune.schemas.data_model",
         "Generator": "paretune.programs.generator",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from paretune.estimating.earlier_calls import LedgerView
 from paretune.estimating.rehearsal import Rehearsal, rehearse
-from paretune.estimating.spending import Limit, Range, Spending, added, chosen, limits, spending
-from paretune.estimating.text import estimate_text
+from paretune.estimating.result import Estimate
+from paretune.estimating.spending import Range, added, chosen, limits, spending
 from paretune.eventloop import run_maybe_nested
 from paretune.lm.ledger.ledger import Ledger, default_ledger
 from paretune.trials.record import TrialRecord
@@ -21,7 +20,7 @@ from paretune.tuners.plan import Plan
 from paretune.tuners.spaces import Values, combinations, draw, plain, space_size
 from paretune.tuners.tuner import Tuner
 
-__all__ = ["Estimate", "estimate", "survey"]
+__all__ = ["estimate", "survey"]
 
 #: So many trials are looked at one by one; the others are taken to be like any of the space.
 _TRIALS = 2000
@@ -31,28 +30,6 @@ _POINTS = 64
 _PROMPTS, _LEAST, _MOST = 1500, 2, 50
 #: So many questions are looked up in the ledger, or a few more.
 _LOOKUPS = 10_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate(Spending):
-    """What a search would still take.
-
-    ``trials`` in a space of so many configurations (None: no finite number), ``finished`` of them before; ``epochs``
-    and ``replicates`` of each. Calls, tokens, dollars and seconds are those of the trials that are left, if every reply
-    is valid and the ledger held none; it holds at least ``held`` of them. ``budget`` tells of each declared limit
-    whether it suffices.
-    """
-
-    trials: int
-    finished: int
-    space: int | None
-    epochs: Range
-    replicates: int
-    held: int
-    budget: tuple[Limit, ...] = ()
-
-    def __str__(self) -> str:
-        return estimate_text(self)
 
 
 def estimate(tuner: Tuner, x: Sequence[Any], y: Sequence[Any], **fit: Any) -> Estimate:
