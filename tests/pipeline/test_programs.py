@@ -52,7 +52,7 @@ def test_call_options_are_hyperparameters() -> None:
     params["search"]["space"] = {
         "top_p": {"kind": "float", "min": 0.1, "max": 1.0},
         "stop": {"kind": "choice", "values": ["#", "##"]},
-        "extra.top_k": {"kind": "choice", "values": [5, 20]},
+        "extra": {"top_k": {"kind": "choice", "values": [5, 20]}},
     }
     params["program"]["extra"] = {"min_p": 0.1}
     setup = ProgramSetup(params)
@@ -62,5 +62,5 @@ def test_call_options_are_hyperparameters() -> None:
     sent = CallOptions(temperature=0, max_tokens=256, top_p=0.5, stop=("##",), extra={"min_p": 0.1, "top_k": 20})
     assert generator.options == sent
     params["search"]["space"] = {"extra.api_key": {"kind": "choice", "values": ["a"]}}
-    with pytest.raises(ConfigError, match=r"extra: .*'api_key' looks like a secret"):
+    with pytest.raises(ConfigError, match=r"extra: .*api_key_env instead of 'api_key'$"):
         ProgramSetup(params)

@@ -123,7 +123,7 @@ def _unloaded(model: LanguageModel) -> LitellmBackend | None:
 
 def kind_of(request: Request | Mapping[str, Any]) -> str:
     """What the length of a reply depends on beside the input: one text for requests that are alike in it."""
-    names = ("structured_output", "schema", "grammar", "reasoning_effort")
+    names = ("structured_output", "schema", "grammar", "reasoning_effort", "extra")
     form, *others = (_part(request, name) for name in names)
     return canonical_json([form or "native", *others])
 

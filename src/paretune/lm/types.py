@@ -56,7 +56,7 @@ class Request:
         """
         request = self
         if request.options.reasoning_effort is not None and not takes["reasoning_effort"]:
-            request = replace(request, options=request.options.having(reasoning_effort=None))
+            request = replace(request, options=request.options.without("reasoning_effort"))
         if request.structured_output in ("native", "tool") and takes["structured_output"] != "native":
             if takes["structured_output"] != "tool":
                 raise ConfigError(

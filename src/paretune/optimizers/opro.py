@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.options import CallOptions
+from paretune.lm.options import CallKeywords
 from paretune.optimizers.optimizer import (
     EARNED,
     PRIOR_EXAMPLES,
@@ -21,6 +21,7 @@ from paretune.optimizers.optimizer import (
     shrunk_mean,
 )
 from paretune.optimizers.proposals import Experience, propose_instructions
+from paretune.prompting.generate import call_options
 from paretune.prompting.prompts import Example
 
 __all__ = ["OPRO"]
@@ -85,7 +86,7 @@ class OPRO(Optimizer):
         nb_mistakes: int = 3,
         every: int = 2,
         seed: int = 0,
-        **options: Any,
+        **options: Unpack[CallKeywords],
     ) -> None:
         if k_best < 1 or every < 1 or nb_examples < 0 or nb_mistakes < 0:
             raise UsageError(
@@ -98,7 +99,7 @@ class OPRO(Optimizer):
         self.nb_examples = nb_examples
         self.nb_mistakes = nb_mistakes
         self.every = every
-        self.options = CallOptions.of(**{"temperature": 1.0, "max_tokens": 1024, **options})
+        self.options = call_options("OPRO", {"temperature": 1.0, "max_tokens": 1024, **options})
         self.seed = seed
         self._rng = np.random.default_rng(seed)
         self._gold: dict[str, Sequence[Example]] = {}

@@ -7,7 +7,7 @@ from typing import Any
 from paretune.errors import RefusedInputError, TransientError
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.options import CallOptions
-from paretune.prompting.generate import generate_record, reply_schema, writer_for
+from paretune.prompting.generate import generate_record, reply_schema, supported, writer_for
 from paretune.prompting.trace import add_call, current_sample, tracing
 from paretune.schemas.data_model import DataModel, Field
 
@@ -65,7 +65,7 @@ async def propose_instructions(
                 dict(experience),  # JSON values whose order is meant
                 Proposal,
                 schema=reply_schema(language_model, Proposal),
-                options=options,
+                options=supported(language_model, options),
             )
         except (RefusedInputError, TransientError):
             proposal = None

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, Unpack, cast
 
 from pydantic import create_model
 
 from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.options import CallOptions
+from paretune.lm.options import CallOptions, SeededCallKeywords
 from paretune.lm.types import StructuredOutput
 from paretune.programs.module import Module
-from paretune.prompting.generate import generate_record, reply_schema, writer_for
+from paretune.prompting.generate import call_options, generate_record, reply_schema, supported, writer_for
 from paretune.prompting.prompts import Example, PromptWriter
 from paretune.schemas.data_model import DataModel, Field
 
@@ -38,8 +37,7 @@ class Generator(Module):
         How the record is asked for: ``native``, ``tool``, ``prompt``, ``text`` or ``completion`` (see lm.types), or
         ``auto``: the best form of JSON that the model supports.
     options
-        Call options: ``temperature``, ``reasoning_effort``, ``max_tokens`` and the others of ``CallOptions``. A
-        reasoning effort that the model does not take has no effect, of which a warning tells.
+        Call options by their names, such as ``temperature=0.0``: see ``CallOptions``.
     """
 
     def __init__(
@@ -51,7 +49,7 @@ class Generator(Module):
         examples: Sequence[Example] = (),
         structured_output: StructuredOutput | Literal["auto"] = "auto",
         name: str | None = None,
-        **options: Any,
+        **options: Unpack[SeededCallKeywords],
     ) -> None:
         super().__init__(name)
         if data_model is None or language_model is None:
@@ -61,7 +59,7 @@ class Generator(Module):
         self.language_model = LanguageModel(language_model) if isinstance(language_model, str) else language_model
         self.instructions = instructions
         self.examples: tuple[Example, ...] = tuple(examples)
-        self.options = CallOptions.of(**options)
+        self.options = call_options(self.name, options)
         self.structured_output = structured_output
         self._writers: dict[type[DataModel], PromptWriter] = {}
         self._prefix: tuple[Any, ...] | None = None
@@ -90,7 +88,7 @@ class Generator(Module):
             inputs.get_json(),
             self.data_model,
             schema=self._schema,
-            options=self._sent,
+            options=self._supported,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -132,16 +130,8 @@ class Generator(Module):
         return reply_schema(self.language_model, self.data_model)
 
     @functools.cached_property
-    def _sent(self) -> CallOptions:
-        """The options that the model takes."""
-        effort = self.options.reasoning_effort
-        if effort is None or self.language_model.capabilities["reasoning_effort"]:
-            return self.options
-        warnings.warn(
-            f"{self.language_model.model} takes no reasoning_effort: {effort!r} has no effect",
-            stacklevel=3,
-        )
-        return self.options.having(reasoning_effort=None)
+    def _supported(self) -> CallOptions:
+        return supported(self.language_model, self.options, stacklevel=3)
 
 
 class ChainOfThought(Generator):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from pydantic import BaseModel
 
 from paretune.errors import JudgementError, RefusedInputError
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.options import CallOptions
-from paretune.prompting.generate import generate_record, reply_schema, writer_for
+from paretune.lm.options import CallOptions, SeededCallKeywords
+from paretune.prompting.generate import call_options, generate_record, reply_schema, supported, writer_for
 from paretune.prompting.prompts import PromptWriter
 from paretune.rewards.reward import Reward
 from paretune.schemas.data_model import DataModel, Field, Score
@@ -74,13 +74,13 @@ class LMAsJudge(Reward):
         in_mask: Sequence[str] | None = None,
         out_mask: Sequence[str] | None = None,
         name: str = "lm_as_judge",
-        **options: Any,
+        **options: Unpack[SeededCallKeywords],
     ) -> None:
         self.language_model = LanguageModel(language_model) if isinstance(language_model, str) else language_model
         self.instructions = INSTRUCTIONS if instructions is None else instructions
         self.mask = Mask.of(in_mask, out_mask)
         self.name = name
-        self.options = CallOptions.of(**options)
+        self.options = call_options(name, options)
         self._fields: tuple[str, ...] = ()
 
     @property
@@ -100,10 +100,10 @@ class LMAsJudge(Reward):
             "reference": {name: true[name] for name in fields},
             "answer": {name: pred[name] for name in fields if name in pred},
         }
-        writer, prefix, schema = self._question
+        writer, prefix, schema, options = self._question
         try:
             judgement = await generate_record(
-                self.name, self.language_model, writer, prefix, record, Judgement, schema=schema, options=self.options
+                self.name, self.language_model, writer, prefix, record, Judgement, schema=schema, options=options
             )
         except RefusedInputError as error:
             raise JudgementError(f"the judge {self.language_model.model!r} refused an answer: {error}") from error
@@ -112,7 +112,8 @@ class LMAsJudge(Reward):
         return judgement.score
 
     @functools.cached_property
-    def _question(self) -> tuple[PromptWriter, str, dict[str, Any]]:
+    def _question(self) -> tuple[PromptWriter, str, dict[str, Any], CallOptions]:
         """What all comparisons share; written when first asked, since it depends on what the model supports."""
         writer = writer_for(self.language_model, Comparison, Judgement)
-        return writer, writer.prefix(self.instructions, ()), reply_schema(self.language_model, Judgement)
+        schema, options = reply_schema(self.language_model, Judgement), supported(self.language_model, self.options)
+        return writer, writer.prefix(self.instructions, ()), schema, options

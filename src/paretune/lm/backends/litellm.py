@@ -10,6 +10,7 @@ from typing import Any
 from paretune.errors import FatalError
 from paretune.lm.backends.endpoint import Endpoint
 from paretune.lm.backends.litellm_errors import NO_KEY, load_litellm, without_advice
+from paretune.lm.backends.litellm_names import check_extra
 from paretune.lm.backends.protocol import options, prompt_of
 from paretune.lm.masking import without_login
 from paretune.lm.types import Price, Request
@@ -53,6 +54,7 @@ class LitellmBackend(Endpoint):
         if completes and self.model.startswith("openai/"):  # litellm would make a client for each, and close none
             return await self._post(request)
         litellm = load_litellm()
+        check_extra(request.options.extra)
         address, login = without_login(self._address() or "")
         own = {"api_base": self.api_base, "api_key": self._api_key(), "extra_body": self._extra(request)}
         if login is not None:  # aiohttp refuses an address with a login beside a key

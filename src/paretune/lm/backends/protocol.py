@@ -34,8 +34,6 @@ def options(request: Request) -> dict[str, Any]:
     """Everything else that is set. A grammar is no part of the protocol, but known to servers that can use one."""
     values = request.options.stated()
     values |= values.pop("extra", {})
-    if "stop" in values:
-        values["stop"] = list(values["stop"])
     if "seed" in values:
         values["seed"] = _seed(request)
     name, schema = request.schema_name, request.schema

@@ -214,7 +214,8 @@ def current_budget() -> Budget | None:
 def prompt_bytes(request: Request) -> int:
     """The size of everything in a request that a model reads."""
     size = sum(len(content.encode()) for _, content in request.messages)
-    return size if request.schema is None else size + len(canonical_json(request.schema).encode())
+    more = [part for part in (request.schema, request.options.extra) if part]  # a provider's parameter may be text
+    return size + sum(len(canonical_json(part).encode()) for part in more)
 
 
 def _sum(connection: sqlite3.Connection, table: str, account: str) -> Spent:

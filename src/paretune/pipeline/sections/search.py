@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
+
+from pydantic import Field, field_validator
 
 from paretune.pipeline.sections.base import Params, Seed
 from paretune.pipeline.sections.space import SpaceParams
@@ -23,3 +25,15 @@ class SearchParams(Params):
     parallel_trials: int = Field(default=1, gt=0, le=1_000)
     max_failure_rate: float = Field(default=0.1, ge=0, le=1)
     max_retries_per_trial: int = Field(default=0, ge=0, le=1_000)
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _each_extra(cls, space: Any) -> Any:
+        """A provider's parameters, which stand together under ``extra``, as hyperparameters ``extra.name``."""
+        extra = space.get("extra") if isinstance(space, dict) else None
+        if not isinstance(extra, dict) or isinstance(extra.get("kind"), str):
+            return space
+        each = {f"extra.{name}": kind for name, kind in extra.items()}
+        return {
+            name: kind for key, one in space.items() for name, kind in (each if key == "extra" else {key: one}).items()
+        }
