@@ -318,6 +318,14 @@ def test_each_stage_has_a_module() -> None:
     assert modules == set(STAGES)
 
 
+def test_each_section_has_a_module() -> None:
+    """A section of params.yaml is the module of its name in pipeline/sections/, and its class is called after it."""
+    assert set(check_params.SECTIONS) == set(PARAMS) - {"conf_digest"}
+    for name, params in check_params.SECTIONS.items():
+        assert params.__module__ == f"paretune.pipeline.sections.{name}"
+        assert params.__name__ == f"{name.title()}Params"
+
+
 def test_each_tracked_parameter_exists_and_each_parameter_is_tracked() -> None:
     """No stage names a parameter that is gone, and no parameter can change without a stage that notices."""
     names = list(leaves(PARAMS))
