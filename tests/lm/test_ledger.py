@@ -21,6 +21,7 @@ from paretune.errors import ConfigError
 from paretune.eventloop import run_maybe_nested
 from paretune.lm.backends.scripted import ScriptedBackend, ScriptedLanguageModel
 from paretune.lm.ledger.ledger import Ledger, default_ledger
+from paretune.lm.ledger.queries import CallFilter, opened, totals
 from paretune.lm.options import CallOptions
 from paretune.lm.types import Reply, Request
 
@@ -344,4 +345,18 @@ def test_a_strange_account_of_usage_costs_no_reply(ledger: Ledger) -> None:
     for key, usage in enumerate(strange):
         ledger.put(str(key), "m", {}, REPLY, usage=usage)
     found = [json.loads(row[7], parse_constant=pytest.fail) for row in rows(ledger.path)]
-    assert len(found) == 4 and found[3] == {"s": "\ud800"}
+    assert len(found) == 4 and found[3] == {"s": "\ufffd"}
+
+
+@pytest.mark.parametrize("tokens", [2**63, -(2**70), 10**400])
+def test_numbers_beyond_64_bits_cost_no_reply(ledger: Ledger, tokens: int) -> None:
+    """The nearest number that the file can hold is stored and returned, and sums of several do not overflow."""
+    for key in "abc":
+        reply = ledger.put(
+            key, "m\ud800", {"a": "\ud800"}, replace(REPLY, prompt_tokens=tokens, finish_reason="\ud800")
+        )
+        assert ledger.get(key) == replace(reply, served=True)
+        assert (abs(reply.prompt_tokens), reply.finish_reason, reply.model) == (2**63 - 1, "\ufffd", "m\ufffd")
+    ledger.close()
+    with opened(ledger.path) as connection:
+        assert [found.calls for found in totals(connection, CallFilter())] == [3]

@@ -130,7 +130,8 @@ def whole_call(connection: sqlite3.Connection, key: str) -> dict[str, Any]:
 def totals(connection: sqlite3.Connection, which: CallFilter) -> list[Totals]:
     """What the calls that are meant took, by model."""
     rows = connection.execute(
-        "SELECT c.model, COUNT(*), SUM(c.prompt_tokens), SUM(c.completion_tokens), TOTAL(c.cost_usd),"
+        "SELECT c.model, COUNT(*), CAST(TOTAL(c.prompt_tokens) AS INTEGER),"
+        " CAST(TOTAL(c.completion_tokens) AS INTEGER), TOTAL(c.cost_usd),"
         f" COUNT(*) - COUNT(c.cost_usd) FROM calls c WHERE {which.condition()} GROUP BY c.model ORDER BY c.model",
         asdict(which),
     )
