@@ -205,7 +205,7 @@ class Label(BaseModel):
     label: str
 
 
-HOSTILE = [
+BRACES = [
     "{" * 200_000,
     '{"a":' * 100_000,
     '{"a":[' * 100_000,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from paretune.errors import ConfigError
 
-__all__ = ["CALLS", "NOTES", "atomically", "connect", "connect_read_only", "is_busy", "unusable"]
+__all__ = ["CALLS", "NOTES", "atomically", "connect", "connect_read_only", "deleted", "inode", "is_busy", "unusable"]
 
 #: Seconds to wait for another process's writing; the event loop stands still meanwhile.
 LOCK_TIMEOUT_S = 10.0
@@ -155,6 +156,24 @@ def atomically(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
         raise
+
+
+def inode(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one at its path (device, inode); None where there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def deleted(path: Path) -> ConfigError:
+    """The file is no longer at its path, while it is open: SQLite would go on writing to what nobody can find."""
+    return ConfigError(
+        f"the ledger {str(path)!r} was deleted or replaced while this run had it open: the replies in it are lost, and "
+        "no more are written to it. Put a copy of it back if you have one, then run again: calls whose replies are "
+        "gone are paid for again"
+    )
 
 
 def unusable(path: Path, error: Exception) -> ConfigError:

@@ -1,12 +1,15 @@
-"""What SQLite can hold of what a backend brings back: nothing in it may cost the reply that it came with."""
+"""From a reply to the values of a row and back: nothing that a backend brings may cost the reply it came with."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["storable", "usage_text"]
+from paretune.lm.types import Reply
+
+__all__ = ["reply_of", "storable", "usage_text"]
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LARGEST = 2**63 - 1
@@ -29,3 +32,9 @@ def usage_text(usage: dict[str, Any] | None) -> str | None:
         return json.dumps(repr(usage), ensure_ascii=False)
     except RecursionError:
         return None
+
+
+def reply_of(row: Sequence[Any], key: str, served: bool = False) -> Reply:
+    """The reply in a row: text, tokens of prompt and completion, cost, latency, attempts, finish_reason, model."""
+    text, prompt, completion, cost, latency, attempts, finish, model = row
+    return Reply(text, prompt, completion, cost, latency, attempts, finish, served, key, model)
