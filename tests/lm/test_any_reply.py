@@ -31,7 +31,7 @@ from paretune.lm.ledger.queries import CallFilter, keys, opened, totals, whole_c
 from paretune.lm.types import Reply, Request
 from paretune.schemas.parsing import parse_json
 
-SECRET = "sk-test/s3cret+word"
+SECRET = 'sk-test/s3cret+\\"word'
 
 
 @pytest.fixture

@@ -35,11 +35,18 @@ def without_secrets(value: Any, secrets: Iterable[str]) -> Any:
 
     Shorter ones are words of a reply as well. Raises RecursionError for a value that is nested too deeply.
     """
+    forms = _forms(tuple(secrets))
+    return _replaced(value, forms) if forms else value
+
+
+@functools.lru_cache(maxsize=256)
+def _forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    """How secrets are written, the longest first."""
     long = {form for secret in secrets if len(secret) >= 8 for form in (secret, quote(secret, safe=""))}
-    return _replaced(value, sorted(long, key=len, reverse=True)) if long else value
+    return tuple(sorted(long, key=len, reverse=True))
 
 
-def _replaced(value: Any, secrets: list[str]) -> Any:
+def _replaced(value: Any, secrets: tuple[str, ...]) -> Any:
     if isinstance(value, str):
         for secret in secrets:
             value = value.replace(secret, _MASK)

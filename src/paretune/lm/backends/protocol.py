@@ -58,8 +58,8 @@ def read_completion(reply: Any, request: Request) -> Completion:
     """The first choice of a reply, which is parsed JSON of any shape. Raises ValueError where it is no completion."""
     try:
         choice = reply["choices"][0]
-        if choice.get("error"):
-            raise ValueError(f"it says: {choice['error']}")
+        if error := choice.get("error"):
+            raise ValueError(f"it says: {error.get('message', error) if isinstance(error, dict) else error}")
         text = choice["text"] if request.structured_output == "completion" else _text_of(choice["message"])
     except (AttributeError, IndexError, KeyError, TypeError):
         raise ValueError("it holds no choices") from None
