@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
-import re
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -26,8 +25,6 @@ __all__ = ["LanguageModel"]
 #: After so many calls in a row without a reply, all attempts included, no more are made. Each reply that the ledger
 #: serves allows for one call more: of what is asked again, those may be left that fail for reasons of their own.
 GIVEN_UP = 20
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass
@@ -273,7 +270,7 @@ class LanguageModel:
     def _store(self, keyed: _KeyedRequest, answer: Answer, latency_s: float, attempts: int) -> Reply:
         price = self.backend.price()
         reply = Reply(
-            text=_SURROGATES.sub("\ufffd", answer.text),
+            text=answer.text,
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.completion_tokens,
             cost_usd=None if price is None else price.cost(answer),

@@ -10,7 +10,7 @@ from paretune.errors import FatalError, TransientError
 from paretune.lm.backends.http import post
 from paretune.lm.backends.litellm_errors import NO_KEY, named_error
 from paretune.lm.backends.protocol import Completion, options, prompt_of, read_completion
-from paretune.lm.masking import logins_of, place_of, public_address
+from paretune.lm.masking import logins_of, masked, place_of, public_address, without_secrets
 from paretune.lm.types import Answer, Price, Request
 
 __all__ = ["Endpoint"]
@@ -57,7 +57,8 @@ class Endpoint:
         try:
             completion = read_completion(reply, request)
         except ValueError as error:
-            raise TransientError(f"{self.label}: the server's reply is no completion ({error})") from None
+            reason = masked(str(error), *self._secrets())
+            raise TransientError(f"{self.label}: the server's reply is no completion ({reason})") from None
         return self._answer(completion, request)
 
     def close(self) -> None:
@@ -79,11 +80,15 @@ class Endpoint:
         return await post(self._address() or _OPENAI, path, body, key, self.timeout_s)
 
     def _answer(self, completion: Completion, request: Request) -> Answer:
-        text = completion.text
-        for secret in self._secrets():  # no prompt holds one: this server writes its headers into its replies
-            text = text.replace(secret, "***") if len(secret) >= 8 else text
-        usage = completion.usage or self._estimate(request, text)
-        return Answer(text, usage["prompt_tokens"], usage["completion_tokens"], completion.finish_reason, usage)
+        """The answer, without the secrets that the call carried: some servers write their headers into replies."""
+        secrets = self._secrets()
+        text, reason = without_secrets([completion.text, completion.finish_reason], secrets)
+        try:
+            usage = without_secrets(completion.usage, secrets)
+        except RecursionError:  # deeper than any account
+            usage = {}
+        usage = usage or self._estimate(request, text)
+        return Answer(text, usage["prompt_tokens"], usage["completion_tokens"], reason, usage)
 
     def _extra(self, request: Request) -> dict[str, Any]:
         """Fields of the request that only some servers know."""

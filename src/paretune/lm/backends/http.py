@@ -9,6 +9,7 @@ import os
 import ssl
 import urllib.request
 import weakref
+import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["NoReplyError", "ServerError", "connections", "post"]
 
+#: The longest reply that is read, packed or unpacked: a thousand times the usual one.
+MAX_BYTES = 32 << 20
+_PACKED = {"Accept-Encoding": "gzip, deflate"}
+_TOO_LONG = f"it is longer than {MAX_BYTES >> 20} MiB"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 #: Connections belong to an event loop, and are kept as long as it is open.
@@ -38,6 +43,10 @@ class ServerError(Exception):
 
 class NoReplyError(Exception):
     """No reply came."""
+
+
+class _UnreadableError(Exception):
+    """A body that is too long, or packed in a way that is not known."""
 
 
 def connections() -> aiohttp.ClientSession:
@@ -58,6 +67,7 @@ def connections() -> aiohttp.ClientSession:
             connector=aiohttp.TCPConnector(limit=0, ssl=trusted),
             cookie_jar=aiohttp.DummyCookieJar(),  # else servers would hear of each other
             middlewares=middlewares,
+            auto_decompress=False,  # it has no limit
         )
     return session
 
@@ -133,21 +143,23 @@ async def post(address: str, path: str, fields: Mapping[str, Any], key: str, tim
     import aiohttp
 
     url, login = _place(address, path)
-    headers = {"Authorization": login or f"Bearer {key}", "Content-Type": "application/json"}
+    headers = {"Authorization": login or f"Bearer {key}", "Content-Type": "application/json", **_PACKED}
     content = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     try:
         async with connections().post(
             url, data=content, headers=headers, timeout=_timeout(timeout_s), max_redirects=20
         ) as response:
-            raw = await response.read()
+            raw = await _body(response)
     except TimeoutError:
         raise NoReplyError("the call timed out") from None
+    except _UnreadableError as error:
+        raise ServerError(502, f"the server's reply is no completion ({error})", {}) from None
     except aiohttp.TooManyRedirects:
         raise NoReplyError("Connection error: too many redirects") from None
     failed = response.status >= 400
     reply, unreadable = None, ""
     try:
-        reply = json.loads(raw)
+        reply = json.loads(raw, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         unreadable = f"the server's reply is no completion ({error})"
     if unreadable:  # raised out here, without that error as its context
@@ -158,6 +170,42 @@ async def post(address: str, path: str, fields: Mapping[str, Any], key: str, tim
         status = response.status if failed else _status_in(failure)
         raise ServerError(status, failure or reply, response.headers)
     return reply
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body, unpacked. Raises _UnreadableError before it, or what it unpacks to, takes more than MAX_BYTES."""
+    parts, size = [], 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > MAX_BYTES:
+            raise _UnreadableError(_TOO_LONG)
+    packed, kind = b"".join(parts), response.headers.get("Content-Encoding", "identity").strip().lower()
+    return packed if kind in ("identity", "") or not packed else _unpacked(packed, kind)
+
+
+def _unpacked(packed: bytes, kind: str) -> bytes:
+    """Unpacked by the two kinds that requests allow for. Raises _UnreadableError, and aiohttp.ClientPayloadError."""
+    import aiohttp
+
+    if kind not in ("gzip", "x-gzip", "deflate"):
+        raise _UnreadableError(f"its Content-Encoding is {kind[:40]!r}")
+    is_raw = kind == "deflate" and packed[0] & 0xF != 8  # some servers leave out the header of zlib
+    unpacking = zlib.decompressobj(-zlib.MAX_WBITS if is_raw else zlib.MAX_WBITS | 32)
+    try:
+        content = unpacking.decompress(packed, MAX_BYTES)
+    except zlib.error as error:
+        raise aiohttp.ClientPayloadError(str(error)) from None
+    if unpacking.unconsumed_tail:
+        raise _UnreadableError(_TOO_LONG)
+    if not unpacking.eof:
+        raise aiohttp.ClientPayloadError("the end of what was packed is missing")
+    return content
+
+
+def _integer(digits: str) -> int | float:
+    """A number that Python reads as an integer only up to some thousands of digits."""
+    return int(digits) if len(digits) < 1000 else float(digits)
 
 
 @functools.cache

@@ -16,15 +16,16 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from paretune.errors import ConfigError
 from paretune.files import canonical_json, state_root
 from paretune.lm.ledger.attribution import current_caller
-from paretune.lm.ledger.file import CALLS, NOTES, atomically, connect, unusable
+from paretune.lm.ledger.file import CALLS, NOTES, atomically, connect, deleted, inode, unusable
 from paretune.lm.ledger.rescue_file import RescueFile
+from paretune.lm.ledger.values import reply_of, storable, usage_text
 from paretune.lm.types import Reply
 
 __all__ = ["Ledger", "Session", "default_ledger"]
@@ -59,6 +60,7 @@ class Ledger:
     _lock: threading.RLock
     _connection: sqlite3.Connection | None
     _closing: weakref.finalize[Any, Any] | None
+    _inode: tuple[int, int] | None
     _notes: list[_Note]
     _room_until: float
 
@@ -90,10 +92,11 @@ class Ledger:
 
         ``request`` is what the key stands for: JSON values, or their canonical text where the caller has it already.
         It outlives a kill of this process once this returns. The first reply of a key stays: where another process was
-        faster, its reply is the one to go on with, or a rerun would see another. When the file cannot take it, a
+        faster, its reply is the one to go on with, or a rerun would see another. What SQLite cannot hold (half a
+        character, numbers beyond 64 bits) is replaced, here as in the file. When the file cannot take it, a
         ConfigError says so, and the reply waits in the rescue file until the ledger is opened again.
         """
-        row = (
+        values = (
             key,
             model,
             request if isinstance(request, str) else canonical_json(request),
@@ -101,13 +104,14 @@ class Ledger:
             reply.prompt_tokens,
             reply.completion_tokens,
             reply.finish_reason,
-            None if usage is None else _usage_text(usage),
+            usage_text(usage),
             None if price is None else canonical_json(price),
             reply.cost_usd,
             reply.latency_s,
             reply.attempts,
             time.time(),
         )
+        row = tuple(map(storable, values))
         self.session.paid += 1
         self.session.spent_usd += reply.cost_usd or 0.0
         try:
@@ -118,7 +122,7 @@ class Ledger:
             self._drop_connection()  # the next one takes in what was rescued
             raise ConfigError(f"{error}. {self._keep(row)}") from error.__cause__
         stored = None if is_first else self._read(key)
-        return stored or replace(reply, key=key, model=model)
+        return stored or reply_of((*row[3:6], *row[9:12], row[6], row[1]), key)
 
     def note(self, reply: Reply, module: str, *, valid: bool, replicate: int = 0) -> None:
         """Note on whose behalf (see lm.ledger.attribution) a reply was asked for, and whether it validated.
@@ -181,10 +185,7 @@ class Ledger:
 
     def _read(self, key: str, served: bool = False) -> Reply | None:
         row = self._execute(_READ, (key,))
-        if row is None:
-            return None
-        text, prompt, completion, cost, latency, attempts, finish, model = row
-        return Reply(text, prompt, completion, cost, latency, attempts, finish, served, key, model)
+        return None if row is None else reply_of(row, key, served)
 
     def _execute(self, statement: str, values: tuple[Any, ...]) -> Any:
         with self._usable() as connection:
@@ -192,7 +193,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def _usable(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for this thread alone. Raises ConfigError when the file cannot be used."""
+        """The connection, for this thread alone. Raises ConfigError when the file cannot be used, or is gone."""
         with self._lock:
             try:
                 yield self._open()
@@ -212,12 +213,16 @@ class Ledger:
                 connection.close()
                 raise
             self._closing = weakref.finalize(self, _close, connection, self._notes)
-            self._connection = connection
+            self._connection, self._inode = connection, inode(self.path)
+        elif self._inode is None or inode(self.path) != self._inode:
+            self._notes.clear()
+            raise deleted(self.path)
         return self._connection
 
     def _keep(self, row: tuple[Any, ...]) -> str:
         """Put a row that the ledger could not take into the rescue file; say what became of it."""
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)  # it may have been deleted
             try:
                 self._rescue.keep(row)
             except OSError:  # the reply alone is shorter than with what was asked
@@ -235,17 +240,9 @@ class Ledger:
     def _start_afresh(self) -> None:
         """Nothing is open: at the start, and in a fork, whose parent's threads may hold the lock."""
         self._lock = threading.RLock()
-        self._connection = self._closing = None
+        self._connection = self._closing = self._inode = None
         self._notes = []
         self._room_until = 0.0
-
-
-def _usage_text(usage: dict[str, Any]) -> str:
-    """A provider's account as JSON. Nothing in it may cost the reply that it came with."""
-    try:
-        return json.dumps(usage, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError):
-        return json.dumps(repr(usage))
 
 
 def _store(connection: sqlite3.Connection, rows: list[list[Any]]) -> None:
