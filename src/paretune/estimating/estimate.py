@@ -56,7 +56,7 @@ class Estimate(Spending):
         return estimate_text(self)
 
 
-def estimate(tuner: Tuner, x: Sequence[Any], y: Sequence[Any], **fit: Any) -> Estimate:
+def estimate(tuner: Tuner, x: Any, y: Sequence[Any] | None = None, **fit: Any) -> Estimate:
     """What ``tuner.search`` with these arguments would still take: calls, tokens, dollars, time; nothing is called.
 
     ``print`` shows it, ``as_json`` gives its numbers. Raises what ``search`` raises before its first call.
