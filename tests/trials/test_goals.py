@@ -68,7 +68,6 @@ def test_operational_measures_need_no_direction(name):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Objective("val_f1"),
         lambda: Objective("val_f1", "up"),
         lambda: Objective("val_f1", "max", 0),
         lambda: Objective("val_f1", "max", -1.0),
@@ -81,7 +80,7 @@ def test_operational_measures_need_no_direction(name):
         lambda: as_goals(["val_reward", as_goals(["val_cost"])]),
         lambda: as_goals(["val_reward", "val_cost"], scale="log"),
         lambda: as_goals(3),
-        lambda: as_goals("val_f1"),
+        lambda: as_goals("val_f1").resolved({"reward": "max"}),
     ],
 )
 def test_wrong_objectives_are_refused(make: Any):

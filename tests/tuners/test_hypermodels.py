@@ -71,11 +71,11 @@ def declared(*names: str) -> HyperParameters:
 
 @pytest.mark.parametrize("kind", TUNERS)
 def test_new_entries_that_are_not_tuned(model, search, kind):
-    """tune_new_entries=False: what was not declared beforehand keeps its default, and is not varied."""
+    """tune_new_entries=False: what was not declared beforehand keeps its default, is not varied, and is recorded."""
     tuner = search(make_builder(model), kind, hyperparameters=declared("temperature"), tune_new_entries=False)
     values = [record.values for record in tuner.trial_records()]
     assert {one["temperature"] for one in values} == {0.5, 1.0}
-    assert not any("thinks" in one for one in values)
+    assert not any(one["thinks"] for one in values) and tuner.get_best_hyperparameters()[0].values in values
     assert {call.options.temperature for call in model.backend.calls} == {0.5, 1.0}
     assert all("thinking" not in call.schema["properties"] for call in model.backend.calls)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from paretune.estimating.spending import Range, added, chosen, limits, spending
 from paretune.eventloop import run_maybe_nested
 from paretune.lm.ledger.ledger import Ledger, default_ledger
 from paretune.trials.record import TrialRecord
-from paretune.tuners.keras_api import TrialStatus
+from paretune.tuners.keras_api import FailedTrialError, TrialStatus
 from paretune.tuners.oracles.base import ReplayableOracle, same_point, trial_id
 from paretune.tuners.plan import Plan
 from paretune.tuners.spaces import Values, combinations, draw, plain, space_size
@@ -32,7 +33,7 @@ _PROMPTS, _LEAST, _MOST = 1500, 2, 50
 _LOOKUPS = 10_000
 
 
-def estimate(tuner: Tuner, x: Sequence[Any], y: Sequence[Any], **fit: Any) -> Estimate:
+def estimate(tuner: Tuner, x: Any, y: Sequence[Any] | None = None, **fit: Any) -> Estimate:
     """What ``tuner.search`` with these arguments would still take: calls, tokens, dollars, time; nothing is called.
 
     ``print`` shows it, ``as_json`` gives its numbers. Raises what ``search`` raises before its first call.
@@ -59,21 +60,24 @@ async def survey(tuner: Tuner, fit: Mapping[str, Any], *, recorded: bool = True)
     view = LedgerView(_ledger(plan).path)
     rows = max(_LEAST, min(_MOST, _PROMPTS // max(1, sum(len(group.points) for group in left))))
     noted, replicates = view.answered_by_trial(plan.record.stem), tuner.options.replicates
-    rehearsals: dict[str, Rehearsal] = {}
+    rehearsals: dict[str, Rehearsal | None] = {}
     tallies, held, looked_up = [], 0, 0
     for group in left:
         cast = [await _rehearsal(plan, values, view, rows, rehearsals) for values in group.points]
-        one = chosen((each.training(*group.epochs, tuner.parallel_trials) for each in cast), len(group.numbers))
+        one = chosen(
+            (each.training(*group.epochs, tuner.parallel_trials) if each else {} for each in cast), len(group.numbers)
+        )
         tallies.append({name: take * replicates for name, take in one.items()})
         keys = []
-        if group.known and looked_up < _LOOKUPS:
+        if group.known and cast[0] and looked_up < _LOOKUPS:
             keys = await cast[0].keys(view, replicates, range(*group.epochs))
             looked_up += len(keys)
         held += max(view.holds(keys), sum(noted.get(trial_id(number), 0) for number in group.numbers))
     if recorded and not left:
         for record in list(known.values())[:_POINTS]:
             await _rehearsal(plan, record.values, view, rows, rehearsals)
-    models = {name: model for each in rehearsals.values() for name, model in each.models.items()}
+    built = [each for each in rehearsals.values() if each]
+    models = {name: model for each in built for name, model in each.models.items()}
     taken = spending(added(tallies), models, view)
     held = min(held, int(taken.calls.low))
     lengths = [end - begin for begin, end in ([group.epochs for group in left] or [plan.epochs({})])]
@@ -81,20 +85,24 @@ async def survey(tuner: Tuner, fit: Mapping[str, Any], *, recorded: bool = True)
         **vars(taken),
         trials=plan.total,
         finished=plan.total - sum(len(group.numbers) for group in left),
-        space=space_size(plan.oracle.hyperparameters),
+        space=plan.oracle.size(),
         epochs=Range(min(lengths), max(lengths)),
         replicates=replicates,
         held=held,
         budget=limits(tuner.budget, taken, held),
     )
-    return estimate, list(rehearsals.values())
+    return estimate, built
 
 
-async def _rehearsal(plan: Plan, values: Values, view: LedgerView, rows: int, made: dict[str, Rehearsal]) -> Rehearsal:
-    """The rehearsal at a point of the space; each is made once."""
+async def _rehearsal(
+    plan: Plan, values: Values, view: LedgerView, rows: int, made: dict[str, Rehearsal | None]
+) -> Rehearsal | None:
+    """The rehearsal at a point of the space, each made once; None where the hypermodel rejects the point."""
     name = same_point(values)
     if name not in made:
-        made[name] = await rehearse(await plan.build(values), plan.fit, view, rows)
+        made[name] = None
+        with contextlib.suppress(FailedTrialError):
+            made[name] = await rehearse(await plan.build(values), plan.fit, view, rows)
     return made[name]
 
 

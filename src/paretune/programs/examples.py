@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from paretune.schemas.data_model import DataModel, as_record
 if TYPE_CHECKING:
     from paretune.programs.program import Program
 
-__all__ = ["Examples", "Row", "as_rows"]
+__all__ = ["Examples", "Row", "as_arrays", "as_rows", "with_arrays"]
 
 #: One input record for each input of the program.
 Row = tuple[DataModel, ...]
@@ -47,6 +47,32 @@ class Examples:
         if not 0 < validation_split < 1 or cut < 1:
             raise UsageError(f"validation_split must leave examples on both sides (got {validation_split})")
         return Examples(self.rows[:cut], self.gold[:cut]), Examples(self.rows[cut:], self.gold[cut:])
+
+
+def as_arrays(x: Any, y: Any = None) -> tuple[Any, Any]:
+    """The ``x`` and ``y`` of ``fit`` and ``evaluate``: a dataset in the place of ``x`` (what has ``materialize()``)
+    brings its own ``y``. Raises UsageError when there is no ``y``, or one too many."""
+    if not hasattr(x, "materialize"):
+        if y is None:
+            raise UsageError("y, the gold records, is missing: give x and y, or a dataset that has both as x")
+        return x, y
+    if y is not None:
+        raise UsageError(f"{x!r} has gold records of its own: give no y beside it")
+    columns = x.materialize()
+    if len(columns) != 2:
+        raise UsageError(f"{x!r} has no gold records: give it an output_data_model and an output_template")
+    return columns[0], columns[1]
+
+
+def with_arrays(fit: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of ``fit`` with arrays in the place of datasets; one of these tells the batch size that is not
+    given."""
+    x, y = as_arrays(fit["x"], fit.get("y"))
+    given = fit.get("validation_data")
+    own = {"validation_data": as_arrays(given)} if hasattr(given, "materialize") else {}
+    if fit.get("batch_size") is None and (size := getattr(fit["x"], "batch_size", None)) is not None:
+        own["batch_size"] = size
+    return {**fit, "x": x, "y": y, **own}
 
 
 def as_rows(program: Program, x: Sequence[Any]) -> list[Row]:

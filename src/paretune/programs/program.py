@@ -14,7 +14,7 @@ from paretune.lm.language_model import LanguageModel
 from paretune.metrics.measure import OPERATIONAL
 from paretune.metrics.metric import Metric
 from paretune.optimizers.optimizer import Optimizer
-from paretune.programs.examples import Examples
+from paretune.programs.examples import Examples, as_arrays, with_arrays
 from paretune.programs.generator import Generator
 from paretune.programs.graph import Graph
 from paretune.programs.module import Module, Node, Symbol, inner_modules
@@ -135,59 +135,63 @@ class Program(Module):
 
     async def fit(
         self,
-        x: Sequence[Any],
-        y: Sequence[DataModel],
+        x: Any,
+        y: Sequence[DataModel] | None = None,
         *,
         epochs: int = 1,
-        batch_size: int | None = 32,
+        batch_size: int | None = None,
         verbose: Verbose = "auto",
         callbacks: Sequence[Any] | None = None,
         validation_split: float = 0.0,
-        validation_data: tuple[Sequence[Any], Sequence[DataModel]] | None = None,
+        validation_data: Any = None,
         shuffle: bool = True,
         initial_epoch: int = 0,
         replicate: int = 0,
     ) -> History:
         """Train on (x, y), and validate after each epoch; see ``programs.trainer.train``.
 
-        ``validation_split`` sets the last share of the examples aside where there is no ``validation_data``. Another
-        ``replicate`` draws, shuffles and asks with other seeds. After ``load_state`` of a state of ``History.states``
-        and with ``initial_epoch``, the training goes on as if it had never been interrupted. Progress goes to stderr
-        (see ``programs.trainer.Verbose``).
+        A Dataset in the place of ``x`` brings its own ``y``, and its batch size where it has one (else 32); it may also
+        stand for the pair ``validation_data``, without which ``validation_split`` sets the last share of the examples
+        aside. Another ``replicate`` draws, shuffles and asks with other seeds. After ``load_state`` of a state of
+        ``History.states`` and with ``initial_epoch``, the training goes on as if it had never been interrupted.
+        Progress goes to stderr (see ``programs.trainer.Verbose``).
         """
         self._require_compiled("fit")
         if isinstance(callbacks, Callback):
             raise UsageError(f"callbacks must be a list (got a {type(callbacks).__name__})")
+        fit = with_arrays({"x": x, "y": y, "batch_size": batch_size, "validation_data": validation_data})
         options = FitOptions(
             epochs,
-            32 if batch_size is None else batch_size,
+            32 if fit["batch_size"] is None else fit["batch_size"],
             shuffle,
             initial_epoch,
             callbacks or (),
             verbose,
             replicate,
         )
-        examples, validation = Examples.of(self, x, y), None
-        if validation_data is not None:
-            validation = Examples.of(self, *validation_data)
+        examples, validation = Examples.of(self, fit["x"], fit["y"]), None
+        if fit["validation_data"] is not None:
+            validation = Examples.of(self, *fit["validation_data"])
         elif validation_split:
             examples, validation = examples.split(validation_split)
         return await train(self, examples, validation, options)
 
     async def evaluate(
         self,
-        x: Sequence[Any],
-        y: Sequence[DataModel],
+        x: Any,
+        y: Sequence[DataModel] | None = None,
         *,
-        batch_size: int | None = 32,
+        batch_size: int | None = None,
         verbose: Verbose = "auto",
         replicate: int = 0,
     ) -> dict[str, float]:
-        """The reward, the metrics and the operational measures over all examples (a mean over examples, whatever the
-        batch size, which only exists for likeness with Keras). Each ``replicate`` asks anew."""
-        values = (await self.evaluation(x, y, replicate)).values
+        """The reward, the metrics and the operational measures over all examples of (x, y), or of a Dataset as ``x`` (a
+        mean over examples, whatever the batch size, which only exists for likeness with Keras). Each ``replicate`` asks
+        anew."""
+        rows, gold = as_arrays(x, y)
+        values = (await self.evaluation(rows, gold, replicate)).values
         if verbose:
-            print_line(f"{self.name}: {len(y)} examples  {measures_line(values)}")
+            print_line(f"{self.name}: {len(gold)} examples  {measures_line(values)}")
         return values
 
     async def evaluation(self, x: Sequence[Any], y: Sequence[DataModel], replicate: int = 0) -> Evaluation:
@@ -195,10 +199,10 @@ class Program(Module):
         self._require_compiled("evaluate")
         return await evaluate(self, Examples.of(self, x, y), Sample(replicate))
 
-    async def predict(self, x: Sequence[Any], *, batch_size: int | None = 32, verbose: Verbose = "auto") -> list[Any]:
+    async def predict(self, x: Any, *, batch_size: int | None = 32, verbose: Verbose = "auto") -> list[Any]:
         """The output record of each input, None where there is no valid one; for a program with several outputs, one
         such list for each. (``batch_size`` and ``verbose`` only exist for likeness with Keras.)"""
-        return await predict(self, x)
+        return await predict(self, x.materialize()[0] if hasattr(x, "materialize") else x)
 
     def get_state(self) -> dict[str, Any]:
         """What training has changed: instructions and examples by module, and where the optimizer stands."""

@@ -22,13 +22,14 @@ Metrics = Mapping[str, float]
 class Objective:
     """A metric's name (``val_`` for validation) and what is better: ``max`` or ``min``.
 
-    The direction may be left out for the operational measures (``val_cost``, ``val_latency`` …), which are minimised,
-    and for rewards. ``weight`` counts in a list of objectives: the scalar by which trials are ranked is the weighted
-    sum of the metrics to minimise less that of the metrics to maximise (Keras-Tuner's convention, with weights).
+    Where the direction is left out, operational measures (``val_cost``, ``val_latency`` …) are minimised and rewards
+    maximised; that of any other metric stays None until a program tells it (see ``Goals.resolved``). ``weight`` counts
+    in a list of objectives: the scalar by which trials are ranked is the weighted sum of the metrics to minimise less
+    that of the metrics to maximise (Keras-Tuner's convention, with weights).
     """
 
     name: str
-    direction: str = None  # type: ignore[assignment]  # None is never kept
+    direction: str = None  # type: ignore[assignment]  # None only before Goals.resolved
     weight: float = 1.0
 
     def __post_init__(self) -> None:
@@ -36,8 +37,8 @@ class Objective:
         direction: str | None = self.direction
         if direction is None:
             direction = "min" if plain in OPERATIONAL else "max" if plain == "reward" else None
-        if direction not in ("min", "max"):
-            raise UsageError(f"objective {self.name!r} needs a direction, 'max' or 'min' (got {direction!r})")
+        if direction not in ("min", "max", None):
+            raise UsageError(f"objective {self.name!r}: the direction is 'max' or 'min' (got {direction!r})")
         if not (isinstance(self.weight, int | float) and self.weight > 0 and math.isfinite(self.weight)):
             raise UsageError(f"objective {self.name!r}: the weight must be a number above 0 (got {self.weight!r})")
         object.__setattr__(self, "direction", direction)
@@ -128,6 +129,20 @@ class Goals:
         scores = [sign * score for score in self.scores(trials)]
         broken = [not self.feasible(metrics) for metrics in trials]
         return sorted(range(len(trials)), key=lambda place: (math.isnan(scores[place]), broken[place], scores[place]))
+
+    def resolved(self, directions: Mapping[str, str]) -> Goals:
+        """The same with the directions that were left out, from those of a program's measures by name (without
+        ``val_``). Raises UsageError for an objective that is none of them."""
+        objectives = []
+        for objective in self.objectives:
+            if objective.direction is None:
+                direction = directions.get(objective.name.removeprefix("val_"))
+                if direction is None:
+                    known = ", ".join(f"val_{name}" for name in sorted(directions))
+                    raise UsageError(f"objective {objective.name!r} is reported by no metric (there are: {known})")
+                objective = replace(objective, direction=direction)
+            objectives.append(objective)
+        return replace(self, objectives=tuple(objectives))
 
     def unscaled(self) -> Goals:
         """The same without ``scale``."""

@@ -43,6 +43,8 @@ class TrialRecord:
     replicates ``standard_errors`` has those of the means. Calls, retries, tokens and cost are the whole trial's, as
     they would be without the ledger; ``latency_s`` is the mean of a call. ``score`` is the scalar that trials are
     ranked by, known when the search ends; ``best_replicate`` is the one whose state a rebuilt program gets.
+    ``seconds`` is how long the trial took when it was run: the one thing that another run of the same search has
+    otherwise, so that it is in no ``row`` and counts in no comparison.
     """
 
     trial: str
@@ -61,6 +63,7 @@ class TrialRecord:
     replicates: tuple[ReplicateRecord, ...] = ()
     best_replicate: int = 0
     score: float | None = None
+    seconds: float | None = field(default=None, compare=False)
 
     @property
     def completed(self) -> bool:
@@ -78,8 +81,9 @@ class TrialRecord:
         return tuple(outcome for replicate in self.replicates for outcome in replicate.examples)
 
     def row(self) -> dict[str, Any]:
-        """This record as JSON values."""
-        return {**vars(self), "replicates": [replicate.row() for replicate in self.replicates]}
+        """This record as JSON values, the same in every run of the search."""
+        values = {name: value for name, value in vars(self).items() if name != "seconds"}
+        return {**values, "replicates": [replicate.row() for replicate in self.replicates]}
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> TrialRecord:

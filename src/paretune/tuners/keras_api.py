@@ -68,9 +68,11 @@ with deprecations_aside():
     from keras_tuner.src.engine.objective import Objective as KerasObjective
     from keras_tuner.src.engine.oracle import Oracle
     from keras_tuner.src.engine.trial import Trial, TrialStatus
+    from keras_tuner.src.errors import FailedTrialError
     from keras_tuner.src.tuners.hyperband import HyperbandOracle as KerasHyperbandOracle
 
 __all__ = [
+    "FailedTrialError",
     "HyperParameters",
     "KerasHyperModel",
     "KerasHyperbandOracle",

@@ -13,12 +13,14 @@ from filelock import FileLock, Timeout
 from paretune.errors import SearchError
 from paretune.lm.ledger.ledger import Ledger
 from paretune.programs.program import Program
+from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
 from paretune.trials.store import TrialStore
+from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.spaces import Values
 
-__all__ = ["Plan", "locked"]
+__all__ = ["Plan", "latest", "locked"]
 
 
 @dataclass(frozen=True)
@@ -64,3 +66,20 @@ def locked(record: Path) -> Iterator[TrialStore]:
         yield TrialStore(record)
     finally:
         lock.release()
+
+
+def latest(folder: Path, space: HyperParameters, goals: Goals) -> tuple[Path, dict[str, TrialRecord]] | None:
+    """The record in a folder that was written last, of those whose trials have hyperparameters of this space alone and
+    report these objectives, and its completed trials by number; None where there is none."""
+    names = {kind.name for kind in space.space}
+    wanted = {objective.name for objective in goals.objectives}
+
+    def fits(record: TrialRecord) -> bool:
+        tuned = {name for name in record.values if not name.startswith("tuner/")}
+        return tuned <= names and wanted <= record.metrics.keys()
+
+    for path in sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        records = TrialStore(path).load()
+        if records and all(map(fits, records.values())):
+            return path, records
+    return None

@@ -26,7 +26,7 @@ def space_lines(space: HyperParameters) -> Iterator[str]:
 
 def space_notes(oracle: ReplayableOracle, total: int) -> Iterator[str]:
     """What to know before anything is spent: ``max_trials`` covers not all of the space, or only the random start."""
-    size, most = space_size(oracle.hyperparameters), oracle.max_trials
+    size, most = oracle.size(), oracle.max_trials
     if most is None or (size is not None and size <= total):
         return
     if size is not None:
@@ -47,8 +47,9 @@ def result_lines(oracle: ReplayableOracle, records: Mapping[str, TrialRecord], n
         yield "nothing was searched yet: search() also reads the trials that an earlier run has finished"
     for trial in best:
         broken = "" if oracle.feasible(trial) else "  breaks a constraint"
-        summary = summary_line(records[trial.trial_id], oracle.goals)
-        yield f"trial {trial.trial_id}  score {trial.score:.4f}  {summary}{broken}"
-        yield f"    {values_line(trial.hyperparameters.values)}"
+        record = records[trial.trial_id]
+        lasted = "" if record.seconds is None else f"  {record.seconds:.1f} s"
+        yield f"trial {trial.trial_id}  score {trial.score:.4f}  {summary_line(record, oracle.goals)}{lasted}{broken}"
+        yield f"    {values_line(record.values)}"
     for number in [] if best else sorted(records, key=int)[:num_trials]:
         yield f"trial {number}  {summary_line(records[number], oracle.goals)}"

@@ -67,7 +67,7 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         self.seed = self._seed_state = int(seed)  # Keras-Tuner takes 0 for "none"
         self.verbose = 0
         self.slots = slots
-        self.goals = goals
+        self.aim(goals)
         self.exhausted = False
         self._ended: set[int] = set()
         self._logs: dict[str, dict[str, float]] = {}
@@ -84,9 +84,13 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         """How many trials are drawn at random before proposals follow from results."""
         return 0
 
+    def size(self) -> int | None:
+        """How many points of the space it may propose; None when these have no end."""
+        return space_size(self.hyperparameters)
+
     def total(self) -> int | None:
         """How many trials there will be; None when nobody can know."""
-        sizes = [size for size in (space_size(self.hyperparameters), self.max_trials) if size is not None]
+        sizes = [size for size in (self.size(), self.max_trials) if size is not None]
         return min(sizes, default=None)
 
     def next_number(self) -> int | None:
@@ -117,10 +121,17 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
 
     # How a search drives it.
 
+    def aim(self, goals: Goals) -> None:
+        """Take these goals, before any trial: those of the constructor may lack directions."""
+        self.goals, self.objective = goals, _for_keras_tuner(goals)
+
     def start(self, number: int, values: Values) -> Trial:
-        """Take trial ``number`` as running, with values proposed now or recorded earlier."""
+        """Take trial ``number`` as running, with values proposed now or recorded earlier (which may hold more than
+        those that are proposed)."""
         hyperparameters = self.hyperparameters.copy()
-        hyperparameters.values = dict(values)
+        own = {kind.name for kind in hyperparameters.space}
+        values = {name: value for name, value in values.items() if name in own or name.startswith(_TRAINING)}
+        hyperparameters.values = values
         trial = Trial(hyperparameters=hyperparameters, trial_id=trial_id(number), status=TrialStatus.RUNNING)
         self._tried_so_far.add(same_point(values))
         self.trials[trial.trial_id] = trial
