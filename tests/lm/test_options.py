@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from call_options import request_with
 from hypothesis import given
@@ -19,6 +20,8 @@ from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.options import CallOptions
 from paretune.lm.types import Price, Request
 from paretune.optimizers import OPRO
+from paretune.pipeline.sections.base import section
+from paretune.pipeline.sections.program import ProgramParams
 from paretune.rewards import LMAsJudge
 
 ASK = (("user", "how?"),)
@@ -73,6 +76,12 @@ def test_keys_are_those_of_before(temperature: Any, max_tokens: Any, effort: Any
         ({"extra": {"top_k": float("nan")}}, "must hold JSON values"),
         ({"extra": {"top_k": object()}}, "must hold JSON values"),
         ({"extra": [1]}, "extra"),
+        ({"extra": {"n_predict": 9}}, "'n_predict' is set in a place of its own"),
+        ({"extra": {"auth": [{"client_secret": "k"}]}}, "'client_secret' looks like a secret"),
+        ({"temperature": True}, "temperature: must be a number"),
+        ({"max_tokens": True}, "max_tokens: must be a number"),
+        ({"seed": False}, "seed: must be a number"),
+        ({"stop": {"a", "b"}}, "stop: must be a text or a list of texts"),
     ],
 )
 def test_what_cannot_be_sent(options: dict[str, Any], rule: str) -> None:
@@ -90,6 +99,26 @@ def test_what_cannot_be_sent(options: dict[str, Any], rule: str) -> None:
     ):
         with pytest.raises(UsageError, match=f"(?s)call options: .*{rule}"):
             make()
+
+
+def test_a_secret_is_not_shown() -> None:
+    """What looks like a secret is named in the error, here and for params.yaml, and its value is not."""
+    extra = {"auth": {"api_key": "sk-of-mine"}}
+    with pytest.raises(UsageError, match="'api_key' looks like a secret") as told:
+        CallOptions.of(extra=extra)
+    with pytest.raises(ConfigError, match=r"program\.extra: 'api_key' looks like a secret") as told_of_params:
+        section({"program": {"source": "a.yaml", "extra": extra}}, "program", ProgramParams)
+    assert "sk-of-mine" not in f"{told.value}{told_of_params.value}"
+
+
+def test_tokens_and_cache_keys_are_no_secrets() -> None:
+    """Parameters of servers whose names hold "token" or "key" are sent; what is kept of them is plain JSON, a copy."""
+    inner = [2, 3]
+    extra = {"stop_token_ids": inner, "prompt_cache_key": "a", "min_p": np.float64(0.5), "logit_bias": {5: -100}}
+    options = CallOptions.of(extra=extra)
+    inner.append(4)
+    kept = {"stop_token_ids": [2, 3], "prompt_cache_key": "a", "min_p": 0.5, "logit_bias": {"5": -100}}
+    assert options.extra == kept and type(options.extra["min_p"]) is float
 
 
 def test_a_seed_differs_from_sample_to_sample() -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from paretune.errors import ConfigError
+from paretune.errors import ConfigError, FatalError
 from paretune.eventloop import run_maybe_nested
 from paretune.lm.backends import litellm as backend
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.options import CallOptions
+from paretune.lm.types import Request
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.sections.base import read_params
 
@@ -60,3 +62,17 @@ def test_the_program_is_refused_when_it_is_built() -> None:
         run_maybe_nested(ProgramSetup(params).declared_program({}))
     params["program"]["temperature"] = None
     run_maybe_nested(ProgramSetup(params).declared_program({}))
+
+
+@pytest.mark.parametrize("name", ["drop_params", "custom_llm_provider", "mock_tool_calls", "metadata"])
+def test_what_litellm_would_keep_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """An extra option that steers litellm and reaches no model: when the program is built, and by the call itself."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    params = copy.deepcopy(read_params(ROOT / "params.yaml"))
+    params["lm"]["model"] = "gpt-4o-mini"
+    params["program"]["extra"] = {"top_k": 20, name: {}}
+    with pytest.raises(ConfigError, match=f"gpt-4o-mini takes no extra top_k, {name} .litellm takes '{name}' for it"):
+        run_maybe_nested(ProgramSetup(params).declared_program({}))
+    request = Request(messages=(("user", "how?"),), options=CallOptions(extra={name: {}}))
+    with pytest.raises(FatalError, match=f"gpt-4o-mini: litellm takes '{name}' for itself"):
+        run_maybe_nested(LanguageModel("gpt-4o-mini").complete(request))

@@ -88,7 +88,8 @@ def _fault(detail: Any, model: type[BaseModel], noun: str) -> tuple[str, str, st
     place = ".".join(parts)
     if kind == "missing":
         return place, "missing", ""
-    return place, _rule(detail, kind, field), f" (got {shown(detail['input'])})"
+    value = "" if kind == "secret" else f" (got {shown(detail['input'])})"
+    return place, _rule(detail, kind, field), value
 
 
 def _joined(rules: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from paretune.errors import FatalError
@@ -15,6 +16,9 @@ from paretune.lm.masking import without_login
 from paretune.lm.types import Price, Request
 
 __all__ = ["LitellmBackend", "refused_options"]
+
+#: What litellm takes for itself and does not list so.
+_KEPT_BY_LITELLM = ("drop_params", "additional_drop_params", "deployment_id", "mock_tool_calls", "mock_delay")
 
 
 class LitellmBackend(Endpoint):
@@ -53,6 +57,8 @@ class LitellmBackend(Endpoint):
         if completes and self.model.startswith("openai/"):  # litellm would make a client for each, and close none
             return await self._post(request)
         litellm = load_litellm()
+        if kept := _kept_by_litellm(request.options.extra):
+            raise FatalError(f"{self.label}: {kept}; take it out of the call options' extra")
         address, login = without_login(self._address() or "")
         own = {"api_base": self.api_base, "api_key": self._api_key(), "extra_body": self._extra(request)}
         if login is not None:  # aiohttp refuses an address with a login beside a key
@@ -106,6 +112,8 @@ def refused_options(model: str, **options: Any) -> str | None:
     """What litellm says of options that it will not send to a model (a temperature, a reasoning effort); else None."""
     litellm = load_litellm()
     given = {name: value for name, value in options.items() if value is not None}
+    if kept := _kept_by_litellm(given):
+        return kept
     try:
         name, provider, *_ = litellm.get_llm_provider(model)
         litellm.utils.get_optional_params(model=name, custom_llm_provider=provider, **given)
@@ -114,6 +122,14 @@ def refused_options(model: str, **options: Any) -> str | None:
     except Exception:  # litellm raises all kinds for models that it does not list: the call will tell
         return None
     return None
+
+
+def _kept_by_litellm(options: Mapping[str, Any]) -> str | None:
+    """What is to say of an option that litellm would not send, but obey: where to call, what to drop, what to log."""
+    from litellm.types.utils import all_litellm_params
+
+    kept = sorted(options.keys() & {*all_litellm_params, *_KEPT_BY_LITELLM})
+    return f"litellm takes {kept[0]!r} for itself and sends it to no model" if kept else None
 
 
 @functools.cache
