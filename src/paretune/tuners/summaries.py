@@ -46,9 +46,8 @@ def result_lines(oracle: ReplayableOracle, records: Mapping[str, TrialRecord], n
     if not records:
         yield "nothing was searched yet: search() also reads the trials that an earlier run has finished"
     for trial in best:
-        broken = "" if oracle.feasible(trial) else "  breaks a constraint"
         summary = summary_line(records[trial.trial_id], oracle.goals)
-        yield f"trial {trial.trial_id}  score {trial.score:.4f}  {summary}{broken}"
+        yield f"trial {trial.trial_id}  score {trial.score:.4f}  {summary}"
         yield f"    {values_line(trial.hyperparameters.values)}"
     for number in [] if best else sorted(records, key=int)[:num_trials]:
         yield f"trial {number}  {summary_line(records[number], oracle.goals)}"
