@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -250,6 +251,14 @@ def test_compose_command_names_the_file_that_is_wrong(
 def test_a_quoted_override_is_taken_as_it_is_advised(tmp_path: Path) -> None:
     """The spelling that the error gives composes to the text that was meant."""
     assert composed(tmp_path, 'task.instructions="a, b: c=d é"')["task"]["instructions"] == "a, b: c=d é"
+
+
+def test_a_list_of_texts_is_taken_as_it_is_advised(tmp_path: Path) -> None:
+    """An override of a list, such as of constraints, gets its texts quoted, one by one: it stays a list."""
+    with pytest.raises(ConfigError) as told:
+        composed(tmp_path, "objective.constraints=[val_cost <= 0.5, val_f1 >= 0.1]")
+    (advised,) = shlex.split(str(told.value).rpartition("shell: ")[2])
+    assert composed(tmp_path, advised)["objective"]["constraints"] == ["val_cost <= 0.5", "val_f1 >= 0.1"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from call_options import request_with
 from hypothesis import given
@@ -75,6 +76,10 @@ def test_keys_are_those_of_before(temperature: Any, max_tokens: Any, effort: Any
         ({"extra": {"top_k": float("nan")}}, "must hold JSON values"),
         ({"extra": {"top_k": object()}}, "must hold JSON values"),
         ({"extra": [1]}, "must be a mapping"),
+        ({"temperature": True}, "temperature: must be a number"),
+        ({"max_tokens": True}, "max_tokens: must be a number"),
+        ({"seed": False}, "seed: must be a number"),
+        ({"stop": {"a", "b"}}, "stop: must be a text or a list of texts"),
     ],
 )
 def test_what_cannot_be_sent(options: dict[str, Any], rule: str) -> None:
@@ -88,6 +93,24 @@ def test_what_cannot_be_sent(options: dict[str, Any], rule: str) -> None:
         assert "k-123" not in str(raised.value)
 
 
+def test_tokens_and_cache_keys_are_no_secrets() -> None:
+    """Parameters of servers whose names hold "token" or "key" are sent; what is kept of them is plain JSON, a copy."""
+    inner = [2, 3]
+    extra = {"stop_token_ids": inner, "prompt_cache_key": "a", "min_p": np.float64(0.5), "logit_bias": {5: -100}}
+    options = CallOptions(extra=extra)
+    inner.append(4)
+    kept = {"stop_token_ids": [2, 3], "prompt_cache_key": "a", "min_p": 0.5, "logit_bias": {"5": -100}}
+    assert options.extra == kept and type(options.extra["min_p"]) is float
+
+
+def test_a_mapping_without_end() -> None:
+    """One that holds itself is no JSON, and is told so."""
+    extra: dict[str, Any] = {}
+    extra["again"] = extra
+    with pytest.raises(UsageError, match="must hold JSON values"):
+        paretune.Generator(Label, paretune.ScriptedLanguageModel(lambda request: ""), extra=extra)
+
+
 def test_settings_of_litellm_are_no_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """litellm would do as they say instead of passing them on: refused before anything is sent."""
     monkeypatch.setenv("OPENAI_API_KEY", "none")
@@ -95,7 +118,14 @@ def test_settings_of_litellm_are_no_parameters(tmp_path: Path, monkeypatch: pyte
         model = paretune.LanguageModel(
             "openai/gpt-4o-mini", api_base=server.api_base, ledger=Ledger(tmp_path / "ledger.sqlite")
         )
-        for name in ("mock_response", "num_retries", "drop_params"):
+        for name in (
+            "mock_response",
+            "mock_tool_calls",
+            "num_retries",
+            "drop_params",
+            "custom_llm_provider",
+            "metadata",
+        ):
             with pytest.raises(FatalError, match=f"'{name}' is a setting of litellm"):
                 record_of(model, "native", extra={name: 1})
         assert server.asked == []

@@ -143,6 +143,12 @@ def test_a_trial_that_breaks_a_constraint_is_shown_as_such() -> None:
     assert not any(rows[trial][flag] for trial in ("0007", "0008") for flag in ("on_frontier", "on_line"))
 
 
+def test_no_trial_keeps_the_constraints() -> None:
+    """The title says so, where nothing can be on the frontier."""
+    spec = chart(resolved(constraints=["val_tokens_per_request <= 1"]), [REWARD, TOKENS])
+    assert spec["title"]["text"] == "None of 8 configurations keeps the constraints"
+
+
 def filled(template: Any, values: dict[str, Any]) -> Any:
     """Put values in the place of DVC's anchors, as DVC does."""
     if isinstance(template, dict):

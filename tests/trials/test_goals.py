@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from paretune.errors import UsageError
-from paretune.trials.goals import Goals, Objective, as_constraint, as_goals
+from paretune.trials.goals import Constraint, Goals, Objective, as_constraint, as_goals
 from paretune.tuners.keras_api import KerasMultiObjective, KerasObjective
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
@@ -107,6 +108,23 @@ def test_violation_of_a_constraint(constraint, violation):
     """Above 0 on the wrong side of the bound; a metric that could not be measured keeps no bound."""
     assert as_constraint(constraint).violation({"val_cost": 0.25}) == violation
     assert as_constraint(constraint).violation({"val_reward": 1.0}) == math.inf
+
+
+def test_a_constraint_from_numbers_of_numpy():
+    """It is told as it is read, whatever the kind of its bound; another sign is refused."""
+    bound = Constraint("val_cost", "<=", np.float64(0.5))
+    assert as_constraint(bound.describe()) == bound
+    with pytest.raises(UsageError, match=r"'val_cost': the sign must be '<=' or '>=' \(got '<'\)"):
+        Constraint("val_cost", "<", 1)
+
+
+def test_no_constraints():
+    """None is an empty list; what is none is told."""
+    assert as_goals("val_reward", None).constraints == ()
+    with pytest.raises(UsageError, match="metric <= number"):
+        as_goals("val_reward", 3)
+    with pytest.raises(UsageError, match="name must be text"):
+        Objective(5, "max")
 
 
 @pytest.mark.parametrize("text", ["val_cost", "val_cost < 1", "val_cost <= cheap", "<= 1", "val_cost <= 1e999", "", 3])

@@ -34,7 +34,7 @@ def search(tmp_path) -> Callable[..., Tuner]:
     """Runs a search for the reward."""
 
     def run(hypermodel: Any, kind: Any = GridSearch, objective: Any = "val_reward", **options: Any) -> Tuner:
-        tuner = kind(hypermodel, objective, directory=tmp_path, verbose=False, **options)
+        tuner = kind(hypermodel, objective, directory=tmp_path, **{"verbose": False, **options})
         tuner.search(**fit_arguments())
         return tuner
 
@@ -390,9 +390,12 @@ def test_constraints_rank_first(model, search, kind, objective, capsys):
     assert capsys.readouterr().out.count("breaks a constraint") == keeps.count(False)
 
 
-def test_constraint_that_nothing_keeps(model, search):
+def test_constraint_that_nothing_keeps(model, search, capsys):
     """Where all break it, the best by the objective is still told, and it is told that it breaks the constraint."""
-    tuner = search(make_builder(model), constraints=["val_cost <= 0"])
+    tuner = search(make_builder(model), constraints=["val_cost <= 0"], verbose=True)
+    shown = capsys.readouterr().err
+    assert "note: no trial keeps the constraints" in shown
+    assert shown.count("breaks a constraint") == len(tuner.records)
     best = tuner.oracle.get_best_trials(1)[0]
     assert not tuner.oracle.feasible(best)
     assert best.score == max(record.score for record in tuner.trial_records())

@@ -360,6 +360,20 @@ def test_another_ranking_of_the_trials(model, tuner, kind, resumed, change):
     assert other.resumed == resumed
 
 
+@pytest.mark.parametrize("options", [{"epochs": 2}, {"executions_per_trial": 2}])
+def test_other_constraints_where_they_choose(model, tuner, options):
+    """A constraint chooses a trial's epoch and replicate, so another one is another search where there are several."""
+    epochs = {name: options.pop(name) for name in ("epochs",) if name in (options := dict(options))}
+
+    def resumed(**constraints: Any) -> int:
+        search = tuner(make_builder(model()), RandomSearch, max_trials=2, **options, **constraints)
+        search.search(**fit_arguments(), **epochs)
+        return search.resumed
+
+    bound = {"constraints": ["val_f1 >= 0.9"]}
+    assert [resumed(), resumed(**bound), resumed(**bound), resumed()] == [0, 0, 2, 2]
+
+
 @pytest.mark.parametrize(
     ("kind", "change"),
     [

@@ -91,9 +91,16 @@ def _quoted(override: str) -> str:
     key, equals, value = override.partition("=")
     if not (equals and re.fullmatch(r"[+~\w.@/-]+", key) and value.isprintable()):
         return ""
-    text = value.strip("'\"").replace("\\", "\\\\").replace('"', '\\"')
-    quoted = shlex.quote(f'{key}="{text}"')
+    if listed := re.fullmatch(r"\[(.*)\]", value):
+        quoted = shlex.quote(f"{key}=[{','.join(_text(part.strip()) for part in listed[1].split(','))}]")
+    else:
+        quoted = shlex.quote(f"{key}={_text(value)}")
     return f"\n  text with signs beyond a-z, digits and -_./ must be quoted, once more for the shell: {quoted}"
+
+
+def _text(value: str) -> str:
+    """A text as Hydra's grammar takes it, whatever its signs."""
+    return '"{}"'.format(value.strip("'\"").replace("\\", "\\\\").replace('"', '\\"'))
 
 
 def _shorten(message: str) -> str:

@@ -28,7 +28,15 @@ _SECRET = re.compile(
 )
 
 
+def _as_number(value: Any) -> Any:
+    if isinstance(value, bool):  # pydantic would take it for 0 or 1
+        raise PydanticCustomError("float_type", "must be a number")
+    return value
+
+
 def _as_stops(value: Any) -> Any:
+    if isinstance(value, set | frozenset):  # its order differs between processes, and so would the request's key
+        raise PydanticCustomError("stops", "must be a text or a list of texts")
     return () if value is None else (value,) if isinstance(value, str) else value
 
 
@@ -38,23 +46,23 @@ def _as_extra(value: Any) -> dict[str, Any]:
         return {}
     if not isinstance(value, Mapping):
         raise _refused("must be a mapping of a provider's parameters")
-    for name in _names(value):
+    try:
+        copied: dict[str, Any] = json.loads(canonical_json(value))
+    except (TypeError, ValueError, RecursionError):
+        raise _refused("must hold JSON values (text, finite numbers, true, false, null, lists and mappings)") from None
+    for name in _names(copied):
         if _SECRET.search(re.sub(r"\W", "_", name.lower())):
             raise _refused(
                 f"must hold no key, password or header, since it is stored as it is: name an environment variable in "
                 f"api_key_env instead of {name!r}"
             )
-    for name in value:
+    for name in copied:
         if name in CallOptions.model_fields:
             raise _refused(f"{name!r} is a call option of its own: write it beside extra")
         if name in _LENGTHS:
             raise _refused(f"{name!r} is written max_tokens, beside extra")
         if name in _COMPOSED:
             raise _refused(f"{name!r} is set by paretune itself, and no parameter to give")
-    try:
-        copied: dict[str, Any] = json.loads(canonical_json(value))
-    except (TypeError, ValueError):
-        raise _refused("must hold JSON values (text, finite numbers, true, false, null, lists and mappings)") from None
     return {name: part for name, part in copied.items() if part is not None}
 
 
@@ -64,11 +72,16 @@ def _refused(rule: str) -> PydanticCustomError:
 
 def _names(value: Any) -> Iterator[str]:
     """The names in a value, at any depth."""
-    for name, part in value.items() if isinstance(value, Mapping) else ():
-        yield str(name)
-        yield from _names(part)
-    for part in value if isinstance(value, list | tuple) else ():
-        yield from _names(part)
+    waiting = [value]
+    for part in waiting:
+        if isinstance(part, Mapping):
+            yield from map(str, part)
+            waiting += part.values()
+        elif isinstance(part, list | tuple):
+            waiting += part
+
+
+_NUMBER = BeforeValidator(_as_number)
 
 
 class CallOptions(BaseModel):
@@ -101,12 +114,12 @@ class CallOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    max_tokens: int | None = Field(default=None, gt=0, le=10_000_000)
+    temperature: Annotated[float | None, _NUMBER] = Field(default=None, ge=0, le=2)
+    top_p: Annotated[float | None, _NUMBER] = Field(default=None, ge=0, le=1)
+    max_tokens: Annotated[int | None, _NUMBER] = Field(default=None, gt=0, le=10_000_000)
     reasoning_effort: str | None = Field(default=None, min_length=1)
     stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_stops)] = ()
-    seed: int | None = Field(default=None, ge=0, lt=2**31)
+    seed: Annotated[int | None, _NUMBER] = Field(default=None, ge=0, lt=2**31)
     extra: Annotated[dict[str, Any], BeforeValidator(_as_extra)] = {}
 
     def stated(self) -> dict[str, Any]:

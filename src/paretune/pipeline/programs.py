@@ -130,7 +130,9 @@ def _check_taken(model: LanguageModel, settings: ProgramParams, place: str) -> N
     effort = options.pop("reasoning_effort", None)
     if effort is not None and not model.capabilities["reasoning_effort"]:
         effort = None  # the program leaves it out
-    for name in options.keys() & {"temperature", "top_p", "stop", "seed"}:
+    for name in ("temperature", "top_p", "stop", "seed"):
+        if name not in options:
+            continue
         value = options[name]
         if reason := model.refused(**{name: value, "reasoning_effort": effort}):
             shown = f"{value:g}" if isinstance(value, float) else repr(value)

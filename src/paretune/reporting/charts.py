@@ -84,6 +84,8 @@ def to_svg(spec: Mapping[str, Any]) -> str:
 def _title(shown: Sequence[Result], objectives: Sequence[Objective]) -> str:
     if len(objectives) == 1:
         return f"{_capital(metric_words(objectives[0].name))} of {_configurations(len(shown))}, the best first"
+    if shown and not any(result.feasible for result in shown):
+        return f"None of {_configurations(len(shown))} keeps the constraints"
     best = sum(result.on_frontier for result in shown)
     return f"{best} of {_configurations(len(shown))} {'is' if best == 1 else 'are'} on the Pareto frontier"
 

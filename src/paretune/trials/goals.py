@@ -33,6 +33,8 @@ class Objective:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise UsageError(f"an objective's name must be text (got {self.name!r})")
         plain = self.name.removeprefix("val_")
         direction: str | None = self.direction
         if direction is None:
@@ -56,6 +58,11 @@ class Constraint:
     name: str
     sign: Literal["<=", ">="]
     bound: float
+
+    def __post_init__(self) -> None:
+        if self.sign not in ("<=", ">="):
+            raise UsageError(f"constraint on {self.name!r}: the sign must be '<=' or '>=' (got {self.sign!r})")
+        object.__setattr__(self, "bound", float(self.bound))
 
     def violation(self, metrics: Metrics) -> float:
         """How far the metric is on the wrong side of the bound: above 0 where the constraint is broken, infinite where
@@ -154,7 +161,7 @@ def as_goals(objective: Any, constraints: Any = (), scale: Scale = "none") -> Go
     ``constraints`` (one, or a list of them)."""
     if isinstance(objective, Goals):
         return objective
-    bounds = [constraints] if isinstance(constraints, str | Constraint) else constraints
+    bounds = constraints if isinstance(constraints, list | tuple) else [] if constraints is None else [constraints]
     objective = getattr(objective, "objectives", objective)  # Keras-Tuner's MultiObjective
     listed = isinstance(objective, list | tuple)
     return Goals(

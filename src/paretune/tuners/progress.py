@@ -131,11 +131,14 @@ def _short(value: Any) -> str:
 
 
 def summary_line(record: TrialRecord, goals: Goals) -> str:
-    """A trial's objectives, with the standard errors over its replicates, or why it failed."""
+    """A trial's objectives, with the standard errors over its replicates, and whether it breaks a constraint; or why it
+    failed."""
     if not record.completed:
         return f"FAILED: {record.error}"
     parts = []
     for name in (objective.name for objective in goals.objectives):
         spread = f" ±{record.standard_errors[name]:.2g}" if name in record.standard_errors else ""
         parts.append(f"{name.removeprefix('val_')} {record.metrics[name]:.3g}{spread}")
+    if not goals.feasible(record.metrics):
+        parts.append("breaks a constraint")
     return "  ".join(parts)

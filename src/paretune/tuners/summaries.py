@@ -46,10 +46,9 @@ def result_lines(oracle: ReplayableOracle, records: Mapping[str, TrialRecord], n
     if not records:
         yield "nothing was searched yet: search() also reads the trials that an earlier run has finished"
     for trial in best:
-        broken = "" if oracle.feasible(trial) else "  breaks a constraint"
         record = records[trial.trial_id]
         lasted = "" if record.seconds is None else f"  {record.seconds:.1f} s"
-        yield f"trial {trial.trial_id}  score {trial.score:.4f}  {summary_line(record, oracle.goals)}{lasted}{broken}"
+        yield f"trial {trial.trial_id}  score {trial.score:.4f}  {summary_line(record, oracle.goals)}{lasted}"
         yield f"    {values_line(record.values)}"
     for number in [] if best else sorted(records, key=int)[:num_trials]:
         yield f"trial {number}  {summary_line(records[number], oracle.goals)}"

@@ -185,6 +185,9 @@ class Tuner(Results):
                     raise
                 self.stopped = str(error)
                 progress.note(f"stopped: {error}")
+            else:
+                if (best := self.oracle.get_best_trials(1)) and not self.oracle.feasible(best[0]):
+                    progress.note("no trial keeps the constraints: the best one is the best of those that break them")
             finally:
                 await drain(_DRAIN_S, progress.draining)
                 usage.flush()
@@ -282,5 +285,8 @@ class Tuner(Results):
         more = {"seed": self.seed, "max_failure_rate": self.options.max_failure_rate, "identity": self.identity}
         if self.options.replicates > 1:
             more["replicates"] = self.options.replicates
+        bounds = [bound.describe() for bound in self.options.goals.constraints]
+        if bounds and (self.options.replicates > 1 or fit.get("epochs", 1) > 1):  # they choose the epoch, the replicate
+            more["constraints"] = bounds
         name = fingerprint(self._oracle, self.build_program, explored, fit, **more)
         return self.project_dir / f"{name[:16]}.jsonl"

@@ -27,10 +27,11 @@ def is_known(model: str) -> bool:
 def check_extra(names: Iterable[str]) -> None:
     """Raise FatalError for a parameter of a provider that has the name of a setting of litellm, loaded by now: litellm
     would not pass it on, but do as it says."""
-    from litellm.types.utils import is_litellm_owned_kwarg
+    from litellm.types.utils import all_litellm_params, is_litellm_owned_kwarg
 
     for name in names:
-        if name.endswith("drop_params") or is_litellm_owned_kwarg(name):
+        listed = name in all_litellm_params or is_litellm_owned_kwarg(name)
+        if listed or name.startswith("mock_") or name.endswith("drop_params"):
             raise FatalError(f"extra: {name!r} is a setting of litellm, and no parameter of a model: leave it out")
 
 
