@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
+from odd_numbers import make_builder, mostly_right
 from pydantic import ValidationError
 
-from paretune import tuners
+from paretune import ScriptedLanguageModel, tuners
 from paretune.errors import UsageError
 from paretune.pipeline.sections.tuner import TunerParams
 from paretune.tuners import TUNERS
@@ -22,7 +23,8 @@ OPTIONS = [(name, option) for name, entry in TUNERS.items() for option in entry.
 
 def tuner_of(name: str, **options: Any) -> tuners.GridSearch:
     """A tuner by its name in the table."""
-    return getattr(tuners, TUNERS[name].class_name)(lambda hp: None, "val_reward", **options)
+    builder = make_builder(ScriptedLanguageModel(mostly_right))
+    return getattr(tuners, TUNERS[name].class_name)(builder, "val_reward", **options)
 
 
 def accepts(make: Callable[[], object]) -> bool:
