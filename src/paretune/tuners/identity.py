@@ -16,6 +16,7 @@ from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from paretune.configurable import Configurable
 from paretune.errors import UsageError
@@ -137,6 +138,8 @@ def _as_json(value: Any, depth: int = _DEPTH) -> Any:
         return {"class": type(value).__name__, **inner(value.get_config())}
     if dataclasses.is_dataclass(value):
         return {field.name: inner(getattr(value, field.name, None)) for field in dataclasses.fields(value)}
+    if isinstance(value, BaseModel):
+        return [_class(type(value)), inner(dict(value))]
     if isinstance(value, functools.partial):
         return [inner(part) for part in (value.func, value.args, value.keywords)]
     if isinstance(value, _SAYS_ALL):
