@@ -32,6 +32,9 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	python benchmarks/run.py
+	python benchmarks/calls.py
+	python benchmarks/start.py
+	python benchmarks/report.py
 	python benchmarks/pareto.py
 
 $(STAMP): requirements.lock

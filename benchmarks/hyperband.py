@@ -42,7 +42,7 @@ def search(folder: Path, max_epochs: int, factor: int) -> tuple[paretune.tuners.
     """The finished search, and how many calls reached the language model."""
 
     def reply(request: Request) -> str:
-        n, talent = json.loads(request.messages[-1][1])["n"], float(request.temperature or 0.0)
+        n, talent = json.loads(request.messages[-1][1])["n"], float(request.options.temperature or 0.0)
         ability = talent * ((request.epoch + 1) / max_epochs) ** 0.5
         right = (n * 7 % VALIDATION + 0.5) / VALIDATION < ability
         return json.dumps({"parity": "odd" if (n % 2 == 1) is right else "even"})

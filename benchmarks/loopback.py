@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-REPLY = {
+_REPLY = {
     "id": "reply",
     "object": "chat.completion",
     "created": 0,
@@ -18,6 +19,17 @@ REPLY = {
     "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": '{"label": "joy"}'}}],
     "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
 }
+_REFUSAL = {"error": {"message": "too many at once"}}
+_HEAD_END = b"\r\n\r\n"
+
+
+def _response(status: str, body: dict[str, Any]) -> bytes:
+    content = json.dumps(body).encode()
+    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(content)}".encode()
+    return head + _HEAD_END + content
+
+
+OK, REFUSED = _response("200 OK", _REPLY), _response("429 Too Many Requests", _REFUSAL)
 
 
 class Server:
@@ -25,57 +37,66 @@ class Server:
 
     def __init__(self, latency_s: float, most: int) -> None:
         self.latency_s, self.most = latency_s, most
-        self.counts = {"requests": 0, "refused": 0, "peak": 0}
-        self._now = 0
+        self.counts: dict[str, float] = {"requests": 0, "refused": 0, "peak": 0}
+        self.in_flight = 0
 
-    async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve the requests of one connection."""
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                length = next(
-                    int(line.split(b":")[1])
-                    for line in head.split(b"\r\n")
-                    if line.lower().startswith(b"content-length")
-                )
-                await reader.readexactly(length)
-                status, body = await self._answer()
-                writer.write(
-                    b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-                    % (status, len(body), body)
-                )
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            writer.close()
 
-    async def _answer(self) -> tuple[bytes, bytes]:
-        self.counts["requests"] += 1
-        if self._now >= self.most:
-            self.counts["refused"] += 1
-            return b"429 Too Many Requests", b'{"error": {"message": "too many at once"}}'
-        self._now += 1
-        self.counts["peak"] = max(self.counts["peak"], self._now)
-        try:
-            await asyncio.sleep(self.latency_s)
-            return b"200 OK", json.dumps(REPLY).encode()
-        finally:
-            self._now -= 1
+class Client(asyncio.Protocol):
+    """One connection; streams would cost several times as much, and the server must not be what is measured."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        while (end := self.received.find(_HEAD_END)) >= 0:
+            head = self.received[:end].lower()
+            length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+            end += len(_HEAD_END) + length
+            if len(self.received) < end:
+                return
+            self.received = self.received[end:]
+            self.answer()
+
+    def answer(self) -> None:
+        """Answer a request, in time."""
+        server = self.server
+        server.counts["requests"] += 1
+        if server.in_flight >= server.most:
+            server.counts["refused"] += 1
+            self.transport.write(REFUSED)
+            return
+        server.in_flight += 1
+        server.counts["peak"] = max(server.counts["peak"], server.in_flight)
+        asyncio.get_running_loop().call_later(server.latency_s, self.reply)
+
+    def reply(self) -> None:
+        """The answer of a request whose time has come."""
+        self.server.in_flight -= 1
+        self.transport.write(OK)
 
 
 def _serve(pipe: Connection, latency_s: float, most: int) -> None:
     async def main() -> None:
         server = Server(latency_s, most)
-        listening = await asyncio.start_server(server.connection, "127.0.0.1", 0)
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(lambda: Client(server), "127.0.0.1", 0, backlog=4096)
         pipe.send(listening.sockets[0].getsockname()[1])
-        asked = asyncio.get_running_loop().run_in_executor(None, pipe.recv)
-        await asked
-        pipe.send(server.counts)
+        cpu_s = time.process_time()
+        await loop.run_in_executor(None, pipe.recv)
+        pipe.send({**server.counts, "cpu_s": time.process_time() - cpu_s})
 
     asyncio.run(main())
 
 
 @contextmanager
 def loopback(latency_s: float, most: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Run the server; gives its address, and at the end of the block its counts: requests, refused, peak."""
+    """Run the server; gives its address, and at the end of the block its counts: requests, refused, peak, cpu_s."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, latency_s, most), daemon=True)

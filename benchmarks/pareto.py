@@ -16,9 +16,9 @@ import numpy as np
 from scipy.stats import binomtest
 
 from paretune.stats.pareto import hypervolume, non_dominated
+from paretune.trials.goals import Goals
 from paretune.tuners import Objective
 from paretune.tuners.keras_api import HyperParameters, TrialStatus
-from paretune.tuners.objective import MultiObjective
 from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.oracles.bayesian import BayesianOracle
 from paretune.tuners.oracles.optuna import ParetoOracle
@@ -54,7 +54,7 @@ def reached(
     space = HyperParameters()
     for number in range(VARIABLES):
         space.Float(f"x{number}", 0.0, 1.0)
-    objective = MultiObjective([Objective("f1", "min"), Objective("f2", "min")], "range")
+    objective = Goals((Objective("f1", "min"), Objective("f2", "min")), scale="range")
     oracle = kind(objective, hyperparameters=space, max_trials=TRIALS, seed=seed, slots=SLOTS, **options)
     running: deque[Any] = deque()
     points = []

@@ -1,10 +1,11 @@
-"""Write docs/api/*.md from the docstrings of the public names: one page a public package, and an index.
+"""Write docs/api/*.md from the docstrings of the public names: one page a public package or module, and an index.
 
 python docs/generate_api.py     (make docs)
 """
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 import sys
@@ -44,23 +45,26 @@ def _index(packages: list[types.ModuleType]) -> Iterator[str]:
 
 def _page(package: types.ModuleType) -> Iterator[str]:
     yield from (f"# {package.__name__}", "", *_text(package), "")
-    documented = {value for _, value in _members(package) if isinstance(value, type)}
-    bases: dict[type, list[str]] = {}
+    public = _public_classes(package)
+    unnamed: dict[type, list[str]] = {}
     for name, value in _members(package):
         if isinstance(value, types.ModuleType):
             if package is paretune:
-                yield from (f"## {name}", "", f"The package [{value.__name__}]({value.__name__}.md).", "")
+                kind = "package" if hasattr(value, "__path__") else "module"
+                yield from (f"## {name}", "", f"The {kind} [{value.__name__}]({value.__name__}.md).", "")
             else:
                 yield from (f"## {name}", "", *_text(value), "")
                 for part, function in _members(value):
                     yield from _entry(f"{name}.{part}", part, function, level=3)
             continue
         yield from _entry(name, name, value, level=2)
-        for base in _inner_bases(value, documented):
-            bases.setdefault(base, []).append(name)
-    for base, heirs in bases.items():
-        shared = " and ".join(f"`{heir}`" for heir in heirs)
-        yield from _entry(base.__name__, base.__name__, base, level=2, note=f"The base class of {shared}.")
+        for cls in (*_bases(value), *_fields(value)):
+            if cls not in public and not cls.__name__.startswith("_"):
+                unnamed.setdefault(cls, []).append(name)
+    for cls, users in unnamed.items():
+        shared = " and ".join(f"`{user}`" for user in users)
+        role = "The base class of" if cls in _bases(getattr(package, users[0])) else "Found in"
+        yield from _entry(cls.__name__, cls.__name__, cls, level=2, note=f"{role} {shared}.")
 
 
 def _entry(title: str, name: str, value: Any, level: int, note: str = "") -> Iterator[str]:
@@ -69,13 +73,13 @@ def _entry(title: str, name: str, value: Any, level: int, note: str = "") -> Ite
     if note:
         yield from (note, "")
     if home := _foreign(value):
-        yield from (f"The `{name}` of [{home}](https://pypi.org/project/{home}/).", "")
+        yield from (f"The `{name}` of the library {home}.", "")
         return
     if isinstance(value, type):
         bases = dict.fromkeys(f"`{base.__name__}`" for base in _shown_bases(value))
         if bases:
             yield from (f"Extends {' and '.join(bases)}.", "")
-    if inspect.isroutine(value) or (isinstance(value, type) and any("__init__" in vars(cls) for cls in _own(value))):
+    if inspect.isroutine(value) or (isinstance(value, type) and _has_signature(value)):
         yield from _code(title, value)
     yield from (*_text(value, name), "")
     if isinstance(value, type):
@@ -116,13 +120,30 @@ def _own(value: type) -> list[type]:
     return [value, *(cls for cls in bases if cls.__name__.startswith("_") and cls.__module__.startswith("paretune"))]
 
 
-def _inner_bases(value: Any, documented: set[type]) -> list[type]:
-    """The bases of a class that have parameters or methods to show but no public name of their own."""
-    if not isinstance(value, type):
-        return []
-    public = documented | {cls for _, cls in _members(paretune) if isinstance(cls, type)}
-    own = [base for base in value.__mro__[1:] if base.__module__.startswith("paretune") and base not in public]
-    return [base for base in own if not base.__name__.startswith("_")]
+def _public_classes(package: types.ModuleType) -> set[type]:
+    """The classes that have a public name in the package or in any other."""
+    modules = {package, paretune, *(value for _, value in _members(paretune) if isinstance(value, types.ModuleType))}
+    return {value for module in modules for _, value in _members(module) if isinstance(value, type)}
+
+
+def _bases(value: Any) -> list[type]:
+    """The bases of a class that are defined here."""
+    return [base for base in getattr(value, "__mro__", ())[1:] if base.__module__.startswith("paretune")]
+
+
+def _fields(value: Any) -> list[type]:
+    """The dataclasses and named tuples that the fields of a dataclass hold, and those that their fields hold."""
+    found: list[type] = []
+    for cls in [value, *_bases(value)] if dataclasses.is_dataclass(value) else []:
+        words = re.findall(r"\w+", " ".join(map(str, vars(cls).get("__annotations__", {}).values())))
+        for part in (vars(sys.modules[cls.__module__]).get(word) for word in words):
+            if isinstance(part, type) and (dataclasses.is_dataclass(part) or hasattr(part, "_fields")):
+                found += [part, *_fields(part)]
+    return list(dict.fromkeys(found))
+
+
+def _has_signature(value: type) -> bool:
+    return hasattr(value, "_fields") or any("__init__" in vars(cls) for cls in _own(value))
 
 
 def _is_alias(value: Any) -> bool:
@@ -137,7 +158,9 @@ def _foreign(value: Any) -> str:
 
 def _code(title: str, value: Any, drop_self: bool = False) -> Iterator[str]:
     signature = inspect.signature(value)
-    parameters = [p.replace(annotation=_Plain.of(p.annotation)) for p in signature.parameters.values()]
+    parameters = [
+        p.replace(annotation=_Plain.of(p.annotation), default=_default(value, p)) for p in signature.parameters.values()
+    ]
     parameters = parameters[1:] if drop_self else parameters
     result = inspect.Signature.empty if isinstance(value, type) else _Plain.of(signature.return_annotation)
     signature = signature.replace(parameters=parameters, return_annotation=result)
@@ -147,6 +170,13 @@ def _code(title: str, value: Any, drop_self: bool = False) -> Iterator[str]:
         line = f"{start}{title}(\n" + "".join(f"    {part},\n" for part in _parts(signature)) + ")"
         line += "" if result is inspect.Signature.empty else f" -> {result}"
     yield from ("```python", line, "```", "")
+
+
+def _default(value: Any, parameter: inspect.Parameter) -> Any:
+    """A parameter's default; of a dataclass's field also one that is made anew for each object."""
+    field = getattr(value, "__dataclass_fields__", {}).get(parameter.name)
+    factory = dataclasses.MISSING if field is None else field.default_factory
+    return parameter.default if factory is dataclasses.MISSING else _Plain(f"{factory.__name__}()")
 
 
 def _parts(signature: inspect.Signature) -> Iterator[str]:
@@ -170,6 +200,7 @@ class _Plain:
 
     @classmethod
     def of(cls, annotation: Any) -> Any:
+        annotation = getattr(annotation, "__forward_arg__", annotation)  # as named tuples have them
         return cls(annotation) if isinstance(annotation, str) else annotation
 
 

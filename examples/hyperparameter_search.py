@@ -59,7 +59,7 @@ def load_problems(data: str, limit: int) -> tuple[Any, Any, Any]:
 def hypermodel(model: paretune.LanguageModel) -> Callable[[Any], Awaitable[paretune.Program]]:
     """The function that turns a choice of hyperparameters into a program."""
 
-    async def build_program(hp: Any) -> paretune.Program:
+    async def build_program(hp: paretune.tuners.HyperParameters) -> paretune.Program:
         options: dict[str, Any] = {
             "language_model": model,
             "temperature": hp.Float("temperature", 0.0, 1.0, step=0.25, default=0.0),
@@ -84,7 +84,7 @@ def hypermodel(model: paretune.LanguageModel) -> Callable[[Any], Awaitable[paret
     return build_program
 
 
-async def score_winner(tuner: Any, x: Any, y: Any) -> dict[str, float]:
+async def score_winner(tuner: paretune.tuners.Tuner, x: Any, y: Any) -> dict[str, float]:
     """The best trial's program, rebuilt from its hyperparameters and with the few-shot examples that it had found."""
     (program,) = await tuner.get_best_programs(1)
     return await program.evaluate(x=x, y=y)

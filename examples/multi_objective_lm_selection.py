@@ -93,7 +93,7 @@ def hypermodel(
     # A confidence of 0.9 is no exact match of 1.0, but above the threshold it is right.
     reward = f1 if answer is EmotionScores else paretune.rewards.ExactMatch()
 
-    async def build_program(hp: Any) -> paretune.Program:
+    async def build_program(hp: paretune.tuners.HyperParameters) -> paretune.Program:
         model = models[hp.Choice("model", list(models))]
         shown = hp.Choice("examples", list(examples))
         inputs = paretune.Input(data_model=Tweet)
@@ -117,7 +117,7 @@ def print_table(trials: Sequence[Any]) -> None:
         print(f"{trial.trial_id:5}  {model:{width}}  {shown:8}  {reward:6.3f}  {f1:5.3f}{' *' if on_frontier else ''}")
 
 
-async def score_winner(tuner: Any, x: Any, y: Any) -> dict[str, float]:
+async def score_winner(tuner: paretune.tuners.Tuner, x: Any, y: Any) -> dict[str, float]:
     """The best trial's program, rebuilt from its hyperparameters and with the few-shot examples that it had found."""
     (program,) = await tuner.get_best_programs(1)
     return await program.evaluate(x=x, y=y)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,14 @@ import yaml
 from paretune.commands.compose import compose, find_root
 from paretune.commands.main import main
 from paretune.errors import ConfigError
+from paretune.metrics import measure
 from paretune.pipeline.conf_digest import conf_digest
-from paretune.pipeline.rows import as_labels
+from paretune.pipeline.rows import as_labels, open_dataset
+from paretune.pipeline.sections import together
+from paretune.pipeline.sections.base import section
+from paretune.pipeline.sections.data import DataParams
+from paretune.pipeline.sections.layout import LayoutParams
+from paretune.pipeline.sections.task import TaskParams
 from paretune.stages import check_params
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,6 +89,16 @@ def test_gsm8k_brings_a_layout_and_an_objective_that_fit_it(tmp_path: Path) -> N
     assert (params["layout"]["name"], params["data"]["path"]) == ("number", "openai/gsm8k")
     assert [objective["name"] for objective in params["objective"]["objectives"]] == ["val_reward"]
     assert composed(tmp_path, "task=gsm8k", "data=files")["data"]["name"] == "files"
+
+
+def test_gsm8k_reads_the_number_after_the_mark(tmp_path: Path) -> None:
+    """The declared task turns the worked answer of a row into a number, by the dataset's own filter."""
+    problems = f"data.splits.test.source={ROOT / 'examples/maths.jsonl'}"
+    params = composed(tmp_path, "task=gsm8k", "data=files", "data.splits.train.source=none", problems)
+    task, layout = section(params, "task", TaskParams), section(params, "layout", LayoutParams)
+    first = next(iter(open_dataset(task, layout, section(params, "data", DataParams), "test")))
+    assert first[0].get_json()["question"].startswith("A hen laid 4 eggs on Monday")
+    assert first[1].get_json() == {"answer": 7.0}
 
 
 @pytest.mark.parametrize(
@@ -184,6 +201,17 @@ def test_check_params_names_the_values_that_are_missing(project: Path) -> None:
         ("tuner=nonesuch", "Available options in 'tuner': bayesian grid hyperband pareto random"),
         ("search.nonesuch=1", "'search.nonesuch' is no key and no group"),
         ("search.seed=[", "search.seed=["),
+        ("search.sed=1", "'search.sed' is no key and no group; did you mean 'seed'?"),
+        ("search.space={a: {kind: boolean}}", "'+search.space={a: {kind: boolean}}'"),
+        ("search.space.a.kind=fixed", "'search.space.a' is no key and no group"),
+        ("tuner=null", "tuner is a group of conf/; choose one of bayesian, grid, hyperband, pareto, random"),
+        ("search=1", "search is a group of conf/; choose one of fast, models, prompting, reasoning"),
+        ("=1", "'=1' is not key=value: it has no key"),
+        ("task.instructions=a, b: c=d", """for the shell: 'task.instructions="a, b: c=d"'"""),
+        ("task.instructions=été", """for the shell: 'task.instructions="été"'"""),
+        ("search.seed=" + "9" * 5000, "Exceeds the limit (4300 digits)"),
+        ("search.seed=" + "[" * 500 + "]" * 500, "nested too deeply"),
+        ("search.seed=${search.seed}", "Recursive interpolation"),
     ],
 )
 def test_compose_command_tells_a_wrong_override(
@@ -197,6 +225,93 @@ def test_compose_command_tells_a_wrong_override(
     assert stop.value.code == 1
     assert error.startswith("error: cannot compose conf/") and message in error
     assert (project / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("name: caf\xe9\n".encode("latin-1"), "grid.yaml, line 1: not UTF-8 text (byte 0xe9); save it as UTF-8"),
+        (b"name: grid\nname: grid\n", "grid.yaml, line 2: not valid YAML: the key 'name' twice"),
+        (b"name:\n\t- grid\n", "grid.yaml, line 2: not valid YAML"),
+        (b"name: &a [*a]\n", "grid.yaml: name.0"),
+        (
+            b"a0: &a0 [1, 1]\n" + b"".join(b"a%d: &a%d [*a%d, *a%d]\n" % (n, n, n - 1, n - 1) for n in range(1, 40)),
+            "aliases",
+        ),
+    ],
+)
+def test_compose_command_names_the_file_that_is_wrong(
+    content: bytes, message: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file of conf/ that is no text, no YAML or without an end, chosen or not; params.yaml stays as it was."""
+    before = (project / "params.yaml").read_bytes()
+    (project / "conf" / "tuner" / "grid.yaml").write_bytes(content)
+    with pytest.raises(SystemExit):
+        main(["compose"])
+    assert message in capsys.readouterr().err
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_a_quoted_override_is_taken_as_it_is_advised(tmp_path: Path) -> None:
+    """The spelling that the error gives composes to the text that was meant."""
+    assert composed(tmp_path, 'task.instructions="a, b: c=d é"')["task"]["instructions"] == "a, b: c=d é"
+
+
+def test_a_list_of_texts_is_taken_as_it_is_advised(tmp_path: Path) -> None:
+    """An override of a list, such as of constraints, gets its texts quoted, one by one: it stays a list."""
+    with pytest.raises(ConfigError) as told:
+        composed(tmp_path, "objective.constraints=[val_cost <= 0.5, val_f1 >= 0.1]")
+    (advised,) = shlex.split(str(told.value).rpartition("shell: ")[2])
+    assert composed(tmp_path, advised)["objective"]["constraints"] == ["val_cost <= 0.5", "val_f1 >= 0.1"]
+
+
+@pytest.mark.parametrize(
+    ("section", "changes", "message"),
+    [
+        ("report", {"x": "val_token"}, r"report\.x: must be the name of something measured: val_reward, val_f1, .*"),
+        ("report", {"y": "val_rewrd"}, r"\(got 'val_rewrd'\); did you mean 'val_reward'\?"),
+        ("report", {"x": "val_f1", "y": "val_f1"}, "must be two different objectives"),
+        ("evaluate", {"baseline": {"few_shots": 1}}, r"evaluate\.baseline\.few_shots: no .* mean 'few_shot'\?"),
+        (
+            "evaluate",
+            {"baseline": {"few_shot": -1}},
+            r"evaluate\.baseline\.few_shot: must be >= 0 and <= 10000 \(got -1\)",
+        ),
+        (
+            "search",
+            {"space": {"few_shot": {"kind": "choice", "values": [10**20]}}},
+            r"few_shot\.values\.0: must be from -9007.* \(got 1",
+        ),
+        ("search", {"space": {"nosuch": {"kind": "boolean"}}}, r"search\.space\.nosuch: no hyperparameter"),
+        ("program", {"builder": "a:b"}, r"evaluate\.baseline: program\.builder declares no values"),
+    ],
+)
+def test_check_params_compares_the_sections(section: str, changes: Any, message: str, project: Path) -> None:
+    """Names of hyperparameters and of what is measured are looked up before anything is computed."""
+    (project / "params.yaml").write_text(yaml.safe_dump(PARAMS | {section: PARAMS[section] | changes}))
+    with pytest.raises(ConfigError, match=message):
+        check_params.main()
+
+
+def test_the_operational_measures_have_one_list_of_names() -> None:
+    """What check_params takes as an axis is what is measured."""
+    assert tuple(measure.OPERATIONAL) == together.OPERATIONAL
+
+
+def test_check_params_takes_an_axis_that_is_measured_but_no_objective(project: Path) -> None:
+    """One report's configuration serves several searches; without an axis there is nothing to check."""
+    for axes in ({"x": "val_latency"}, {"x": None, "y": None}):
+        (project / "params.yaml").write_text(yaml.safe_dump(PARAMS | {"report": PARAMS["report"] | axes}))
+        check_params.main()
+
+
+def test_check_params_warns_of_a_password(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told where, without the password."""
+    lm = PARAMS["lm"] | {"api_base": "http://user:secret@localhost/v1"}
+    (project / "params.yaml").write_text(yaml.safe_dump(PARAMS | {"lm": lm}))
+    check_params.main()
+    shown = capsys.readouterr().err
+    assert shown.startswith("warning: lm.api_base holds a password") and "secret" not in shown
 
 
 def test_compose_command_works_below_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,6 +329,14 @@ def test_each_stage_has_a_module() -> None:
     """The stages of dvc.yaml and the modules of paretune.stages have the same names."""
     modules = {path.stem for path in (ROOT / "src/paretune/stages").glob("*.py")} - {"__init__"}
     assert modules == set(STAGES)
+
+
+def test_each_section_has_a_module() -> None:
+    """A section of params.yaml is the module of its name in pipeline/sections/, and its class is called after it."""
+    assert set(check_params.SECTIONS) == set(PARAMS) - {"conf_digest"}
+    for name, params in check_params.SECTIONS.items():
+        assert params.__module__ == f"paretune.pipeline.sections.{name}"
+        assert params.__name__ == f"{name.title()}Params"
 
 
 def test_each_tracked_parameter_exists_and_each_parameter_is_tracked() -> None:

@@ -111,6 +111,29 @@ def test_what_comes_from_a_private_base_is_shown_with_the_class(generator: Modul
     assert lines == ["## Disc", "Extends `Shape`.", signatures[0], "Flat.", "### Disc.roll", signatures[1], "Move on."]
 
 
+def test_fields_are_shown_with_their_types_and_what_they_hold(generator: ModuleType) -> None:
+    """Those of dataclasses and named tuples; a class that only a field holds stands on the same page, without a name of
+    its own in the index."""
+    pages = generator.pages()
+    shown = re.search(r"^## TrialRecord\n(.*?)^## ", pages["paretune.md"], re.MULTILINE | re.DOTALL)
+    assert shown is not None
+    for line in ("    trial: str,", "    metrics: dict[str, float] = dict(),", "    cost_usd: float | None = 0.0,"):
+        assert line in shown[1].splitlines()
+    assert "Spent(calls: int = 0, tokens: int = 0, usd: float = 0.0)" in pages["paretune.md"]
+    for part, holder in [("ReplicateRecord", "TrialRecord"), ("Range", "Estimate"), ("Limit", "Estimate")]:
+        assert f"## {part}\n\nFound in `{holder}`.\n" in pages["paretune.md"] and f"[`{part}`]" not in pages["index.md"]
+    assert "## Outcome" in pages["paretune.metrics.md"] and "## Outcome" not in pages["paretune.md"]
+
+
+def test_the_hierarchy_of_errors_is_in_the_reference(generator: ModuleType) -> None:
+    """Its page draws the whole tree, and every error says which one it is of."""
+    text = generator.pages()["paretune.errors.md"]
+    for name in paretune.errors.__all__:
+        kind = getattr(paretune.errors, name)
+        assert re.search(rf"^    .*\b{name}\b", text, re.MULTILINE), f"{name} is missing in the tree"
+        assert kind is paretune.errors.ParetuneError or f"## {name}\n\nExtends `{kind.__base__.__name__}`." in text
+
+
 @pytest.mark.parametrize("page", ["index.md", "api/index.md", "api/paretune.md"])
 def test_links_lead_somewhere(page: str) -> None:
     """Each relative link is a file or folder, and its anchor a heading there."""

@@ -95,7 +95,7 @@ def search(tmp_path: Path) -> Callable[..., GridSearch]:
 
 def rows(record: TrialRecord) -> list[dict[str, Any]]:
     (replicate,) = record.replicates
-    return replicate.examples
+    return [outcome.row() for outcome in replicate.examples]
 
 
 def test_what_was_answered_counts_as_without_faults(search: Callable[..., GridSearch]) -> None:

@@ -15,7 +15,6 @@ from faulty_server import FaultyServer
 from openai_server import OpenAIServer, openai_server
 
 from paretune import run_maybe_nested
-from paretune.files import read_json
 from paretune.lm.backends.litellm_errors import load_litellm
 from paretune.lm.language_model import LanguageModel
 from paretune.pipeline.evaluation import rebuild
@@ -23,6 +22,7 @@ from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.sections.base import read_params
 from paretune.stages import evaluate, report, search
+from paretune.trials.winner import Best
 
 TESTS = Path(__file__).parent
 
@@ -90,7 +90,7 @@ def run_pipeline(root: Path) -> None:
     """What DVC runs, and a saved program."""
     for stage in (search, evaluate, report):
         run_stage(stage.main)
-    program = run_maybe_nested(rebuild(ProgramSetup(read_params()), read_json("data/search/best.json")))
+    program = run_maybe_nested(rebuild(ProgramSetup(read_params()), Best.read("data/search/best.json")))
     program.save(root / "reports" / "program.json")
 
 

@@ -17,6 +17,20 @@ At the command line these print as ``error: <message>`` without a traceback. Any
 
 from __future__ import annotations
 
+__all__ = [
+    "ParetuneError",
+    "ConfigError",
+    "DataError",
+    "UsageError",
+    "SearchError",
+    "LanguageModelError",
+    "FatalError",
+    "BudgetError",
+    "TransientError",
+    "RefusedInputError",
+    "JudgementError",
+]
+
 
 class ParetuneError(Exception):
     """Base class: the message states the rule, the value that broke it, and the cure."""
@@ -61,7 +75,11 @@ class TransientError(LanguageModelError):
 
 
 class RefusedInputError(LanguageModelError):
-    """The model cannot answer this one input, however often it is asked."""
+    """The model cannot answer this one input, however often it is asked; ``filtered`` when a content filter says so."""
+
+    def __init__(self, message: str, filtered: bool = False) -> None:
+        super().__init__(message)
+        self.filtered = filtered
 
 
 class JudgementError(LanguageModelError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -16,6 +17,8 @@ Result = TypeVar("Result")
 #: How long Ctrl-C waits for a coroutine's clean-up, in seconds: enough to store the replies of calls in flight. It goes
 #: on as soon as that is done, and a second Ctrl-C ends the wait.
 _CLEAN_UP_S = 60.0
+#: How often whoever waits looks up, in seconds: a signal that came just before the wait began would not end it.
+_WAKE_S = 0.5
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
@@ -34,16 +37,21 @@ def run_maybe_nested(coroutine: Coroutine[Any, Any, Result]) -> Result:
         return _run_in_new_thread(coroutine)
     job = _Job(coroutine)
     try:
-        return asyncio.run_coroutine_threadsafe(job.run(), loop).result()
+        future = asyncio.run_coroutine_threadsafe(job.run(), loop)
+        while not concurrent.futures.wait([future], timeout=_WAKE_S).done:
+            pass
+        return future.result()
     except KeyboardInterrupt:
         asyncio.run_coroutine_threadsafe(job.cancel(), loop).result()
         raise
 
 
 async def map_ordered(
-    function: Callable[[Item], Awaitable[Result]], items: Sequence[Item], limit: int = 256
+    function: Callable[[Item], Awaitable[Result]], items: Sequence[Item], limit: int | None = None
 ) -> list[Result]:
-    """Apply an async function to all items, at most ``limit`` at a time, and return the results in input order.
+    """Apply an async function to all items and return the results in input order.
+
+    At most ``limit`` are begun and not yet ended at a time; None: all at once.
 
     The first error cancels what is still running and is raised as itself.
     """
@@ -54,7 +62,7 @@ async def map_ordered(
         for position in pending:
             results[position] = await function(items[position])
 
-    await run_together([worker() for _ in range(min(limit, len(items)))])
+    await run_together([worker() for _ in range(len(items) if limit is None else min(limit, len(items)))])
     return results
 
 

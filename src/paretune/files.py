@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from paretune.errors import DataError
+from paretune.errors import ConfigError, DataError
 
 __all__ = [
     "canonical_json",
@@ -55,7 +55,7 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"file not found: {str(path)!r}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{str(path)!r} is not valid JSON: {error}") from None
 
 
@@ -77,7 +77,7 @@ def read_jsonl(path: str | Path) -> Iterator[Any]:
         for number, line in enumerate(handle, start=1):
             try:
                 yield json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{str(path)!r}, line {number}: not valid JSON: {error}") from None
 
 
@@ -105,6 +105,11 @@ def state_root() -> Path:
 
     ``PARETUNE_HOME`` names another folder. Under DVC it belongs to the repository, also when a stage runs in one
     of DVC's temporary experiment folders (``DVC_ROOT`` then names the parent), so that all experiments share it.
+    Raises ConfigError where something else has its name.
     """
     home = os.environ.get("PARETUNE_HOME")
-    return Path(home) if home else Path(os.environ.get("DVC_ROOT") or ".") / ".paretune"
+    root = Path(home) if home else Path(os.environ.get("DVC_ROOT") or ".") / ".paretune"
+    if os.path.lexists(root) and not root.is_dir():
+        cure = "let PARETUNE_HOME name a folder" if home else "move it away, or name a folder in PARETUNE_HOME"
+        raise ConfigError(f"{str(root)!r} is no folder, but the ledger and the searches are kept in it; {cure}")
+    return root

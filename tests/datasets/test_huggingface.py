@@ -140,6 +140,13 @@ def test_shuffle_permutes_and_repeats_itself(tmp_path: Path, ending: str, stream
     assert shuffled(seed=0, limit=4) == shuffled(seed=0)[:4]
 
 
+def test_a_batch_size_is_for_training(tmp_path: Path) -> None:
+    """A batch size is kept for fit() and changes no row: it is nothing for Hugging Face's load_dataset."""
+    path = write(tmp_path / "rows.jsonl", ROWS)
+    dataset = HuggingFaceDataset(path, batch_size=4, **TEMPLATES)
+    assert dataset.batch_size == 4 and texts(dataset) == texts(HuggingFaceDataset(path, **TEMPLATES))
+
+
 def test_limit_and_repeat(tmp_path: Path) -> None:
     """The limit counts rows; each of them comes ``repeat`` times."""
     path = write(tmp_path / "rows.jsonl", ROWS)
@@ -239,6 +246,8 @@ def test_arguments_that_do_not_fit(tmp_path: Path) -> None:
         HuggingFaceDataset(path, **{**TEMPLATES, "output_template": None})
     with pytest.raises(UsageError, match=r"must be >= 1 \(got limit=0"):
         HuggingFaceDataset(path, limit=0, **TEMPLATES)
+    with pytest.raises(UsageError, match=r"batch_size must be >= 1 \(got 0"):
+        HuggingFaceDataset(path, batch_size=0, **TEMPLATES)
 
 
 def test_a_dataset_of_ones_own() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paretune.datasets.templates import RowTemplate
+from paretune.datasets.templates import RowTemplate, add_filter
 from paretune.errors import DataError
 from paretune.schemas.data_model import DataModel, Field
 
@@ -177,6 +177,22 @@ def test_an_expression_that_fails_shows_the_row() -> None:
     message = error_of('{"text": {{ text // 0 }}}', {"text": 3})
     assert "ZeroDivisionError" in message
     assert "row: {'text': 3}" in message
+
+
+def test_a_filter_that_a_dataset_adds() -> None:
+    """Every template knows it from then on, and its own errors get their place in the dataset."""
+
+    def hours(text: str) -> int:
+        if not text.endswith("h"):
+            raise DataError(f"not a number of hours: {text!r}")
+        return int(text[:-1])
+
+    with pytest.raises(DataError, match="No filter named 'hours'"):
+        render('{"value": {{ time | hours }}}', {"time": "3h"}, Anything)
+    add_filter("hours", hours)
+    assert render('{"value": {{ time | hours }}}', {"time": "3h"}, Anything) == Anything(value=3)
+    message = error_of('{"value": {{ time | hours }}}', {"time": "3 min"}, Anything)
+    assert "row 7" in message and "not a number of hours: '3 min'" in message
 
 
 def test_a_gold_answer_without_a_number_names_the_row() -> None:

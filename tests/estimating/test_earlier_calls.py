@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paretune import run_maybe_nested
-from paretune.estimating.earlier_calls import LedgerView, Listener, characters, kind_of
+from paretune import Budget, run_maybe_nested
+from paretune.estimating.earlier_calls import LedgerView, characters, kind_of
+from paretune.estimating.recording import RecordingModel
 from paretune.lm.backends.scripted import ScriptedLanguageModel
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.ledger import Ledger
@@ -69,14 +70,25 @@ def test_prices_without_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert view.price(declared) == Price(5, 6)
 
 
-def test_a_listener_calls_nobody(tmp_path: Path) -> None:
-    """It hears the question, with the key that the reply will have, and writes nothing."""
+def test_a_recording_model_calls_nobody(tmp_path: Path) -> None:
+    """It records the request, with the key that the reply will have, and writes nothing."""
     model = ScriptedLanguageModel(lambda request: "yes", ledger=Ledger(tmp_path / "ledger.sqlite"))
     view, request = LedgerView(model.ledger.path), Request(messages=(("user", "Is it?"),), grammar='root ::= "yes"')
-    listener = Listener(model, view)
-    assert run_maybe_nested(listener.complete(request)).text == ""
+    recorder = RecordingModel(model, view.capabilities(model))
+    assert run_maybe_nested(recorder.complete(request)).text == ""
     assert list(tmp_path.iterdir()) == [] and not model.backend.calls  # type: ignore[attr-defined]
-    (asked,) = listener.asked
-    assert view.holds([asked.key]) == 0
-    assert run_maybe_nested(model.complete(request)).key == asked.key
-    assert view.holds([asked.key, asked.key, "other"]) == 1
+    (recorded,) = recorder.requests
+    assert view.holds([recorded.key]) == 0
+    assert run_maybe_nested(model.complete(request)).key == recorded.key
+    assert view.holds([recorded.key, recorded.key, "other"]) == 1
+
+
+def test_a_recording_model_charges_no_budget(tmp_path: Path) -> None:
+    """Under a budget that allows no call at all, requests are recorded all the same, and nothing is spent."""
+    model = ScriptedLanguageModel(lambda request: "yes", ledger=Ledger(tmp_path / "ledger.sqlite"))
+    recorder = RecordingModel(model, model.capabilities)
+    with Budget(calls=0, ledger=model.ledger).charging():
+        for number in range(3):
+            run_maybe_nested(recorder.complete(Request(messages=(("user", str(number)),))))
+    assert [recorded.request.messages[0][1] for recorded in recorder.requests] == ["0", "1", "2"]
+    assert LedgerView(model.ledger.path).spent("default").get("calls", 0) == 0

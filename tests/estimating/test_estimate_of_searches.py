@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import pytest
 from odd_numbers import Number, Parity, asked, fit_arguments, make_builder, mostly_right, numbers
+from pydantic import BaseModel
 
 import paretune
-from paretune import Generator, Input, Module, Program, ScriptedLanguageModel
+from paretune import ChainOfThought, DataModel, Field, Generator, Input, Module, Program, ScriptedLanguageModel
 from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.budget import Budget
@@ -20,7 +24,8 @@ from paretune.lm.types import Price, Request
 from paretune.optimizers import OPRO, RandomFewShot
 from paretune.rewards import LMAsJudge
 from paretune.tuners import GridSearch, RandomSearch
-from paretune.tuners.searches import BayesianOptimization, Hyperband
+from paretune.tuners.oracles.bayesian import BayesianOptimization
+from paretune.tuners.oracles.hyperband import Hyperband
 from paretune.tuners.tuner import Tuner
 
 MakeTuner = Callable[..., Tuner]
@@ -308,3 +313,56 @@ def test_as_json(model, tuner):
     numbers = json.loads(json.dumps(estimate.as_json(), allow_nan=False))
     assert numbers["calls"] == {"low": 60, "high": 60} == numbers["models"][0]["calls"]
     assert numbers["trials"] == 6 and numbers["usd"]["low"] == pytest.approx(estimate.usd.low, rel=1e-5)
+
+
+class Stop(BaseModel):
+    when: datetime
+    price: Decimal
+
+
+class Booking(DataModel):
+    """What a reply holds beside text and numbers."""
+
+    day: date
+    at: time | None
+    lasts: timedelta
+    key: UUID
+    kind: Literal["a"]
+    stops: Annotated[list[Stop], Field(min_length=1)]
+    tags: set[str]
+    note: str = Field(pattern="^[a-z]+$")
+
+
+def test_every_type_of_field(model, tuner):
+    """Replies with dates, decimals, records and the like are sized from made-up values of these types, without a
+    warning."""
+    gold = Booking(
+        day="2020-01-01",
+        at=None,
+        lasts="P1D",
+        key=UUID(int=4),
+        kind="a",
+        stops=[Stop(when=0, price=1)],
+        tags=["x"],
+        note="a",
+    )
+
+    async def build_program(hp: Any) -> Program:
+        inputs = Input(data_model=Number)
+        parts = await ChainOfThought(data_model=Booking, language_model=model)(inputs)
+        program = Program(inputs=inputs, outputs=await Generator(data_model=Parity, language_model=model)(parts))
+        program.compile(optimizer=RandomFewShot(1, 2))
+        return program
+
+    x, y = numbers(6)
+    known = paretune.estimate(tuner(build_program), x, y, epochs=1, validation_split=0.5)
+    assert known.calls.exact and known.calls.low == 2 * 6
+
+    async def build_whole(hp: Any) -> Program:
+        inputs = Input(data_model=Number)
+        program = Program(inputs, await ChainOfThought(data_model=Booking, language_model=model)(inputs))
+        program.compile(optimizer=RandomFewShot(1, 2))
+        return program
+
+    whole = paretune.estimate(tuner(build_whole, project_name="whole"), x, [gold] * 6, epochs=1, validation_split=0.5)
+    assert whole.calls.low == 6 and whole.tokens.low > 0

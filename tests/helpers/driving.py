@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from paretune import ScriptedLanguageModel
 from paretune.errors import FatalError
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Price, Request
+from paretune.trials.goals import Goals, as_constraint, as_goals
 from paretune.tuners import Objective
 from paretune.tuners.keras_api import HyperParameters, TrialStatus
-from paretune.tuners.objective import MultiObjective
 from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.tuner import Tuner
 
@@ -24,12 +25,18 @@ Judge = Callable[[Mapping[str, Any]], Mapping[str, float] | None]
 
 
 def oracle_over(
-    kind: type[ReplayableOracle], declare: Callable[[HyperParameters], Any], objective: Any = None, **options: Any
+    kind: type[ReplayableOracle],
+    declare: Callable[[HyperParameters], Any],
+    objective: Any = None,
+    constraints: Any = (),
+    **options: Any,
 ) -> Any:
     """An oracle over the space that a function declares."""
     space = HyperParameters()
     declare(space)
-    return kind(objective or Objective("val_reward"), hyperparameters=space, **{"max_trials": None, **options})
+    goals = as_goals(objective or Objective("val_reward"))
+    goals = replace(goals, constraints=tuple(map(as_constraint, constraints)))
+    return kind(goals, hyperparameters=space, **{"max_trials": None, **options})
 
 
 def drive(
@@ -59,9 +66,9 @@ def drive(
         oracle.finish(trial, status, metrics or {}, 0, None)
 
 
-def two_objectives(scale: Any = "none") -> MultiObjective:
+def two_objectives(scale: Any = "none") -> Goals:
     """One to maximise and one to minimise."""
-    return MultiObjective([Objective("val_reward"), Objective("val_cost")], scale)
+    return as_goals([Objective("val_reward"), Objective("val_cost")], scale=scale)
 
 
 def reward_and_cost(values: Mapping[str, Any]) -> dict[str, float] | None:

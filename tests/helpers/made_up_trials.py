@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from paretune.reporting.results import Objective, Result, results
+from paretune.metrics.metric import mean
+from paretune.reporting.results import Result, results
+from paretune.stats import Measure
+from paretune.trials.goals import Goals, Objective, as_goals
+from paretune.trials.record import ReplicateRecord, TrialRecord
 
 REWARD = Objective("val_reward", "max")
 F1 = Objective("val_f1", "max")
@@ -17,25 +20,14 @@ TOKENS = Objective("val_tokens_per_request", "min")
 N = 80
 
 
-@dataclass(frozen=True)
-class Number:
-    """A measure as the metrics make it: a ratio of two sums."""
-
-    name: str
-    direction: str
-    statistics: Any
-    reduce: Callable[[Any], Any] = lambda totals: totals[..., 0] / totals[..., 1]
-    proportion: bool = False
-
-
-def ratio(name: str, values: Any, direction: str = "max") -> Number:
+def ratio(name: str, values: Any, direction: str = "max") -> Measure:
     """A mean over examples; as in the metrics, only a reward is a proportion."""
     column = np.asarray(values, dtype=float)
     statistics = np.stack([column, np.ones_like(column)], axis=1)
-    return Number(name, direction, statistics, proportion=name == "reward")
+    return Measure(name, direction, statistics, mean, proportion=name == "reward")
 
 
-def numbers(right: int, tokens: float, n: int = N) -> list[Number]:
+def numbers(right: int, tokens: float, n: int = N) -> list[Measure]:
     """``right`` of n examples answered correctly, with about ``tokens`` tokens each, and a reward-like F1."""
     answers = np.arange(n) < right
     spread = np.linspace(-10, 10, n)
@@ -46,26 +38,23 @@ def numbers(right: int, tokens: float, n: int = N) -> list[Number]:
     ]
 
 
-def trial(name: str, values: Mapping[str, Any], right: int, tokens: float) -> dict[str, Any]:
-    """A completed trial's row."""
+def trial(name: str, values: Mapping[str, Any], right: int, tokens: float) -> TrialRecord:
+    """A completed trial."""
     share = right / N
     metrics = {"val_reward": share, "val_f1": 0.9 * share, "val_tokens_per_request": tokens, "reward": 0.99}
-    return {
-        "trial": name, "status": "COMPLETED", "values": dict(values), "score": -share, "metrics": metrics,
-        "standard_errors": {}, "calls": 160, "retries": 3, "prompt_tokens": 9000, "completion_tokens": 400,
-        "cost_usd": 0.5, "latency_s": 0.2, "n": N, "error": None, "best_replicate": 0,
-        "replicates": [{"metrics": metrics, "epoch": 0, "state": {}, "examples": [], "reached": None}],
-    }  # fmt: skip
+    return TrialRecord(
+        trial=name, status="COMPLETED", values=dict(values), score=-share, metrics=metrics, calls=160, retries=3,
+        prompt_tokens=9000, completion_tokens=400, cost_usd=0.5, latency_s=0.2, n=N,
+        replicates=(ReplicateRecord(metrics, 0, {}, ()),),
+    )  # fmt: skip
 
 
-def failed(name: str = "0009", calls: int = 12) -> dict[str, Any]:
-    """A failed trial's row."""
-    return {
-        "trial": name, "status": "FAILED", "values": {"few_shot": 16, "structured_output": True}, "score": None,
-        "metrics": {}, "standard_errors": {}, "calls": calls, "retries": 0, "prompt_tokens": 10, "completion_tokens": 0,
-        "cost_usd": 0.25, "latency_s": None, "n": None, "error": "boom", "best_replicate": 0,
-        "replicates": [],
-    }  # fmt: skip
+def failed(name: str = "0009", calls: int = 12, cost_usd: float | None = 0.25) -> TrialRecord:
+    """A failed trial."""
+    return TrialRecord(
+        trial=name, status="FAILED", values={"few_shot": 16, "structured_output": True}, calls=calls, prompt_tokens=10,
+        cost_usd=cost_usd, n=N, error="boom",
+    )  # fmt: skip
 
 
 GRID = [
@@ -85,15 +74,27 @@ TRIALS = [
 WINNER = "0006"
 
 
-def measures_of(row: Mapping[str, Any]) -> list[Number]:
-    """The measures of a completed trial."""
-    return numbers(round(row["metrics"]["val_reward"] * N), row["metrics"]["val_tokens_per_request"])
+def measures_of(records: Iterable[TrialRecord]) -> dict[str, list[Measure]]:
+    """The measures of the completed trials, by trial."""
+    return {
+        record.trial: numbers(round(record.metrics["val_reward"] * N), record.metrics["val_tokens_per_request"])
+        for record in records
+        if record.completed
+    }
+
+
+def goals(*objectives: Objective, constraints: Sequence[str] = ()) -> Goals:
+    """What a search aims at."""
+    return as_goals(list(objectives), constraints)
 
 
 def resolved(
-    trials: Sequence[Mapping[str, Any]] = TRIALS, objectives: Sequence[Objective] = (REWARD, TOKENS)
+    records: Sequence[TrialRecord] = TRIALS,
+    objectives: Sequence[Objective] = (REWARD, TOKENS),
+    constraints: Sequence[str] = (),
 ) -> list[Result]:
-    return results(trials, measures_of, objectives, WINNER, resamples=200)
+    """The trials with their intervals."""
+    return results(records, measures_of(records), goals(*objectives, constraints=constraints), WINNER, resamples=200)
 
 
 def has_nan(value: Any) -> bool:

@@ -41,13 +41,13 @@ def asked(request: Request) -> int:
 
 def digest_of(request: Request) -> str:
     """A digest of everything that is asked."""
-    return hashlib.sha256(repr((request.messages, request.temperature, request.replicate)).encode()).hexdigest()
+    return hashlib.sha256(repr((request.messages, request.options.temperature, request.replicate)).encode()).hexdigest()
 
 
 def mostly_right(request: Request) -> str:
     """Right for some requests and wrong for others, always the same; better at low temperatures."""
     number, dice = asked(request), int(digest_of(request)[:4], 16) / 65536
-    right = dice < 0.9 - 0.4 * (request.temperature or 0.0)
+    right = dice < 0.9 - 0.4 * (request.options.temperature or 0.0)
     parity = "odd" if (number % 2 == 1) is right else "even"
     thinking = {"thinking": f"{dice:.2f}"} if "thinking" in (request.schema or {}).get("properties", {}) else {}
     return json.dumps({**thinking, "parity": parity})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -101,7 +102,9 @@ class OpenAIServer:
 
 
 @contextmanager
-def openai_server(state: OpenAIServer | None = None, port: int = 0) -> Iterator[OpenAIServer]:
+def openai_server(
+    state: OpenAIServer | None = None, port: int = 0, tls: ssl.SSLContext | None = None
+) -> Iterator[OpenAIServer]:
     """A server that runs while the block does, on a free port when none is given."""
     state = state or OpenAIServer()
     ended = threading.Event()
@@ -158,7 +161,9 @@ def openai_server(state: OpenAIServer | None = None, port: int = 0) -> Iterator[
             """A client that went away is what some tests are about."""
 
     server = Server(("127.0.0.1", port), Handler)
-    state.address = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    state.address = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

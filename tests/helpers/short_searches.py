@@ -22,7 +22,8 @@ import paretune
 from paretune import LanguageModel, ScriptedLanguageModel
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
-from paretune.trials.record import TrialRecord, TrialStore
+from paretune.trials.record import TrialRecord
+from paretune.trials.store import TrialStore
 from paretune.tuners import Objective
 from paretune.tuners.tuner import Tuner
 

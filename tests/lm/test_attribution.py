@@ -62,7 +62,7 @@ def test_inner_parts_join_the_outer_ones() -> None:
     """What an inner block does not say is as outside of it, and after it all is as before."""
     with attributed_to(search="s", trial="1"):
         with attributed_to(trial="2", example="val/3") as asker:
-            assert asker == current_caller() == Caller("s", "2", "val/3", None)
+            assert asker == current_caller() == Caller("s", "2", "val/3")
         assert current_caller() == Caller("s", "1")
     assert current_caller() == Caller()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from call_options import request_with
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +30,7 @@ from paretune.lm.types import Price, Request
 
 
 def ask(text: str = "how?", **options: Any) -> Request:
-    return Request(messages=(("user", text),), **options)
+    return request_with((("user", text),), **options)
 
 
 def complete(model: LanguageModel, budget: Budget, requests: list[Request]) -> list[Any]:

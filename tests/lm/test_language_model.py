@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from call_options import request_with
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,7 +28,7 @@ from paretune.lm.types import Answer, Price, Reply, Request
 
 
 def ask(text: str = "how?", **options: Any) -> Request:
-    return Request(messages=(("user", text),), **options)
+    return request_with((("user", text),), **options)
 
 
 def failing(*outcomes: Exception | str) -> Any:

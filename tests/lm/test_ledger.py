@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from call_options import request_with
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paretune.errors import ConfigError
 from paretune.eventloop import run_maybe_nested
 from paretune.lm.backends.scripted import ScriptedBackend, ScriptedLanguageModel
+from paretune.lm.language_model import LanguageModel
+from paretune.lm.ledger.budget import Budget
 from paretune.lm.ledger.ledger import Ledger, default_ledger
+from paretune.lm.ledger.queries import CallFilter, opened, totals
+from paretune.lm.options import CallOptions
 from paretune.lm.types import Reply, Request
 
 REPLY = Reply("joy", 12, 3, 0.25, 1.5, 2, "stop", key="k", model="m")
@@ -134,8 +141,8 @@ def test_the_same_request_is_one_key(ledger: Ledger) -> None:
     """However a request is written down, the same request is paid for once."""
     schema = {"type": "object", "properties": {"a": {}, "b": {}}}
     turned = {"properties": {"b": {}, "a": {}}, "type": "object"}
-    full = replace(ASK, schema=schema, temperature=0.0, max_tokens=5, stop=("\n",))
-    again = replace(ASK, schema=turned, temperature=0, max_tokens=5, stop=("\n",))
+    full = replace(ASK, schema=schema, options=CallOptions(temperature=0.0, max_tokens=5, stop=("\n",)))
+    again = replace(ASK, schema=turned, options=CallOptions(temperature=0, max_tokens=5, stop=("\n",)))
     assert calls_of(ledger, (HERE, full), (HERE, again), ({"endpoint": None, "model": "m"}, full)) == 1
 
 
@@ -163,7 +170,12 @@ def test_whatever_determines_a_reply_is_in_the_key(
     ledger: Ledger, identity: dict[str, Any], change: dict[str, Any]
 ) -> None:
     """A request that may get another reply is a call of its own."""
-    assert calls_of(ledger, (HERE, ASK), (HERE | identity, replace(ASK, **change)), (HERE, ASK)) == 2
+    assert (
+        calls_of(
+            ledger, (HERE, ASK), (HERE | identity, request_with(**{"messages": ASK.messages, **change})), (HERE, ASK)
+        )
+        == 2
+    )
 
 
 def test_the_first_fact_stays(ledger: Ledger) -> None:
@@ -337,4 +349,58 @@ def test_a_strange_account_of_usage_costs_no_reply(ledger: Ledger) -> None:
     for key, usage in enumerate(strange):
         ledger.put(str(key), "m", {}, REPLY, usage=usage)
     found = [json.loads(row[7], parse_constant=pytest.fail) for row in rows(ledger.path)]
-    assert len(found) == 4 and found[3] == {"s": "\ud800"}
+    assert len(found) == 4 and found[3] == {"s": "\ufffd"}
+
+
+@pytest.mark.parametrize("tokens", [2**63, -(2**70), 10**400])
+def test_numbers_beyond_64_bits_cost_no_reply(ledger: Ledger, tokens: int) -> None:
+    """The nearest number that the file can hold is stored and returned, and sums of several do not overflow."""
+    for key in "abc":
+        reply = ledger.put(
+            key, "m\ud800", {"a": "\ud800"}, replace(REPLY, prompt_tokens=tokens, finish_reason="\ud800")
+        )
+        assert ledger.get(key) == replace(reply, served=True)
+        assert (abs(reply.prompt_tokens), reply.finish_reason, reply.model) == (2**63 - 1, "\ufffd", "m\ufffd")
+    ledger.close()
+    with opened(ledger.path) as connection:
+        assert [found.calls for found in totals(connection, CallFilter())] == [3]
+
+
+def test_a_reply_outlives_the_deletion_of_its_ledger(tmp_path: Path) -> None:
+    """A folder that is deleted in mid-run is noticed: the reply just paid for waits for the next run, and no other."""
+    path = tmp_path / "state" / "ledger.sqlite"
+    ledger = Ledger(path)
+    ledger.note(ledger.put("before", "m", {}, REPLY), "module", valid=True)
+    shutil.rmtree(path.parent)
+    with pytest.raises(ConfigError, match=r"was deleted or replaced .* paid for again\. The reply .* waits in"):
+        ledger.put("k", "m", {}, REPLY)
+    later = Ledger(path)
+    assert later.get("k") == replace(REPLY, served=True)
+    assert later.get("before") is None
+    ledger.put("more", "m", {}, REPLY)  # what was in flight meanwhile
+    assert later.get("more") is not None
+    ledger.close()
+    later.close()
+    assert rows(path, "asked") == []
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_no_call_is_sent_without_its_ledger(ledger: Ledger, is_replaced: bool) -> None:
+    """Where the file was deleted, or another one is in its place, nothing is read, written or paid for."""
+    backend = ScriptedBackend(lambda _: "joy")
+    model = LanguageModel("scripted/m", backend=backend, ledger=ledger)
+    run_maybe_nested(model.complete(replace(ASK, replicate=1)))
+    ledger.path.rename(ledger.path.with_suffix(".moved"))
+    if is_replaced:
+        ledger.path.touch()
+    uses: list[Callable[[], Any]] = [
+        lambda: run_maybe_nested(model.complete(ASK)),
+        lambda: Budget(calls=1, ledger=ledger).spent(),
+        lambda: ledger.remember("f", 1),
+        lambda: ledger.get("k"),
+    ]
+    for use in uses:
+        with pytest.raises(ConfigError, match="was deleted or replaced while this run had it open"):
+            use()
+    assert len(backend.calls) == 1
+    assert not ledger.path.exists() or ledger.path.stat().st_size == 0

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
+
+import pytest
+from fresh import fresh
 
 import paretune
+from paretune.tuners import TUNERS
 
 HEAVY = ("litellm", "openai", "xllamacpp", "keras", "tensorflow", "jax", "torch", "datasets", "pandas")
+HEAVY += ("sklearn", "scipy", "grpc", "google.protobuf", "optuna", "moocore")
 STAGES = sorted(
     f"paretune.stages.{path.stem}" for path in Path(paretune.__file__).parent.glob("stages/*.py") if path.stem[0] != "_"
 )
 SEARCHING = ("paretune.stages.evaluate", "paretune.stages.search")
-
-
-def fresh(code: str, *first_on_path: Path) -> Any:
-    """What a new process prints as JSON, with warnings as errors and nothing else on its terminal."""
-    path = os.pathsep.join([*map(str, first_on_path), *(name for name in sys.path if name)])
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", f"import json, sys\n{code}"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path},
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return json.loads(done.stdout)
 
 
 def heavy_after(*modules: str) -> set[str]:
@@ -48,9 +34,47 @@ def test_most_commands_import_nothing_heavy() -> None:
     )
 
 
-def test_the_searching_stages_import_what_keras_tuner_wants() -> None:
-    """Keras-Tuner brings the stand-in for Keras, and pandas by way of scikit-learn; the rest waits for a call."""
-    assert heavy_after(*SEARCHING) <= {"keras", "pandas"}
+@pytest.mark.parametrize("name", ["grid", "random", "hyperband", "pareto"])
+def test_the_searching_stages_import_nothing_but_the_stand_in(name: str) -> None:
+    """Keras-Tuner brings the stand-in for Keras and nothing else; the rest waits for a call."""
+    assert heavy_after(*SEARCHING, f"paretune.tuners.oracles.{TUNERS[name].module}") == {"keras"}
+
+
+def test_the_gaussian_process_is_for_those_who_fit_one() -> None:
+    """Scikit-learn and SciPy come with the Bayesian oracle."""
+    assert heavy_after("paretune.tuners.oracles.bayesian") >= {"keras", "sklearn", "scipy"}
+
+
+@pytest.mark.parametrize("kind", ["GridSearch", "RandomSearch", "Hyperband"])
+def test_a_whole_search_loads_nothing_more(tmp_path: Path, kind: str) -> None:
+    """Estimate, search and results of a tuner that fits nothing, from the first trial to the last."""
+    code = f"""
+import paretune
+class Text(paretune.DataModel):
+    text: str
+async def build_program(hp):
+    model = paretune.ScriptedLanguageModel(lambda request: '{{"text": "a"}}', name=hp.Choice("model", ["a", "b"]))
+    inputs = paretune.Input(data_model=Text)
+    program = paretune.Program(inputs, await paretune.Generator(data_model=Text, language_model=model)(inputs))
+    program.compile(reward=paretune.rewards.ExactMatch())
+    return program
+x = [Text(text="a")] * 2
+options = {{"max_epochs": 1}} if {kind!r} == "Hyperband" else {{}}
+tuner = paretune.tuners.{kind}(build_program, "val_reward", directory={str(tmp_path)!r}, verbose=False, **options)
+calls = paretune.estimate(tuner, x, x, validation_data=(x, x)).calls.low
+tuner.search(x, x, validation_data=(x, x))
+print(json.dumps([calls, len(tuner.trial_records()), [name for name in {HEAVY} if name in sys.modules]]))
+"""
+    calls, trials, heavy = fresh(code, cwd=tmp_path)
+    assert calls == 2 * trials > 0
+    assert heavy == ["keras"]
+
+
+def test_the_table_of_tuners_loads_none() -> None:
+    """Who checks params.yaml reads the tuners' names and options without any of what they propose with."""
+    code = "import paretune.tuners\nnames = list(paretune.tuners.TUNERS)\n"
+    loaded = fresh(f"{code}print(json.dumps([names, [name for name in sys.modules if name in {{*{HEAVY}, 'numpy'}}]]))")
+    assert loaded == [list(TUNERS), []]
 
 
 def test_the_package_alone_imports_next_to_nothing() -> None:

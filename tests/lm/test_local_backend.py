@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from call_options import request_with
 
 from paretune.errors import ConfigError, FatalError, RefusedInputError
 from paretune.eventloop import map_ordered, run_maybe_nested
@@ -89,7 +90,7 @@ def model(served: LocalBackend) -> LanguageModel:
 
 
 def ask(prompt: str, **options: Any) -> Request:
-    return Request((("user", prompt),), temperature=0.0, **options)
+    return request_with((("user", prompt),), temperature=0.0, **options)
 
 
 def test_a_grammar_of_tokens_gives_a_label(model: LanguageModel) -> None:

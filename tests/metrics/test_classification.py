@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+import math
+from collections.abc import Sequence
+from datetime import date
+from enum import Enum, IntEnum
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import create_model
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from paretune.errors import UsageError
@@ -24,7 +29,7 @@ from paretune.metrics import (
 )
 from paretune.metrics.classification import Average
 from paretune.rewards.reward import as_reward
-from paretune.schemas.data_model import SCORES, DataModel, Score
+from paretune.schemas.data_model import SCORES, DataModel, Field, Score
 
 LABELS = ("sadness", "joy", "love", "anger")
 AVERAGES: tuple[Average, ...] = ("micro", "macro", "weighted", None)
@@ -369,3 +374,152 @@ def test_each_metric_has_a_name_of_its_own() -> None:
     names = {kind().name for kind in kinds}
     assert len(names) == 8 and {"binary_f1_score", "categorical_recall", "binary_accuracy"} <= names
     assert CategoricalRecall("macro", name="recall").name == "recall" and CategoricalRecall().name != "recall"
+
+
+class Mood(Enum):
+    SADNESS = "sadness"
+    JOY = "joy"
+    LOVE = "love"
+    ANGER = "anger"
+
+
+class Stars(IntEnum):
+    ONE = 1
+    TWO = 2
+
+
+Labels = Literal["sadness", "joy", "love", "anger"]
+MANY: list[Any] = [
+    list[Labels],
+    set[Labels],
+    frozenset[Mood],
+    tuple[Labels, ...],
+    Sequence[Mood],
+    list[Mood] | None,
+    Annotated[list[Labels], Field(max_length=99)],
+]
+
+
+def of_type(annotation: Any) -> type[DataModel]:
+    return create_model("Record", __base__=DataModel, field=(annotation, ...))
+
+
+label_sets = st.lists(st.sampled_from(LABELS), max_size=6)
+
+
+@given(
+    st.lists(st.tuples(label_sets, st.none() | label_sets), min_size=1, max_size=15),
+    st.sampled_from(MANY), average, quotient, st.none() | st.permutations(LABELS),
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_several_labels_an_example_agree_with_scikit_learn(
+    pairs: list[tuple[list[str], list[str] | None]], annotation: Any, average: Average, quotient: Any, labels: Any
+) -> None:
+    """A list is the set of its labels, whatever holds them and how often: scikit-learn's multilabel indicators, in the
+    order of the labels that are given."""
+    theirs, ours, binary = quotient
+    model, order = of_type(annotation), labels or LABELS
+    true, pred = zip(*pairs, strict=True)
+    found = ours(average, labels=labels)(
+        [model(field=each) for each in true], [None if each is None else model(field=each) for each in pred]
+    )
+    matrices = [np.array([[label in (each or ()) for label in order] for each in some], int) for some in (true, pred)]
+    assert found == pytest.approx(theirs(*matrices, average=average, zero_division=0))
+    flags = [[None if e is None else booleans([label in e for label in LABELS]) for e in some] for some in (true, pred)]
+    if labels is None:
+        assert found == pytest.approx(binary(average)(*flags))
+        accuracy = CategoricalAccuracy(average)(
+            [model(field=each) for each in true], [None if each is None else model(field=each) for each in pred]
+        )
+        assert accuracy == pytest.approx(BinaryAccuracy(average)(*flags))
+
+
+@given(st.lists(st.tuples(*[st.none() | st.sampled_from(LABELS)] * 2), min_size=1), average, quotient,
+       st.sampled_from([Labels | None, Mood | None, Literal["sadness", "joy", "love", "anger", None]]))  # fmt: skip
+@settings(max_examples=100, deadline=None)
+def test_none_is_a_label_like_the_others(pairs: Any, average: Average, quotient: Any, annotation: Any) -> None:
+    """As scikit-learn scores them with a further label for it, which the labels that are given may leave out."""
+    theirs, ours, _ = quotient
+    model = of_type(annotation)
+    true, pred = zip(*pairs, strict=True)
+    records = [[model(field=each) for each in some] for some in (true, pred)]
+    words = [[each or "none" for each in some] for some in (true, pred)]
+    wanted = theirs(*words, labels=[*LABELS, "none"], average=average, zero_division=0)
+    assert ours(average)(*records) == pytest.approx(wanted)
+    wanted = theirs(*words, labels=LABELS, average=average, zero_division=0)
+    assert ours(average, labels=LABELS)(*records) == pytest.approx(wanted)
+
+
+def test_no_list_is_an_empty_one() -> None:
+    """Where a list may be None, that means no label, in the gold record and in the prediction."""
+    model = of_type(list[Mood] | None)
+    metric = CategoricalF1Score("micro")
+    assert metric.bind(model).classes == LABELS
+    assert metric.bind(model).reward({"field": None}, {"field": []}) == 1.0
+    assert metric.bind(model).reward({"field": None}, {"field": ["joy"]}) == 0.0
+
+
+def test_the_reward_of_several_labels() -> None:
+    """One example by its own labels; accuracy is the share of right decisions."""
+    model = of_type(list[Labels])
+    gold, pred = {"field": ["joy", "love", "joy"]}, {"field": ["love", "anger"]}
+    # love is right, anger is not, joy is missed: tp 1, fp 1, fn 1; sadness is rightly not said
+    assert CategoricalF1Score("macro").bind(model).reward(gold, pred) == 0.5
+    assert CategoricalAccuracy("micro").bind(model).reward(gold, pred) == 2 / 4
+    assert CategoricalAccuracy("micro").bind(model).reward(gold, None) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("annotation", "labels", "classes"),
+    [
+        (Mood, None, LABELS), (Mood, ["joy", Mood.LOVE], ("joy", "love")), (Stars, None, (1, 2)),
+        (Stars, [Stars.TWO], (2,)),
+        (Literal[True, 1], None, (True, 1)), (bool, [False, True], (False, True)), (list[str], ["b", "a"], ("b", "a")),
+        (date, [date(2020, 1, 1), "2021-01-01"], ("2020-01-01", "2021-01-01")), (float, [1], (1,)),
+        (Literal["a"] | int | None, ["a", 3, None], ("a", 3, None)), (list[Literal["a"] | None], None, ("a", None)),
+    ],
+)  # fmt: skip
+def test_the_labels_of_a_field(annotation: Any, labels: Any, classes: tuple[Any, ...]) -> None:
+    """As JSON has them, in the order that is given; perfect predictions score 1."""
+    model = of_type(annotation)
+    bound = CategoricalF1Score("macro", labels=labels).bind(model)
+    assert bound.classes == classes
+    many = "list" in str(annotation)
+    gold = [model(field=[each] if many else each) for each in classes]
+    assert CategoricalF1Score("macro", labels=labels)(gold, gold) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("annotation", "labels", "reason"),
+    [
+        (Labels, ["Joy"], "'Joy' is no value of 'field'.*'sadness', 'joy'"),
+        (list[Labels], ["joy", "happy"], "'happy'"),
+        (Mood, ["JOY"], "'JOY'"), (Stars, ["1"], "'1'"), (Stars, [True], "True"), (int, ["1"], "'1'"), (str, [1], "1"),
+        (bool, ["yes"], "'yes'"), (Labels, [None], "None"), (Labels, ["joy", "joy"], "each given once"),
+        (Labels, [], "must be some"), (Labels, "joy", "must be a list"), (date, ["soon"], "'soon'"),
+        (Annotated[int, Field(ge=1)], [0], "0"), (list[list[Labels]], None, "labels="),
+        (tuple[Mood, Mood], None, "labels="),
+        (dict[str, Labels], None, "labels="), (Labels | list[Labels], None, "labels="), (bool, None, "labels="),
+        (str | None, None, "labels="),
+    ],
+)  # fmt: skip
+def test_labels_that_a_field_cannot_have_are_refused(annotation: Any, labels: Any, reason: str) -> None:
+    """They would score 0 in silence; the error says what the field can be."""
+    with pytest.raises(UsageError, match=reason):
+        CategoricalF1Score("macro", labels=labels).bind(of_type(annotation))
+
+
+@pytest.mark.parametrize("annotation", [bool | None, Score | None, int, Literal[True, False], list[bool]])
+def test_binary_metrics_need_a_decision(annotation: Any) -> None:
+    """None is neither yes nor no, and a number of things is no decision."""
+    with pytest.raises(UsageError, match="bool, Score or float"):
+        BinaryF1Score("macro").bind(of_type(annotation))
+
+
+def test_records_are_compared() -> None:
+    """Bare labels are told; nor is a threshold anything but a number."""
+    with pytest.raises(UsageError, match="got a str"):
+        CategoricalF1Score("macro")(["joy"], ["joy"])
+    for threshold in (None, "0.5", math.nan):
+        with pytest.raises(UsageError, match="threshold"):
+            BinaryF1Score("macro", threshold)  # type: ignore[arg-type]

@@ -283,7 +283,7 @@ def test_what_the_question_shows(make):
             continue
         step += 1
         question = shown(request)
-        assert (request.temperature, request.messages[0][0]) == (1.0, "system")
+        assert (request.options.temperature, request.messages[0][0]) == (1.0, "system")
         assert 1 <= len(question["tried"]) <= 3
         best = question["tried"][-1]["instructions"]
         if before == 6:

@@ -18,6 +18,7 @@ from paretune.pipeline.sections.data import DataParams
 from paretune.pipeline.sections.layout import LayoutParams
 from paretune.pipeline.sections.task import TaskParams
 from paretune.schemas.data_model import field_labels, is_score
+from paretune.schemas.parsing import parse_json
 
 ROOT = Path(__file__).parents[2]
 PER_LABEL = (
@@ -59,7 +60,9 @@ def task(**changes: Any) -> TaskParams:
 
 
 def layout(output: dict[str, Any]) -> LayoutParams:
-    return LayoutParams.model_validate({"name": "x", "output": output, "reward": {"name": "ExactMatch"}})
+    return LayoutParams.model_validate(
+        {"name": "x", "source": "x.yaml", "output": output, "reward": {"name": "ExactMatch"}}
+    )
 
 
 def data(source: Path) -> DataParams:
@@ -269,3 +272,17 @@ def test_the_stages_write_rows_and_parts(tmp_path: Path) -> None:
     assert done.stderr == (
         "error: invalid values in params.yaml:\n  split.validation_split: must be > 0 and < 1 (got 1.5)\n"
     )
+
+
+def test_strict_labels() -> None:
+    """One word in the layout makes replies be read to the letter."""
+    for strict in (False, True):
+        params = LayoutParams.model_validate(
+            {
+                "name": "l",
+                "source": "conf",
+                "output": {**OUTPUTS["categorical"], "strict_labels": strict},
+                "reward": {"name": "ExactMatch"},
+            }
+        )
+        assert (parse_json('{"Label": "SAD"}', output_model(task(), params)) is None) == strict

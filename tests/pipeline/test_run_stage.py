@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
-from paretune.errors import DataError
+from paretune.errors import ConfigError, DataError
+from paretune.files import state_root
 from paretune.pipeline.run_stage import run_stage
 
 
@@ -23,6 +25,19 @@ def refused(number: int, name: str | None = None) -> OSError:
         (
             refused(errno.EROFS, "a/b.lock"),
             "error: 'a/b.lock': Read-only file system; make it readable and writable, then run again\n",
+        ),
+        (
+            refused(errno.ENAMETOOLONG, "a" * 5000),
+            f"error: '{'a' * 198}… (5002 characters): File name too long; name a shorter one, then run again\n",
+        ),
+        (
+            refused(errno.ENOTDIR, "data/x"),
+            "error: 'data/x': Not a directory; a file is where a folder must be: move it away, then run again\n",
+        ),
+        (DataError("x" * 9000), f"error: {'x' * 2000}…\n"),
+        (
+            OSError(errno.EISDIR, os.strerror(errno.EISDIR), ".a.part", None, "a.csv"),
+            "error: 'a.csv': Is a directory; a folder is where a file must be: move it away, then run again\n",
         ),
     ],
 )
@@ -58,3 +73,20 @@ def test_ctrl_c_has_its_own_code(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run_stage(main)
     assert (ended.value.code, capsys.readouterr().err) == (130, "interrupted\n")
+
+
+def test_something_else_where_the_state_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`.paretune` or PARETUNE_HOME as a file, or as a link to nowhere, is told with the cure."""
+    monkeypatch.delenv("PARETUNE_HOME", raising=False)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / ".paretune").touch()
+    with pytest.raises(
+        ConfigError, match=r"\.paretune' is no folder, .* move it away, or name a folder in PARETUNE_HOME"
+    ):
+        state_root()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    monkeypatch.setenv("PARETUNE_HOME", str(tmp_path / "link"))
+    with pytest.raises(ConfigError, match="let PARETUNE_HOME name a folder"):
+        state_root()
+    monkeypatch.setenv("PARETUNE_HOME", str(tmp_path / "new"))
+    assert state_root() == tmp_path / "new"

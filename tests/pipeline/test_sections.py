@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,11 @@ from pydantic import Field, PositiveInt
 
 from paretune.errors import ConfigError
 from paretune.pipeline.sections.base import Params, check_sections, read_params, section
+from paretune.pipeline.sections.budget import BudgetParams
+from paretune.pipeline.sections.lm import LmParams
+from paretune.pipeline.sections.objective import ObjectiveParams
+from paretune.pipeline.sections.report import ReportParams
+from paretune.pipeline.sections.search import SearchParams
 
 
 class Inner(Params):
@@ -59,6 +65,67 @@ def faults(**values: Any) -> list[str]:
 def test_each_kind_of_fault(values: dict[str, Any], line: str) -> None:
     """The place, the rule and the value, in one line."""
     assert faults(**values) == [line]
+
+
+@pytest.mark.parametrize(
+    ("space", "lines"),
+    [
+        (
+            {"kind": "int", "min": 0, "max": 2, "values": [1]},
+            ["search.space.a.values: unknown key (known: when, kind, min, max, step, sampling)"],
+        ),
+        (
+            {"kind": "choice", "vlaues": [1]},
+            [
+                "search.space.a.values: missing",
+                "search.space.a.vlaues: unknown key (known: when, kind, values); did you mean 'values'?",
+            ],
+        ),
+        (
+            {"kind": "choice", "values": [1, None]},
+            ["search.space.a.values.1: must be true or false or a whole number or a number or text (got None)"],
+        ),
+        (
+            {"kind": "boolean", "when": {"b": [None]}},
+            ["search.space.a.when.b.0: must be true or false or a whole number or a number or text (got None)"],
+        ),
+    ],
+)
+def test_a_union_is_one_fault_at_a_place_of_the_file(space: dict[str, Any], lines: list[str]) -> None:
+    """The members that pydantic tries are neither named in the place nor listed one by one."""
+    with pytest.raises(ConfigError) as caught:
+        section({"search": {"space": {"a": space}}}, "search", SearchParams)
+    assert [line.strip() for line in str(caught.value).splitlines()[1:]] == lines
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "values"),
+    [
+        ("report", ReportParams, {"confidence": 1e-300}),
+        ("report", ReportParams, {"confidence": 1 - 1e-12}),
+        ("report", ReportParams, {"resamples": 10**12}),
+        ("report", ReportParams, {"seed": 2**32}),
+        ("search", SearchParams, {"parallel_trials": 10**9}),
+        ("search", SearchParams, {"max_trials": 10**9}),
+        ("search", SearchParams, {"epochs": 10**9}),
+        ("search", SearchParams, {"batch_size": 10**12}),
+        ("search", SearchParams, {"space": {"a": {"kind": "choice", "values": [10**20]}}}),
+        ("search", SearchParams, {"space": {"a": {"kind": "float", "min": -1e308, "max": 1e308}}}),
+        ("search", SearchParams, {"space": {"a": {"kind": "float", "min": 0, "max": 1, "step": 1e-300}}}),
+        ("lm", LmParams, {"model": "a", "price": {"prompt": 1e308, "completion": 0}}),
+        ("lm", LmParams, {"model": "a", "price": {"prompt": math.inf, "completion": 0}}),
+        ("lm", LmParams, {"model": "a", "timeout_s": 1e308}),
+        ("lm", LmParams, {"model": "a", "concurrency": 10**12}),
+        ("budget", BudgetParams, {"usd": 1e308}),
+        ("budget", BudgetParams, {"tokens": 10**20}),
+        ("objective", ObjectiveParams, {"objectives": [{"name": "a", "direction": "max", "weight": 1e308}]}),
+        ("objective", ObjectiveParams, {"objectives": [{"name": "a", "direction": "max", "weight": 5e-324}]}),
+    ],
+)
+def test_absurd_numbers_are_refused(name: str, model: type[Params], values: dict[str, Any]) -> None:
+    """Nothing that passes overflows a sum, a timer or the memory."""
+    with pytest.raises(ConfigError, match=rf"invalid values in params.yaml:\n  {name}\..*\(got"):
+        section({name: values}, name, model)
 
 
 def test_missing_key_and_missing_section() -> None:

@@ -31,8 +31,8 @@ from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Price, Request
 from paretune.optimizers import RandomFewShot
 from paretune.schemas.data_model import combined_model
+from paretune.trials.goals import as_goals
 from paretune.tuners.building import check_objectives
-from paretune.tuners.objective import Objective
 
 MakeModel = Callable[..., LanguageModel]
 
@@ -309,11 +309,11 @@ def test_prices_of_generators_inside_a_user_module(model):
     program = user_program(model())
     program.compile()
     with pytest.raises(UsageError, match="the price of 'scripted/scripted' is unknown"):
-        check_objectives(Objective("val_cost", "min"), program, True)
+        check_objectives(as_goals("val_cost"), program, True)
     clear_session()
     program = user_program(model(price=Price(1.0, 2.0)))
     program.compile()
-    check_objectives(Objective("val_cost", "min"), program, True)
+    check_objectives(as_goals("val_cost"), program, True)
 
 
 def test_training_flag(model):

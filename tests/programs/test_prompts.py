@@ -97,7 +97,11 @@ def test_parameters_that_are_none_are_not_sent(tmp_path):
     ((stored,),) = model.ledger._open().execute("SELECT request FROM calls").fetchall()
     assert not {"temperature", "max_tokens", "reasoning_effort", "stop"} & set(json.loads(stored))
     request = request_of(tmp_path / "set", temperature=0.0, max_tokens=9, supports_effort=True, reasoning_effort="low")
-    assert (request.temperature, request.max_tokens, request.reasoning_effort) == (0.0, 9, "low")
+    assert (request.options.temperature, request.options.max_tokens, request.options.reasoning_effort) == (
+        0.0,
+        9,
+        "low",
+    )
 
 
 def test_reasoning_effort_where_unsupported(tmp_path):
@@ -109,7 +113,7 @@ def test_reasoning_effort_where_unsupported(tmp_path):
         for number in range(3):
             run_maybe_nested(generator(Tweet(text=f"tweet {number}")))
     assert ["'low' has no effect" in str(warning.message) for warning in caught] == [True]
-    assert [request.reasoning_effort for request in model.backend.calls] == [None] * 3
+    assert [request.options.reasoning_effort for request in model.backend.calls] == [None] * 3
 
 
 @pytest.mark.parametrize(("mode", "schema_in_prompt"), [("prompt", True), ("native", False), ("tool", False)])
@@ -144,7 +148,7 @@ def test_completion_is_one_document(tmp_path):
     assert request.messages == (
         ("prompt", "Feelings of tweets.\n\nText: boo\nEmotion: fear\nSure: yes\n\nText: tweet 2\nEmotion:"),
     )
-    assert request.stop == ("\n\n",) and request.schema is None and request.grammar is not None
+    assert request.options.stop == ("\n\n",) and request.schema is None and request.grammar is not None
 
 
 def test_text_in_a_chat(tmp_path):

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import AfterValidator, BaseModel, create_model, field_validator
+from pydantic import AfterValidator, BaseModel, StrictInt, StringConstraints, create_model, field_validator
+from pydantic_core import core_schema
 from tweets import Feeling, Tweet, always_right, tweets
 
 from paretune import (
@@ -31,7 +32,8 @@ from paretune import (
 from paretune.errors import DataError, UsageError
 from paretune.lm.ledger.ledger import Ledger
 from paretune.optimizers import RandomFewShot
-from paretune.programs.saved_models import is_rebuildable, model_from_schema
+from paretune.programs.saved_models import is_rebuildable, model_from_schema, schema_of
+from paretune.schemas.text_form import cue
 
 
 class Shout(Module):
@@ -324,3 +326,102 @@ def test_plain_data_models_come_back(fields):
     assert is_rebuildable(model)
     rebuilt = model_from_schema(model.model_json_schema())
     assert json.dumps(rebuilt.get_schema()) == json.dumps(model.get_schema())
+
+
+class Titled(DataModel):
+    """What the built-in layouts make, and more."""
+
+    label: Literal["joy", "fear"] = Field(title="Emotion", examples=["joy"])
+    final_answer: int = Field(title="Final Answer", ge=0)
+    part: Detail = Detail(kind="a", weight=2)
+    parts: list[Detail] = Field([Detail(kind=1)], json_schema_extra={"hint": "as many as you like"}, max_length=3)
+    note: str | None = Field(None, deprecated=True)
+
+
+def test_titles_come_back(lm, tmp_path):
+    """A title is what prompts in lines call a field: the loaded program asks with the same words, and defaults are
+    records again."""
+
+    async def build() -> Program:
+        inputs = Input(data_model=Tweet)
+        return Program(inputs, await Generator(Titled, lm, structured_output="prompt")(inputs))
+
+    run_maybe_nested(build()).save(tmp_path / "program.json")
+    model = Program.load(tmp_path / "program.json", custom_objects={lm.model: lm}).gold_model
+    assert model is not Titled and model.get_schema() == Titled.get_schema()
+    assert [cue(model, name) for name in model.model_fields] == [cue(Titled, name) for name in Titled.model_fields]
+    assert cue(model, "final_answer") == "Final Answer:" and cue(model, "label") == "Emotion:"
+    record, same = model(label="joy", final_answer=1), Titled(label="joy", final_answer=1)
+    assert record.get_json() == same.get_json() and record.part.weight == 2.0
+    assert model.model_fields["label"].examples == ["joy"]
+
+
+class Own(str):
+    """A type of the user's own that says that it is text."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+
+
+@pytest.mark.parametrize(
+    ("annotation", "field"),
+    [
+        (int, Field(strict=True)), (StrictInt, Field()), (float, Field(allow_inf_nan=True)), (str, Field(exclude=True)),
+        (Annotated[str, StringConstraints(strip_whitespace=True)], Field()), (list[StrictInt], Field()), (Own, Field()),
+        (str, Field(json_schema_extra={"maxLength": 3})), (str, Field(json_schema_extra=lambda schema: None)),
+        (list[Annotated[str, Field(strict=True)]], Field()),
+    ],
+)  # fmt: skip
+def test_what_the_schema_does_not_tell_of_a_field(annotation, field):
+    """A setting that would be lost in silence makes a class that must be given."""
+    assert not is_rebuildable(create_model("Odd", __base__=DataModel, field=(annotation, field)))
+
+
+@pytest.mark.parametrize("config", [{"strict": True}, {"title": "Other"}, {"str_strip_whitespace": True}])
+def test_what_the_schema_does_not_tell_of_a_class(config):
+    """The settings of a class, its own and those of one inside."""
+    own = create_model("Own", __base__=DataModel, field=(str, ...), __cls_kwargs__=config)
+    inner = create_model("Inner", __config__=config, field=(str, ...))
+    outer = create_model("Outer", __base__=DataModel, field=(inner, ...))
+    assert not is_rebuildable(own) and not is_rebuildable(outer)
+    strict = create_model("Strict", __base__=DataModel, field=(str, ...))
+    strict.strict_labels = True
+    assert not is_rebuildable(strict)
+
+
+json_values = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5)
+settings_of_fields = st.fixed_dictionaries(
+    {},
+    optional={
+        "title": st.sampled_from(["One", "Two", "One two", "x"]) | st.text(min_size=1, max_size=9),
+        "description": st.text(min_size=1, max_size=9),
+        "examples": st.lists(json_values, min_size=1, max_size=2),
+        "json_schema_extra": st.dictionaries(st.sampled_from(["hint", "order"]), json_values, min_size=1),
+        "default": st.none() | st.integers(-3, 3) | st.text(max_size=3),
+    },
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["one", "two", "one_two", "x"]), st.tuples(ANNOTATIONS, settings_of_fields), min_size=1
+    ),
+    st.data(),
+)
+def test_settings_of_fields_come_back(fields, data):
+    """Titles, descriptions, examples, notes of the user's own and defaults: the rebuilt class has them all."""
+    made = {}
+    for name, (kind, said) in fields.items():
+        limits = {"ge": 1, "lt": 4} if kind is int else {"max_length": 3} if kind is str else {}
+        made[name] = (kind, Field(**said, **(limits if data.draw(st.booleans()) else {})))
+    model = create_model("Some", __base__=DataModel, __doc__="Some.", **made)
+    assert is_rebuildable(model)
+    rebuilt = model_from_schema(json.loads(json.dumps(schema_of(model))))
+    assert rebuilt.get_schema() == model.get_schema() and schema_of(rebuilt) == schema_of(model)
+    assert [cue(rebuilt, name) for name in rebuilt.model_fields] == [cue(model, name) for name in model.model_fields]
+    for name, info in model.model_fields.items():
+        theirs = rebuilt.model_fields[name]
+        assert (theirs.title, theirs.description, theirs.examples) == (info.title, info.description, info.examples)
+        assert theirs.json_schema_extra == info.json_schema_extra and theirs.is_required() == info.is_required()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,8 +23,9 @@ from paretune import (
 from paretune.errors import DataError, FatalError, RefusedInputError, TransientError, UsageError
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
-from paretune.metrics import BinaryF1Score, CategoricalF1Score
+from paretune.metrics import BinaryF1Score, CategoricalF1Score, MeanMetricWrapper
 from paretune.optimizers import Optimizer, RandomFewShot
+from paretune.rewards import ExactMatch, Reward, RewardFunctionWrapper
 
 
 @pytest.fixture
@@ -155,11 +157,13 @@ def test_unfit_data_is_refused(make):
 
 
 def test_masks_and_metrics_are_checked_at_compile_time(make):
-    """A metric that does not fit the data model, and two of one name, are refused before anything runs."""
+    """A metric that does not fit the data model, and two measures of one name, are refused before anything runs."""
     with pytest.raises(UsageError):
         make(metrics=[BinaryF1Score(average="macro")])
     with pytest.raises(UsageError, match="two metrics are called"):
         make(metrics=[CategoricalF1Score(average="macro"), CategoricalF1Score(average="macro")])
+    with pytest.raises(UsageError, match="two metrics are called 'cost'"):  # one of them is the measure of calls
+        make(metrics=[CategoricalF1Score(average="macro", name="cost")])
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -300,3 +304,95 @@ def test_callbacks_hear_each_epoch(make):
     program = make()
     run_maybe_nested(program.fit(*tweets(4), validation_split=0.5, epochs=2, callbacks=[Listener()]))
     assert heard == [(0, 1.0), (1, 1.0)]
+
+
+def same(y_true: Feeling, y_pred: Feeling) -> bool:
+    return y_true == y_pred
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"metrics": [ExactMatch()]}, r"MeanMetricWrapper\(fn"), ({"metrics": ["f1_score"]}, "'f1_score'"),
+        ({"metrics": [CategoricalF1Score]}, "Metric objects"), ({"metrics": [same]}, "Metric objects"),
+        ({"metrics": "f1_score"}, "a list"), ({"metrics": CategoricalF1Score("macro")}, "a list"),
+        ({"optimizer": "random_few_shot"}, "Optimizer object"), ({"optimizer": RandomFewShot}, "Optimizer object"),
+        ({"reward": "exact_match"}, "reward must be"), ({"reward": lambda record: 1.0}, "fn must take"),
+        ({"metrics": [CategoricalF1Score("macro", labels=["Joy"])]}, "'Joy'"),
+        ({"reward": RewardFunctionWrapper(same, in_mask=["lable"])}, "'lable'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compiled_is_told_at_once(make, options: Any, reason: str):
+    """Names, classes, rewards in the place of metrics, and functions of one argument."""
+    with pytest.raises(UsageError, match=reason):
+        make(**options)
+
+
+class Broken(Reward):
+    """A reward of the user's own that is not checked by a wrapper."""
+
+    async def __call__(self, y_true: Any, y_pred: Any) -> Any:
+        return math.nan
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"reward": lambda t, p: math.nan},
+        {"reward": lambda t, p: {"score": 1}},
+        {"reward": lambda t, p: None},
+        {"reward": lambda t, p: 10},
+        {"reward": Broken()},
+        {"metrics": [MeanMetricWrapper(lambda t, p: None)]},
+        {"metrics": [MeanMetricWrapper(lambda t, p: math.nan)]},
+    ],
+)
+@pytest.mark.parametrize("run", ["fit", "evaluate"])
+def test_a_mistaken_score_is_told_on_the_first_example(make, options: Any, run: str):
+    """Not when the epoch is paid for."""
+    program = make(optimizer=RandomFewShot(), concurrency=1, **options)
+    with pytest.raises(UsageError, match="must give a"):
+        run_maybe_nested(getattr(program, run)(*tweets(40)))
+    assert len(calls_of(program)) <= 4  # of 40: those that were on their way
+
+
+def test_exact_match_as_a_metric(make):
+    """As the guides write it."""
+    program = make(failing, metrics=[MeanMetricWrapper(fn=ExactMatch(in_mask=["label"]))])
+    values = run_maybe_nested(program.evaluate(*tweets(10)))
+    assert values["exact_match"] == values["reward"] == 0.5
+
+
+def test_mappings_are_records(make):
+    """Where they validate; else the error says where and why, before anything is asked."""
+    program = make()
+    assert run_maybe_nested(program({"text": "tweet 2"})) == Feeling(label="joy")
+    x, y = ([record.model_dump() for record in records] for records in tweets(4))
+    assert run_maybe_nested(program.evaluate(x, y))["reward"] == 1.0
+    assert run_maybe_nested(program.predict(x[:1])) == [Feeling(label="joy")]
+    asked_before = len(calls_of(program))
+    for wrong, reason in (
+        ({"txt": "tweet 2"}, "text: missing.*unknown field.*did you mean 'text'"),
+        ({"text": 2}, "must be text"),
+        ("tweet 2", "must be a record of 'Tweet' .got a str"),
+        (Feeling(label="joy"), "without .'text'."),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            run_maybe_nested(program(wrong))
+        with pytest.raises(UsageError, match=rf"x\[2\] .*{reason}"):
+            run_maybe_nested(program.predict([*x[:2], wrong]))
+    for wrong_y, reason in (({"label": "Joy"}, r"y\[1\].*'joy' or 'fear'"), (None, r"y\[1\] must be a record")):
+        with pytest.raises(UsageError, match=reason):
+            run_maybe_nested(program.evaluate(x[:2], [y[0], wrong_y]))
+    with pytest.raises(UsageError, match="takes a record"):
+        run_maybe_nested(program.generators[0]({"text": "tweet 2"}))
+    assert len(calls_of(program)) == asked_before
+
+
+def test_labels_in_another_case_are_right(make):
+    """The same answer is worth the same, however it is spelt; unless the data model is strict."""
+
+    def loudly(request: Request) -> str:
+        return reply(truth(asked(request)["text"]).upper() + ".").replace('"label"', '"Label"')
+
+    assert run_maybe_nested(make(loudly).evaluate(*tweets(4)))["reward"] == 1.0

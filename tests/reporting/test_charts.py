@@ -10,20 +10,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_trials import F1, REWARD, TOKENS, TRIALS, WINNER, failed, measures_of, resolved, trial
+from made_up_trials import F1, REWARD, TOKENS, TRIALS, WINNER, failed, goals, measures_of, resolved, trial
 
 from paretune.errors import ConfigError, DataError
 from paretune.reporting.charts import chart, to_png, to_svg
 from paretune.reporting.frontier_rows import pareto_rows
 from paretune.reporting.placement import Box, Scale, place, text_width
-from paretune.reporting.report import ReportSettings, report
+from paretune.reporting.report import report
 from paretune.reporting.results import results
+from paretune.trials.winner import Best
 
 TEMPLATE = Path(__file__).parents[2] / ".dvc" / "plots" / "pareto.json"
-GOALS = [
-    {"name": "val_reward", "direction": "max", "weight": 1.0},
-    {"name": "val_tokens_per_request", "direction": "min"},
-]
+GOALS = goals(REWARD, TOKENS)
+BEST = Best.of(TRIALS, GOALS)
 
 
 @given(st.floats(-50, 50), st.floats(0.01, 100), st.booleans(), st.floats(0, 1))
@@ -107,19 +106,20 @@ def test_the_same_search_gives_the_same_picture(objectives: list[Any]) -> None:
 
 def test_a_search_of_one_trial_or_without_intervals_can_be_drawn() -> None:
     """No frontier to speak of and no bars, but a picture; without any completed trial there is a clear error."""
-    alone = results([trial("0001", {}, 40, 100)], lambda row: [], [REWARD, TOKENS], "0001")
+    alone = results([trial("0001", {}, 40, 100)], {}, GOALS, "0001")
     assert "trial 0001" in to_svg(chart(alone, [REWARD, TOKENS]))
     with pytest.raises(DataError, match="no trial was completed"):
-        chart(results([failed()], measures_of, [REWARD], WINNER), [REWARD])
+        chart(results([failed()], {}, goals(REWARD), WINNER), [REWARD])
 
 
 def test_a_report_writes_its_files_alike_each_time(tmp_path: Path) -> None:
     """Two runs leave the same three files with the same bytes, and nothing else."""
-    settings_ = ReportSettings(x="val_tokens_per_request", y="val_reward", resamples=200, svg=True)
+    axes = {"x": "val_tokens_per_request", "y": "val_reward"}
+    records = [*TRIALS, failed()]
     for folder in ("a", "b"):
-        report([*TRIALS, failed()], measures_of, GOALS, WINNER, settings_, tmp_path / folder)
+        report(records, measures_of(records), BEST, tmp_path / folder, resamples=200, **axes)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == ["pareto.json", "pareto.png", "pareto.svg", "trials.csv"]
+    assert names == ["pareto.json", "pareto.png", "trials.csv"]
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     assert len(json.loads((tmp_path / "a" / "pareto.json").read_text(encoding="utf-8"))) == 8
@@ -128,10 +128,25 @@ def test_a_report_writes_its_files_alike_each_time(tmp_path: Path) -> None:
 def test_a_report_refuses_an_axis_that_is_no_metric(tmp_path: Path) -> None:
     """A misspelt axis is an error that lists what there is; a metric that is no objective has no effect."""
     with pytest.raises(ConfigError, match=r"report\.x: .*'val_tokns'"):
-        report(TRIALS, measures_of, GOALS, WINNER, ReportSettings(x="val_tokns"), tmp_path)
-    report(TRIALS, measures_of, GOALS, WINNER, ReportSettings(y="val_f1", resamples=50), tmp_path)
-    with pytest.raises(DataError, match="at least one objective"):
-        report(TRIALS, measures_of, [], WINNER, ReportSettings(), tmp_path)
+        report(TRIALS, measures_of(TRIALS), BEST, tmp_path, x="val_tokns")
+    report(TRIALS, measures_of(TRIALS), BEST, tmp_path, y="val_f1", resamples=50)
+
+
+def test_a_trial_that_breaks_a_constraint_is_shown_as_such() -> None:
+    """It is neither on the frontier nor on the line, and has a look of its own; without one the legend has none."""
+    found = resolved(constraints=["val_tokens_per_request <= 400"])
+    spec = json.dumps(chart(found, [REWARD, TOKENS]))
+    assert spec.count('"role": "breaks a constraint"') == 2 * 3 and "breaks a constraint" not in json.dumps(
+        chart(resolved(), [REWARD, TOKENS])
+    )
+    rows = {row["trial"]: row for row in pareto_rows(found, [REWARD, TOKENS])}
+    assert not any(rows[trial][flag] for trial in ("0007", "0008") for flag in ("on_frontier", "on_line"))
+
+
+def test_no_trial_keeps_the_constraints() -> None:
+    """The title says so, where nothing can be on the frontier."""
+    spec = chart(resolved(constraints=["val_tokens_per_request <= 1"]), [REWARD, TOKENS])
+    assert spec["title"]["text"] == "None of 8 configurations keeps the constraints"
 
 
 def filled(template: Any, values: dict[str, Any]) -> Any:

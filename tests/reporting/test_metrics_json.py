@@ -5,21 +5,29 @@ from __future__ import annotations
 import math
 
 import pytest
-from made_up_trials import F1, REWARD, TOKENS, TRIALS, N, failed, has_nan, numbers, ratio
+from made_up_trials import F1, REWARD, TOKENS, TRIALS, N, failed, goals, has_nan, numbers, ratio
 
 from paretune.errors import DataError
-from paretune.reporting.metrics_json import Evaluation, evaluation_summary, search_summary, summary
-from paretune.stats import wilson
+from paretune.metrics.outcome import Outcome
+from paretune.programs.running import Evaluation
+from paretune.reporting.metrics_json import evaluation_summary, metrics_json, search_summary
+from paretune.stats import Measure, wilson
+
+
+def evaluation(measures: list[Measure], n: int = N, failures: int = 0) -> Evaluation:
+    """Some measures of n examples, so many of which failed."""
+    statuses = ["failed"] * failures + ["ok"] * (n - failures)
+    return Evaluation(tuple(Outcome(status, None, None, 1, 0, 0, 0.0, 0.0) for status in statuses), tuple(measures))
 
 
 def full() -> dict[str, dict[str, int | float]]:
-    return summary(
-        test=Evaluation(numbers(48, 335), N, 0),
-        val=Evaluation(numbers(54, 335), N, 0),
-        baseline=Evaluation(numbers(40, 150), N, 1),
+    return metrics_json(
+        test=evaluation(numbers(48, 335), N, 0),
+        val=evaluation(numbers(54, 335), N, 0),
+        baseline=evaluation(numbers(40, 150), N, 1),
         majority={"reward": 0.3, "f1": math.nan},
-        trials=[*TRIALS, failed()],
-        objectives=[REWARD, TOKENS],
+        records=[*TRIALS, failed()],
+        goals=goals(REWARD, TOKENS),
         resamples=500,
     )
 
@@ -51,7 +59,7 @@ def test_the_numbers_by_hand() -> None:
 
 def test_the_search_by_hand() -> None:
     """Nine trials, one of them failed, and what they used."""
-    found = search_summary([*TRIALS, failed()], [REWARD, TOKENS])
+    found = search_summary([*TRIALS, failed()], goals(REWARD, TOKENS))
     assert (found["trials"], found["completed"], found["failed"], found["frontier_size"]) == (9, 8, 1, 5)
     assert found["lm_calls"] == 8 * 160 + 12
     assert found["cost_usd"] == 8 * 0.5 + 0.25
@@ -63,14 +71,14 @@ def test_the_search_by_hand() -> None:
 
 def test_an_unknown_cost_is_left_out() -> None:
     """A partial sum would look like the whole price; a trial that made no call costs nothing."""
-    assert "cost_usd" not in search_summary([TRIALS[0], failed() | {"cost_usd": None}], [REWARD])
-    assert search_summary([TRIALS[0], failed(calls=0) | {"cost_usd": None}], [REWARD])["cost_usd"] == 0.5
+    assert "cost_usd" not in search_summary([TRIALS[0], failed(cost_usd=None)], goals(REWARD))
+    assert search_summary([TRIALS[0], failed(calls=0, cost_usd=None)], goals(REWARD))["cost_usd"] == 0.5
 
 
 def test_without_baseline_or_majority_their_sections_are_missing() -> None:
     """Nothing is declared, so nothing is reported; a search of no completed trial still has its counts."""
-    winner = Evaluation(numbers(48, 335), N, 0)
-    found = summary(test=winner, val=winner, trials=[failed()], objectives=[F1], resamples=100)
+    winner = evaluation(numbers(48, 335), N, 0)
+    found = metrics_json(test=winner, val=winner, records=[failed()], goals=goals(F1), resamples=100)
     assert list(found) == ["test", "val", "optimism", "search"]
     assert found["search"]["completed"] == found["search"]["frontier_size"] == found["search"]["hypervolume"] == 0
 
@@ -78,13 +86,13 @@ def test_without_baseline_or_majority_their_sections_are_missing() -> None:
 def test_unknown_values_and_the_latency_are_left_out() -> None:
     """A measure that is undefined has no key, and seconds are no property of the configuration."""
     measures = [ratio("cost", [math.nan, 1.0], "min"), ratio("latency", [1.0, 2.0], "min"), ratio("reward", [1, 0])]
-    assert set(evaluation_summary(Evaluation(measures, 2, 0))) == {"reward", "reward_lo", "reward_hi", "n", "failures"}
+    assert set(evaluation_summary(evaluation(measures, 2, 0))) == {"reward", "reward_lo", "reward_hi", "n", "failures"}
 
 
 def test_a_free_model_costs_nothing_for_sure() -> None:
     """All costs are 0, so the interval is [0, 0]; the reward beside it, also all 0, keeps its Wilson interval."""
     measures = [ratio("cost", [0.0] * 40, "min"), ratio("reward", [0] * 40)]
-    found = evaluation_summary(Evaluation(measures, 40, 0))
+    found = evaluation_summary(evaluation(measures, 40, 0))
     assert (found["cost"], found["cost_lo"], found["cost_hi"]) == (0, 0, 0)
     assert (found["reward_lo"], found["reward_hi"]) == pytest.approx(wilson(0, 40), abs=1e-9)
 
@@ -92,13 +100,11 @@ def test_a_free_model_costs_nothing_for_sure() -> None:
 def test_a_gain_needs_the_same_examples() -> None:
     """A baseline on fewer examples is not comparable in pairs."""
     with pytest.raises(DataError, match="80 and 40"):
-        summary(
-            test=Evaluation(numbers(48, 335), N, 0),
-            val=Evaluation(numbers(54, 335), N, 0),
-            baseline=Evaluation(numbers(20, 150, 40), 40, 0),
-            trials=TRIALS,
-            objectives=[REWARD],
+        metrics_json(
+            test=evaluation(numbers(48, 335), N, 0),
+            val=evaluation(numbers(54, 335), N, 0),
+            baseline=evaluation(numbers(20, 150, 40), 40, 0),
+            records=TRIALS,
+            goals=goals(REWARD),
             resamples=50,
         )
-    with pytest.raises(DataError, match="measures of 80"):
-        evaluation_summary(Evaluation(numbers(48, 335), 79, 0))

@@ -6,13 +6,14 @@ import io
 
 import pandas
 import pytest
-from made_up_trials import F1, REWARD, TOKENS, TRIALS, failed, has_nan, measures_of, numbers, resolved, trial
+from made_up_trials import F1, REWARD, TOKENS, TRIALS, failed, goals, has_nan, measures_of, numbers, resolved, trial
 
 from paretune.errors import ConfigError, DataError
 from paretune.reporting.frontier_rows import axes, brief_options, labels, pareto_rows
-from paretune.reporting.results import Objective, results
+from paretune.reporting.results import results
 from paretune.reporting.tables import trial_table
 from paretune.stats import wilson
+from paretune.trials.goals import Objective
 
 
 def test_the_columns_of_the_table() -> None:
@@ -22,7 +23,7 @@ def test_the_columns_of_the_table() -> None:
         "val_reward", "val_reward_lo", "val_reward_hi", "val_f1", "val_f1_lo", "val_f1_hi",
         "val_tokens_per_request", "val_tokens_per_request_lo", "val_tokens_per_request_hi",
         "replicates", "n", "calls", "retries", "prompt_tokens", "completion_tokens",
-        "cost_usd", "latency_s", "score", "on_frontier",
+        "cost_usd", "latency_s", "score", "feasible", "on_frontier",
     ]  # fmt: skip
 
 
@@ -36,12 +37,19 @@ def test_the_cells_of_the_table() -> None:
     assert table["on_frontier"].tolist() == [True, False, True, True, False, True, False, True]
 
 
+def test_a_dear_trial_is_not_on_the_frontier() -> None:
+    """With at most 400 tokens allowed, the two best trials are no part of it, and keep nobody off it."""
+    table = trial_table(resolved(constraints=["val_tokens_per_request <= 400"])).set_index("trial")
+    assert table["feasible"].tolist() == [True] * 6 + [False] * 2
+    assert table["on_frontier"].tolist() == [True, False, True, True, False, True, False, False]
+
+
 def test_a_failed_trial_keeps_its_row() -> None:
     """What it has is there, what it has not is an empty cell, and counts stay whole numbers."""
     text = trial_table(resolved([*TRIALS, failed()])).to_csv(index=False)
     row = pandas.read_csv(io.StringIO(text), dtype=str, keep_default_na=False).iloc[-1]
     assert (row["trial"], row["status"], row["few_shot"], row["calls"]) == ("0009", "FAILED", "16", "12")
-    assert (row["n"], row["val_reward"], row["score"], row["on_frontier"]) == ("", "", "", "False")
+    assert (row["n"], row["val_reward"], row["score"], row["on_frontier"]) == ("80", "", "", "False")
     assert text.splitlines()[1].startswith("0001,COMPLETED,0,False,0.0,0.375,")
 
 
@@ -54,19 +62,16 @@ def test_a_hyperparameter_called_like_a_column_is_renamed() -> None:
 def test_trials_on_different_examples_are_refused() -> None:
     """Paired resamples need the same examples in every trial."""
     with pytest.raises(DataError, match=r"\[40, 80\]"):
-        results(TRIALS[:2], lambda row: numbers(20, 9, 40 if row["trial"] == "0001" else 80), [REWARD], "0001")
+        results(TRIALS[:2], {"0001": numbers(20, 9, 40), "0002": numbers(20, 9, 80)}, goals(REWARD), "0001")
 
 
 def test_every_pareto_row_has_every_key_and_no_reserved_one() -> None:
     """DVC takes the columns from the first row and reserves four names; JSON has no NaN."""
     bare = trial("0010", {"few_shot": 1}, 10, 400)
-    bare["metrics"]["val_tokens_per_request"] = None
-    rows = pareto_rows(
-        results(
-            [*TRIALS, failed(), bare], lambda row: [] if row is bare else measures_of(row), [REWARD, TOKENS], "0006"
-        ),
-        [REWARD, TOKENS],
-    )
+    del bare.metrics["val_tokens_per_request"]
+    records = [*TRIALS, failed(), bare]
+    found = results(records, measures_of(TRIALS), goals(REWARD, TOKENS), "0006")
+    rows = pareto_rows(found, [REWARD, TOKENS])
     assert [row["trial"] for row in rows] == [f"{number:04d}" for number in (*range(1, 9), 10)]
     assert {frozenset(row) for row in rows} == {frozenset(rows[0])}
     assert not {"rev", "filename", "field", "step"} & set(rows[0])

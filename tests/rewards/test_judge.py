@@ -26,7 +26,8 @@ from paretune.lm.types import Price, Request
 from paretune.optimizers import Optimizer, RandomFewShot
 from paretune.rewards import LMAsJudge, Reward
 from paretune.schemas.data_model import SCORES
-from paretune.tuners import GridSearch, Objective
+from paretune.trials.goals import as_goals
+from paretune.tuners import GridSearch
 from paretune.tuners.building import check_objectives
 from paretune.tuners.run_trial import planned_calls
 
@@ -251,7 +252,7 @@ def test_planned_calls_are_those_that_are_made(lm: Any) -> None:
 def test_cost_needs_the_price_of_the_judge(lm: Any) -> None:
     """As an objective; the error names the model whose price is unknown."""
     priced, unpriced = (LMAsJudge(lm(strict, name=f"judge-{price}", price=price)) for price in (PRICE, None))
-    objective = Objective("val_cost")
+    objective = as_goals("val_cost")
     check_objectives(objective, program_of(lm(student, price=PRICE), priced), True)
     with pytest.raises(UsageError, match="'scripted/judge-None'"):
         check_objectives(objective, program_of(lm(student, price=PRICE), unpriced), True)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Sequence
+from decimal import Decimal
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from paretune.errors import UsageError
-from paretune.metrics import BinaryF1Score, CategoricalF1Score
+from paretune.metrics import BinaryF1Score, CategoricalF1Score, MeanMetricWrapper
 from paretune.rewards import ExactMatch, Reward, RewardFunctionWrapper
 from paretune.rewards.reward import as_reward
 from paretune.schemas.data_model import SCORES, DataModel, Score
@@ -187,3 +190,48 @@ def test_what_a_reward_can_be() -> None:
     for wrong in (ExactMatch, CategoricalF1Score, "exact_match", None):
         with pytest.raises(UsageError, match="reward must be"):
             as_reward(wrong)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, None, {}, [1.0], "1", b"1", -0.5, 1.5, 100, object()])
+def test_what_is_no_reward_is_an_error(value: Any) -> None:
+    """A number from 0 to 1 or nothing: no other value is scored, and none is cut to size."""
+    with pytest.raises(UsageError, match="'mine' must give a number from 0"):
+        of(RewardFunctionWrapper(lambda t, p: value, name="mine"), Total(answer=1), Total(answer=1))
+
+
+@pytest.mark.parametrize(
+    ("value", "reward"),
+    [(True, 1.0), (np.bool_(False), 0.0), (np.float32(0.5), 0.5), (np.int64(1), 1.0), (Decimal("0.25"), 0.25),
+     (1 + 1e-12, 1.0), (-1e-12, 0.0)],
+)  # fmt: skip
+def test_every_kind_of_number_is_a_reward(value: Any, reward: float) -> None:
+    """Bools and NumPy's numbers; what is off by rounding alone is 0 or 1."""
+    found = of(RewardFunctionWrapper(lambda t, p: value), Total(answer=1), Total(answer=1))
+    assert found == reward and type(found) is float
+
+
+def test_arguments_for_the_function() -> None:
+    """Those that are given go to the function; what it does not take is told at once."""
+    assert of(RewardFunctionWrapper(close, within=3.0), Total(answer=1), Total(answer=4)) == 1.0
+    for fn, kwargs in ((close, {"wihtin": 1}), (lambda t: 1.0, {}), (lambda t, p, more: 1.0, {})):
+        with pytest.raises(UsageError, match="fn must take"):
+            RewardFunctionWrapper(fn, **kwargs)
+    for fn in ("close", None, ExactMatch):
+        with pytest.raises(UsageError, match="function of"):
+            RewardFunctionWrapper(fn)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mask", [{"in_mask": ["answer"]}, {"out_mask": ["unit"]}])
+def test_masks_of_a_function(mask: Any) -> None:
+    """It gets records of the kept fields alone, of the prediction too; bound or not."""
+    reward = RewardFunctionWrapper(lambda t, p: t.get_json() == p.get_json() == {"answer": 1.0}, **mask)
+    for each in (reward, reward.bind(Total)):
+        assert of(each, Total(answer=1), ThoughtfulTotal(thinking="so", answer=1, unit="km")) == 1.0
+    with pytest.raises(UsageError, match="'anwser'"):
+        RewardFunctionWrapper(close, in_mask=["anwser"]).bind(Total)
+
+
+def test_a_metric_that_is_better_when_smaller_is_no_reward() -> None:
+    """The search would go the wrong way."""
+    with pytest.raises(UsageError, match="better when smaller"):
+        as_reward(MeanMetricWrapper(close, name="distance", direction="min", invalid=1))

@@ -7,11 +7,12 @@ import math
 from enum import Enum
 from typing import Any, Literal
 
+import numpy as np
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from paretune.errors import UsageError
-from paretune.schemas.data_model import SCORES, DataModel, Field, Score, field_labels, is_score
+from paretune.schemas.data_model import SCORES, DataModel, Field, Score, combined_model, field_labels, is_score
 
 
 class Colour(Enum):
@@ -191,3 +192,42 @@ def test_what_kind_of_field_it_is() -> None:
     assert field_labels(Mixed, "label") == ("b", "a")
     assert [field_labels(Mixed, name) for name in ("joy", "sure", "maybe")] == [None, None, None]
     assert [name for name in Mixed.model_fields if is_score(Mixed, name)] == ["joy"]
+
+
+def test_records_are_read_as_mappings() -> None:
+    """By the names of their fields, those of an open class included."""
+    record = Square(kind="square", side=2)
+    assert record["side"] == 2.0 and record.get("side") == 2.0 and "side" in record
+    assert record.get("area") is None and record.get("area", 4) == 4 and "area" not in record
+    assert "get_json" not in record and 1 not in record
+    with pytest.raises(KeyError, match="area"):
+        record["area"]
+    more = create_model("More", __base__=Square, __cls_kwargs__={"extra": "allow"})(kind="square", side=2, area=4)
+    assert more["area"] == 4 and "area" in more
+    assert np.array([record, record], dtype=object).shape == (2,)  # a record is no sequence to NumPy
+
+
+class Aliased(BaseModel):
+    class_: str = Field(alias="class")
+
+
+@pytest.mark.parametrize("alias", ["alias", "validation_alias", "serialization_alias"])
+def test_aliases_are_refused_where_the_class_is_written(alias: str) -> None:
+    """Prompts would show one name and replies be read by another; a class inside counts as well."""
+    with pytest.raises(UsageError, match=r"'label' of 'Answer' has an alias.*title="):
+        create_model("Answer", __base__=DataModel, label=(str, Field(**{alias: "Label"})))
+    for inside in (Aliased, list[Aliased], dict[str, Aliased | None]):
+        with pytest.raises(UsageError, match="'class_' of 'Aliased' has an alias"):
+            create_model("Outer", __base__=DataModel, inside=(inside, ...))
+    with pytest.raises(UsageError, match="alias"):
+        type("Generated", (DataModel,), {
+            "__annotations__": {"label": str}, "model_config": ConfigDict(alias_generator=str.upper)
+        })  # fmt: skip
+
+
+def test_strict_labels_of_combined_models() -> None:
+    """A combined record is as strict as its parts."""
+    strict = create_model("Strict", __base__=Square)
+    strict.strict_labels = True
+    assert combined_model(strict, Circle).strict_labels and combined_model(Circle, strict).strict_labels
+    assert not combined_model(Square, Circle).strict_labels

@@ -55,3 +55,10 @@ def test_a_bare_string_is_refused() -> None:
     for in_mask, out_mask in (("answer", None), (None, "answer")):
         with pytest.raises(UsageError, match="list of field names"):
             Mask.of(in_mask, out_mask)
+
+
+@pytest.mark.parametrize("mask", ["answer", 5, True])
+def test_a_mask_is_a_list(mask: object) -> None:
+    """Anything else is told where it is given."""
+    with pytest.raises(UsageError, match="list of field names"):
+        Mask.of(mask, None)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any, Literal
 
 import pytest
@@ -84,7 +85,7 @@ def test_a_record_that_is_cut_short_is_none(record: Record, data: st.DataObject)
     "text",
     [
         "", " ", "null", "{}", "[]", "joy", '"joy"', '{"label": null}', '{"label": "anger"}', '{"label": 1}',
-        '{"Label": "joy"}', '{"label": "joy", "more": 1}', '{"label": ["joy"]}', "{'label': 'joy'}", '{"label": joy}',
+        '{"Labels": "joy"}', '{"label": "joy", "more": 1}', '{"label": ["joy"]}', "{'label': 'joy'}", '{"label": joy}',
         '{"label": "joy"', '"label": "joy"}',
     ],
 )  # fmt: skip
@@ -148,3 +149,58 @@ def test_no_text_raises(text: str, model: type[DataModel]) -> None:
     found = parse_json(text, model)
     if found is not None:
         assert model.model_validate_json(json.dumps(found.get_json(), allow_nan=False)) == found
+
+
+JOY = '{"label": "joy"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<think>maybe {JOY} but hmm", f"  <thinking>\n{JOY}", f"Well. <THINK>{JOY}", f"[THINK]{JOY} so",
+        f"<think>a</think> so <think>{JOY}", f"<think>{JOY}</think> I do not know", f"maybe {JOY}</think> no",
+        f"{JOY}[/THINK]", f"<reasoning>{JOY}", f'<think>{{"label": {JOY}',
+    ],
+)  # fmt: skip
+def test_a_thought_is_no_answer(text: str) -> None:
+    """What stands inside of a thought does not count, whether it is ended or cut off, or began in the prompt."""
+    assert parse_json(text, Label) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'<think>{{"label": "fear"}}</think>{JOY}', f'is it {{"label": "fear"}}?</think>\n{JOY}',
+        f"{JOY}<think>or is it",
+        f"<think></think>{JOY}", f"a < b, c > d: {JOY}",
+    ],
+)  # fmt: skip
+def test_an_answer_beside_a_thought(text: str) -> None:
+    """A complete record outside of the thought counts, also where the reply was cut off behind it."""
+    assert parse_json(text, Label) == Label(label="joy")
+
+
+def test_tags_inside_of_a_text_are_text() -> None:
+    """A record may speak of thoughts."""
+    for said in ("<think>", "</think> a", "[THINK]"):
+        assert parse_json(json.dumps({"text": said}), Text) == Text(text=said)
+
+
+@pytest.mark.parametrize("start", [480, 2020])
+def test_long_objects(start: int) -> None:
+    """Wherever a word, a number, an escape or a bracket stands in a long reply, it is read whole."""
+    values = ['a "\u1234\U0001f600\\', True, None, -12.5e-30, 123456789, {"k": [False, {}]}, ""]
+    for pad in range(start, start + 60):
+        for ascii_only in (True, False):
+            record = Loose(anything=["x" * pad, *values])
+            text = json.dumps(record.get_json(), ensure_ascii=ascii_only)
+            assert parse_json(f"Set {{x}}: {text} }}", Loose) == record
+            assert parse_json(text[:-1], Loose) is None
+
+
+@pytest.mark.parametrize("text", ["{" * 200_000, '{"a":' * 100_000, '{"a" ' * 100_000, "<think>{" * 100_000])
+def test_a_reply_of_braces_is_read_in_a_moment(text: str) -> None:
+    """What a model repeats without end blocks nobody else: it took 13 seconds, and minutes."""
+    began = time.process_time()
+    assert parse_json(text, Label) is None
+    assert time.process_time() - began < 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,38 +16,48 @@ from paretune.errors import UsageError
 from paretune.stats import (
     Bootstrap,
     Interval,
+    Measure,
     difference_interval,
-    interval,
+    intervals_of,
     percentile_interval,
-    value,
     wilson,
 )
 
 
-@dataclass(frozen=True)
-class Number:
+def measure_of(
+    statistics: Any,
+    reduce: Callable[[Any], Any] = lambda totals: totals[..., 0] / totals[..., 1],
+    *,
+    proportion: bool = False,
+) -> Measure:
     """A measure as the metrics make it."""
-
-    statistics: Any
-    reduce: Callable[[Any], Any] = lambda totals: totals[..., 0] / totals[..., 1]
-    name: str = "reward"
-    direction: str = "max"
-    proportion: bool = False
+    return Measure("reward", "max", statistics, reduce, proportion)
 
 
-def mean_of(values: list[float] | np.ndarray, *, proportion: bool = True) -> Number:
+def interval(measure: Measure, bootstrap: Bootstrap, confidence: float = 0.95) -> Interval:
+    (found,) = intervals_of([measure], bootstrap, confidence)
+    return found
+
+
+def mean_of(values: list[float] | np.ndarray, *, proportion: bool = True) -> Measure:
     """The mean of some rewards; a NaN is a failed example, which has a row of zeros."""
     column = np.asarray(values, dtype=float)
     scored = ~np.isnan(column)
-    return Number(np.stack([np.where(scored, column, 0.0), scored], axis=1), proportion=proportion)
+    return measure_of(np.stack([np.where(scored, column, 0.0), scored], axis=1), proportion=proportion)
 
 
-def f1_of(tp: list[int], fp: list[int], fn: list[int]) -> Number:
+def f1_of(tp: list[int], fp: list[int], fn: list[int]) -> Measure:
     """A pooled F1 score: 2 TP / (2 TP + FP + FN)."""
-    return Number(
+    return measure_of(
         np.array([tp, fp, fn], dtype=float).T,
         lambda t: 2 * t[..., 0] / (2 * t[..., 0] + t[..., 1] + t[..., 2]),
     )
+
+
+def resampled(bootstrap: Bootstrap, measure: Measure) -> Any:
+    """The values of one measure."""
+    (values,) = bootstrap.values([measure])
+    return values
 
 
 def is_nan(found: Interval) -> bool:
@@ -141,7 +150,7 @@ def test_totals_agree_with_explicit_resampling() -> None:
 def test_a_proportion_gets_wilson_over_the_scored_examples() -> None:
     """2 right, 1 wrong and 1 failed example are 2 of 3."""
     number = mean_of([1, 1, 0, math.nan])
-    assert value(number) == pytest.approx(2 / 3)
+    assert number.value == pytest.approx(2 / 3)
     assert interval(number, Bootstrap(4)) == wilson(2, 3)
 
 
@@ -157,9 +166,9 @@ def test_f1_is_no_proportion_even_when_each_example_scores_0_or_1() -> None:
     """An F1 pools its counts: Wilson would be wrong, though every single example has an F1 of 0 or 1."""
     number = f1_of(tp=[1] * 10 + [0] * 10, fp=[0] * 10 + [1] * 10, fn=[0] * 20)
     # value = 20/(20 + 10) = 2/3, while the mean over examples is 1/2
-    assert value(number) == pytest.approx(2 / 3)
+    assert number.value == pytest.approx(2 / 3)
     bootstrap = Bootstrap(20)
-    assert interval(number, bootstrap) == percentile_interval(bootstrap.values(number))
+    assert interval(number, bootstrap) == percentile_interval(resampled(bootstrap, number))
 
 
 def test_a_cost_of_nothing_is_no_proportion() -> None:
@@ -174,12 +183,12 @@ def test_a_cost_of_nothing_is_no_proportion() -> None:
 def test_a_cost_of_0_or_1_gets_the_bootstrap(values: list[float]) -> None:
     """Dollars that happen to be 0 or 1 are still dollars."""
     bootstrap, number = Bootstrap(30), mean_of(values, proportion=False)
-    assert interval(number, bootstrap) == percentile_interval(bootstrap.values(number))
+    assert interval(number, bootstrap) == percentile_interval(resampled(bootstrap, number))
     assert is_nan(interval(mean_of([1], proportion=False), Bootstrap(1)))
 
 
 @pytest.mark.parametrize("number", [mean_of([]), mean_of([0.3]), mean_of([math.nan]), mean_of([math.nan] * 5)])
-def test_no_interval_where_nothing_can_be_said(number: Number) -> None:
+def test_no_interval_where_nothing_can_be_said(number: Measure) -> None:
     """No example, one that is not binary, or only failed ones: NaN, not a point that claims certainty."""
     assert is_nan(interval(number, Bootstrap(len(number.statistics))))
 
@@ -196,8 +205,8 @@ def test_mostly_failed_examples_have_no_bootstrap_interval() -> None:
 
 def test_an_unknown_number_in_the_statistics_stays_unknown() -> None:
     """One example without a known cost leaves the mean cost and its interval unknown, without a warning."""
-    number = Number(np.array([[1.0, 1.0], [np.nan, 1.0], [2.0, 1.0]]))
-    assert math.isnan(value(number))
+    number = measure_of(np.array([[1.0, 1.0], [np.nan, 1.0], [2.0, 1.0]]))
+    assert math.isnan(number.value)
     assert is_nan(interval(number, Bootstrap(3)))
 
 
@@ -234,7 +243,7 @@ def test_a_paired_difference_is_narrower_than_an_unpaired_one() -> None:
 def test_the_bootstrap_stays_within_the_values_and_shrinks_with_confidence(values: list[float], rnd: Any) -> None:
     """A mean's interval lies between the smallest and the largest value, and 50 % is inside 95 %."""
     bootstrap = Bootstrap(len(values), resamples=200, seed=rnd.randrange(100))
-    found = bootstrap.values(mean_of(values))
+    found = resampled(bootstrap, mean_of(values))
     wide, narrow = percentile_interval(found, 0.95), percentile_interval(found, 0.5)
     assert min(values) - 1e-9 <= wide.lo <= narrow.lo <= narrow.hi <= wide.hi <= max(values) + 1e-9
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from paretune.errors import UsageError
 from paretune.files import canonical_json
+from paretune.trials.goals import as_constraint
 from paretune.tuners import BayesianOptimization, Objective
-from paretune.tuners.keras_api import HyperParameters, KerasBayesianOracle
-from paretune.tuners.objective import as_constraint
-from paretune.tuners.oracles.bayesian import BayesianOracle
+from paretune.tuners.keras_api import HyperParameters
+from paretune.tuners.oracles.bayesian import BayesianOracle, KerasBayesianOracle
 from paretune.tuners.oracles.random import RandomOracle
 from paretune.tuners.spaces import UnitCube, grid_values
 

@@ -1,22 +1,17 @@
-"""What holds for each tuner: its trials do not depend on speed, and conf can choose it."""
+"""What holds for each tuner: its trials do not depend on speed."""
 
 from __future__ import annotations
 
-import inspect
 import json
-from pathlib import Path
 
 import pytest
-import yaml
 from odd_numbers import fit_arguments, mostly_right, rows
 from short_searches import SHORT, short_search
 
 from paretune import ScriptedLanguageModel
 from paretune.lm.ledger.ledger import Ledger
-from paretune.pipeline.sections.tuner import TUNER_OPTIONS, TunerParams
-from paretune.pipeline.tuners import TUNERS
+from paretune.tuners import TUNERS
 
-CONF = sorted((Path(__file__).parents[2] / "conf" / "tuner").glob("*.yaml"))
 #: These use no result before it is certain to be there, so the number of trials at once is no part of the search.
 FREE = ("GridSearch", "RandomSearch", "Hyperband")
 
@@ -42,16 +37,6 @@ def test_concurrency_changes_nothing(tmp_path, kind):
     assert len(found[0][0]) > 100 and all(one == found[0] for one in found)
 
 
-@pytest.mark.parametrize("file", CONF, ids=lambda f: f.stem)
-def test_each_tuner_can_be_declared(file):
-    """Each file of conf/tuner/ names a tuner, whose constructor takes the options that may be declared."""
-    params = TunerParams.model_validate(yaml.safe_load(file.read_text()))
-    assert params.name == file.stem
-    taken = inspect.signature(TUNERS[params.name]).parameters
-    assert set(params.options) <= set(TUNER_OPTIONS[params.name]) <= set(taken)
-
-
 def test_no_tuner_is_forgotten():
-    """conf, the pipeline and the library have the same tuners."""
-    assert {file.stem for file in CONF} == set(TUNERS) == set(TUNER_OPTIONS)
-    assert {kind.__name__ for kind in TUNERS.values()} == set(SHORT)
+    """What holds for each tuner is tried with each tuner of the table."""
+    assert {entry.class_name for entry in TUNERS.values()} == set(SHORT)

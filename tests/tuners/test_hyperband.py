@@ -19,10 +19,10 @@ from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
 from paretune.optimizers import RandomFewShot
 from paretune.programs.trainer import History
+from paretune.trials.goals import as_goals
 from paretune.trials.record import TrialRecord
-from paretune.tuners import Hyperband, Objective
-from paretune.tuners.keras_api import HyperParameters, KerasHyperbandOracle, Trial, TrialStatus
-from paretune.tuners.objective import as_constraint, as_objective
+from paretune.tuners import Hyperband
+from paretune.tuners.keras_api import HyperParameters, KerasHyperbandOracle, KerasObjective, Trial, TrialStatus
 from paretune.tuners.oracles.base import same_point
 from paretune.tuners.oracles.hyperband import HyperbandOracle
 
@@ -44,11 +44,14 @@ def four_points(hp: HyperParameters) -> None:
         hp.Int("words", 1, 3)
 
 
-def oracle_of(declare: Any = continuous, objective: Any = "val_reward", **options: Any) -> HyperbandOracle:
+def oracle_of(
+    declare: Any = continuous, objective: Any = "val_reward", constraints: Any = (), scale: Any = "none", **options: Any
+) -> HyperbandOracle:
     """An oracle over the space that a function declares."""
     space = HyperParameters()
     declare(space)
-    return HyperbandOracle(as_objective(objective), hyperparameters=space, **{"max_epochs": 9, **options})
+    goals = as_goals(objective, constraints, scale)
+    return HyperbandOracle(goals, hyperparameters=space, **{"max_epochs": 9, **options})
 
 
 def worth(number: int) -> float:
@@ -103,7 +106,7 @@ def test_plan_and_survivors_are_those_of_keras_tuner(tmp_path, max_epochs, facto
     space = HyperParameters()
     continuous(space)
     reference = KerasHyperbandOracle(
-        Objective("val_reward", "max"), max_epochs=max_epochs, factor=factor, seed=1, hyperparameters=space
+        KerasObjective("val_reward", "max"), max_epochs=max_epochs, factor=factor, seed=1, hyperparameters=space
     )
     reference.verbose = 0
     reference._set_project_dir(str(tmp_path), "reference")
@@ -218,10 +221,7 @@ def test_a_round_is_judged_among_its_own_trials():
     logs = [(0.5, 1), (0.8, 2), (0.9, 3), (0.6, 1), (0.7, 2)]
 
     def survivors(constraints: list[str]) -> list[str]:
-        oracle = oracle_of(
-            objective=["val_reward", "val_cost"], max_epochs=9, constraints=[as_constraint(one) for one in constraints]
-        )
-        oracle.objective.scale = "range"
+        oracle = oracle_of(objective=["val_reward", "val_cost"], max_epochs=9, constraints=constraints, scale="range")
         while (number := oracle.next_number()) is not None and number < 20:
             trial = oracle.start(number, oracle.propose(number))
             reward, cost = logs[number - 13] if 13 <= number < 18 else (100.0 * number, 0.0)

@@ -34,7 +34,7 @@ def search(tmp_path) -> Callable[..., Tuner]:
     """Runs a search for the reward."""
 
     def run(hypermodel: Any, kind: Any = GridSearch, objective: Any = "val_reward", **options: Any) -> Tuner:
-        tuner = kind(hypermodel, objective, directory=tmp_path, verbose=False, **options)
+        tuner = kind(hypermodel, objective, directory=tmp_path, **{"verbose": False, **options})
         tuner.search(**fit_arguments())
         return tuner
 
@@ -71,12 +71,12 @@ def declared(*names: str) -> HyperParameters:
 
 @pytest.mark.parametrize("kind", TUNERS)
 def test_new_entries_that_are_not_tuned(model, search, kind):
-    """tune_new_entries=False: what was not declared beforehand keeps its default, and is not varied."""
+    """tune_new_entries=False: what was not declared beforehand keeps its default, is not varied, and is recorded."""
     tuner = search(make_builder(model), kind, hyperparameters=declared("temperature"), tune_new_entries=False)
     values = [record.values for record in tuner.trial_records()]
     assert {one["temperature"] for one in values} == {0.5, 1.0}
-    assert not any("thinks" in one for one in values)
-    assert {call.temperature for call in model.backend.calls} == {0.5, 1.0}
+    assert not any(one["thinks"] for one in values) and tuner.get_best_hyperparameters()[0].values in values
+    assert {call.options.temperature for call in model.backend.calls} == {0.5, 1.0}
     assert all("thinking" not in call.schema["properties"] for call in model.backend.calls)
 
 
@@ -363,7 +363,7 @@ def test_arguments_of_search_that_are_none(model, tmp_path, arguments, rule):
 def test_one_constraint_and_an_objective_of_keras_tuner(model, search):
     """A constraint need not stand in a list, and Keras-Tuner's own objectives are taken."""
     tuner = search(make_builder(model), objective=KerasObjective("val_cost", "min"), constraints="val_reward >= 0")
-    assert tuner.oracle.objective.direction == "min" and len(tuner.oracle.constraints) == 1
+    assert tuner.oracle.objective.direction == "min" and len(tuner.oracle.goals.constraints) == 1
 
 
 def cost_limit(tuner: Tuner) -> float:
@@ -390,9 +390,12 @@ def test_constraints_rank_first(model, search, kind, objective, capsys):
     assert capsys.readouterr().out.count("breaks a constraint") == keeps.count(False)
 
 
-def test_constraint_that_nothing_keeps(model, search):
+def test_constraint_that_nothing_keeps(model, search, capsys):
     """Where all break it, the best by the objective is still told, and it is told that it breaks the constraint."""
-    tuner = search(make_builder(model), constraints=["val_cost <= 0"])
+    tuner = search(make_builder(model), constraints=["val_cost <= 0"], verbose=True)
+    shown = capsys.readouterr().err
+    assert "note: no trial keeps the constraints" in shown
+    assert shown.count("breaks a constraint") == len(tuner.records)
     best = tuner.oracle.get_best_trials(1)[0]
     assert not tuner.oracle.feasible(best)
     assert best.score == max(record.score for record in tuner.trial_records())

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_numbers import Number, Parity, mostly_right
 
-from paretune import Generator, Input, Program, ScriptedLanguageModel, run_maybe_nested
+from paretune import CallOptions, Generator, Input, Program, ScriptedLanguageModel, run_maybe_nested
 from paretune.rewards import Reward
 from paretune.tuners.identity import Explored
 
@@ -103,6 +103,8 @@ OTHERS = [
     (Scored({"b", "a"}), Scored({"b", "c"})),
     (Scored(float("nan")), Scored(float("inf"))),
     (Scored(words=["a"]), Scored(words=["b"])),
+    (Scored(CallOptions(stop="a")), Scored(CallOptions(stop="b"))),
+    (Scored(CallOptions(extra={"top_k": 1})), Scored(CallOptions(extra={"top_k": 2}))),
 ]
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from paretune.errors import UsageError
 from paretune.files import canonical_json
+from paretune.trials.goals import as_goals
 from paretune.tuners.keras_api import HyperParameters, TrialStatus
-from paretune.tuners.objective import Objective
 from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.oracles.grid import GridOracle
 from paretune.tuners.oracles.random import RandomOracle
@@ -28,7 +28,7 @@ def oracle_of(kind: type[ReplayableOracle], declare: Space, **options: Any) -> A
     """An oracle over the space that a function declares."""
     space = HyperParameters()
     declare(space)
-    return kind(Objective("val_reward"), hyperparameters=space, **{"max_trials": None, "seed": 0, **options})
+    return kind(as_goals("val_reward"), hyperparameters=space, **{"max_trials": None, "seed": 0, **options})
 
 
 def proposals(oracle: ReplayableOracle, most: int = 10_000) -> list[dict[str, Any]]:

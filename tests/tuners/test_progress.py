@@ -29,7 +29,8 @@ async def talking(hp):
     return await build(hp)
 
 tuner = GridSearch(talking, ["val_reward", "val_cost"], directory=sys.argv[2], parallel_trials=2)
-tuner.search(**fit_arguments(verbose=0 if sys.argv[3] == "0" else "auto", epochs=2))
+verbose = {} if sys.argv[3] == "" else {"verbose": sys.argv[3]}
+tuner.search(**fit_arguments(**verbose, epochs=2))
 """
 
 
@@ -66,7 +67,7 @@ def on_a_terminal(tmp_path, verbose: str) -> tuple[str, str]:
 def test_a_live_line_on_a_terminal(tmp_path):
     """Trials of how many, calls, dollars, the best so far, the frontier and the time left; what the user's code prints
     goes where it went."""
-    printed, shown = on_a_terminal(tmp_path, "0")
+    printed, shown = on_a_terminal(tmp_path, "")
     assert set(printed.splitlines()) == {"said by the builder"}
     assert "said by" not in shown
     for part in ("of 6 trials (running 1, 2)", "paid, $", "best trial", "on the frontier", " left", "trial 6/6"):

@@ -18,7 +18,8 @@ from paretune.errors import TransientError
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Price, Request
 from paretune.metrics import CategoricalF1Score
-from paretune.pipeline.scoring import measures_of_rows, measures_of_trial
+from paretune.metrics.measure import measures_of
+from paretune.pipeline.scoring import measures_of_trial
 from paretune.stats import Bootstrap
 from paretune.tuners import GridSearch
 from paretune.tuners.tuner import Tuner
@@ -69,7 +70,7 @@ def test_each_replicate_asks_and_draws_anew(search):
     for record in tuner.trial_records():
         assert record.calls == 30
         assert len({json.dumps(one.state) for one in record.replicates}) == 3
-        costs = [example["cost_usd"] for one in record.replicates for example in one.examples]
+        costs = [example.cost_usd for one in record.replicates for example in one.examples]
         assert len(costs) == 3 * 4 and record.cost_usd > sum(costs)  # the training's calls are counted as well
 
 
@@ -110,7 +111,7 @@ def test_a_failing_replicate_fails_the_trial(search, failing):
     """One replicate with too many failures, and the trial has no score; later replicates are not paid for."""
 
     def script(request: Request) -> str:
-        if request.replicate == failing and request.temperature == 0.5 and asked(request) in (100, 101):
+        if request.replicate == failing and request.options.temperature == 0.5 and asked(request) in (100, 101):
             raise TransientError("503")
         return mostly_right(request)
 
@@ -147,7 +148,7 @@ def slow_bootstrap(replicates: list[list[dict[str, Any]]], gold: list[Parity], n
         taken = [index for index, times in enumerate(count) for _ in range(times)]
         values = []
         for examples in replicates:
-            measures = measures_of_rows([examples[i] for i in taken], [gold[i] for i in taken], [metric])
+            measures = measures_of([examples[i] for i in taken], [gold[i].get_json() for i in taken], [metric])
             values.append(next(measure.value for measure in measures if measure.name == name))
         found.append(sum(values) / len(values))
     return found
@@ -160,11 +161,11 @@ def test_bootstrap_takes_an_example_with_all_its_replicates(search, name):
     _, gold = numbers(4, start=100)
     metric = CategoricalF1Score(average="macro", name="f1").bind(Parity)
     for record in tuner.trial_records():
-        measures = measures_of_trial(record.row(), gold, [metric])
+        measures = measures_of_trial(record, gold, [metric])
         (measure,) = [measure for measure in measures if measure.name == name]
         assert measure.value == pytest.approx(record.metrics[f"val_{name}"])
         assert len(measure.statistics) == record.n == 4
         bootstrap = Bootstrap(4, resamples=30, seed=1)
         counts = np.concatenate(list(bootstrap.blocks()))
         slow = slow_bootstrap([one.examples for one in record.replicates], gold, name, counts)
-        assert bootstrap.values(measure) == pytest.approx(slow)
+        assert next(bootstrap.values([measure])) == pytest.approx(slow)

@@ -97,7 +97,7 @@ def test_grid_search(model, tuner, capsys):
     assert len(lm.backend.calls) == CALLS == search.session.paid
     for record in records:
         assert record.score == -(record.metrics["val_reward"] + record.metrics["val_f1"])
-        rewards = [example["reward"] for example in record.replicates[0].examples]
+        rewards = [example.reward for example in record.replicates[0].examples]
         assert record.metrics["val_reward"] == sum(rewards) / 4
     ranked = sorted(records, key=lambda record: record.score)
     assert [trial.trial_id for trial in search.oracle.get_best_trials(6)] == [record.trial for record in ranked]
@@ -207,7 +207,7 @@ def test_epochs_are_not_mixed(model, tuner):
         (record,) = search.trial_records()
         assert record.replicates[0].epoch == 1 and record.calls == 4 * 4
         assert record.metrics["val_reward"] == 1.0
-        assert [one["reward"] for one in record.replicates[0].examples] == [1.0] * 4
+        assert [one.reward for one in record.replicates[0].examples] == [1.0] * 4
         assert record.state["modules"]["generator"]["instructions"] == "1"
 
 
@@ -249,7 +249,7 @@ def test_going_on_after_an_error_with_one_tuner(model, tuner):
     broken = [True]
 
     def script(request: Request) -> str:
-        if broken[0] and request.temperature == 0.5:
+        if broken[0] and request.options.temperature == 0.5:
             raise FatalError("budget spent")
         return mostly_right(request)
 
@@ -360,6 +360,20 @@ def test_another_ranking_of_the_trials(model, tuner, kind, resumed, change):
     assert other.resumed == resumed
 
 
+@pytest.mark.parametrize("options", [{"epochs": 2}, {"executions_per_trial": 2}])
+def test_other_constraints_where_they_choose(model, tuner, options):
+    """A constraint chooses a trial's epoch and replicate, so another one is another search where there are several."""
+    epochs = {name: options.pop(name) for name in ("epochs",) if name in (options := dict(options))}
+
+    def resumed(**constraints: Any) -> int:
+        search = tuner(make_builder(model()), RandomSearch, max_trials=2, **options, **constraints)
+        search.search(**fit_arguments(), **epochs)
+        return search.resumed
+
+    bound = {"constraints": ["val_f1 >= 0.9"]}
+    assert [resumed(), resumed(**bound), resumed(**bound), resumed()] == [0, 0, 2, 2]
+
+
 @pytest.mark.parametrize(
     ("kind", "change"),
     [
@@ -417,7 +431,7 @@ def test_a_new_value_costs_only_its_own_trials(model, tuner):
     wider = tuner(make_builder(lm, [0.0, 0.25, 0.5, 1.0]))
     wider.search(**fit_arguments())
     assert len(wider.trial_records()) == 8
-    assert len(lm.backend.calls) == 2 * 10 and {call.temperature for call in lm.backend.calls} == {0.25}
+    assert len(lm.backend.calls) == 2 * 10 and {call.options.temperature for call in lm.backend.calls} == {0.25}
 
 
 def test_failed_trial_is_not_scored_and_tried_again(model, tuner):
@@ -425,7 +439,7 @@ def test_failed_trial_is_not_scored_and_tried_again(model, tuner):
     down = [True]
 
     def script(request: Request) -> str:
-        if down[0] and request.temperature == 0.5 and asked(request) in (100, 101):
+        if down[0] and request.options.temperature == 0.5 and asked(request) in (100, 101):
             raise TransientError("503")
         return mostly_right(request)
 
@@ -462,7 +476,7 @@ def test_failures_in_training_count(model, tuner):
     """A trial whose training examples mostly failed has not been trained as it was meant to be: it is FAILED too."""
 
     def script(request: Request) -> str:
-        if request.temperature == 0.5 and asked(request) < 6:
+        if request.options.temperature == 0.5 and asked(request) < 6:
             raise TransientError("503")
         return mostly_right(request)
 
@@ -477,7 +491,7 @@ def test_a_trial_that_keeps_failing_does_not_end_later_runs(model, tuner):
     x, y = numbers(100)
 
     def script(request: Request) -> str:
-        if request.temperature == 0.5 and asked(request) % 4 == 0:
+        if request.options.temperature == 0.5 and asked(request) % 4 == 0:
             raise TransientError("503")
         return mostly_right(request)
 
@@ -493,7 +507,7 @@ def test_a_run_that_is_stopped_knows_what_was_finished(model, tuner):
     broken = [True]
 
     def script(request: Request) -> str:
-        if broken[0] and request.temperature == 0.0:
+        if broken[0] and request.options.temperature == 0.0:
             raise TransientError("503")
         return mostly_right(request)
 

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from paretune.commands.calls_text import HEAD, aligned, call_lines, plain, sum_lines, table_row
+from paretune.commands.calls_text import HEAD, aligned, call_lines, sum_lines, table_row
 from paretune.errors import ConfigError, UsageError
 from paretune.files import state_root, write_jsonl
 from paretune.lm.ledger import queries
 from paretune.lm.ledger.queries import CallFilter, Order
 from paretune.lm.ledger.rescue_file import RescueFile
+from paretune.terminal import plain
 
 __all__ = ["add_arguments", "ledger_path", "run"]
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from paretune.lm.ledger.queries import Totals
 from paretune.reporting.numbers import compact
+from paretune.terminal import plain
 
-__all__ = ["HEAD", "aligned", "call_lines", "plain", "sum_lines", "table_row"]
+__all__ = ["HEAD", "aligned", "call_lines", "sum_lines", "table_row"]
 
 HEAD = ("KEY", "TIME", "MODEL", "TOKENS", "COST", "LATENCY", "TRIES", "VALID", "ASKED BY")
 _MODEL, _ASKED_BY = HEAD.index("MODEL"), HEAD.index("ASKED BY")
@@ -120,13 +121,6 @@ def _dollars(value: float | None) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def plain(text: str, lines: bool = False) -> str:
-    """Text without what could steer a terminal: replies and data may hold anything."""
-    return "".join(
-        letter if letter.isprintable() or (lines and letter in "\n\t") else repr(letter)[1:-1] for letter in text
-    )
 
 
 def _cut(text: str, size: int) -> str:

@@ -15,10 +15,10 @@ import yaml
 
 from paretune.commands.compose import compose
 from paretune.estimating.earlier_calls import LedgerView
-from paretune.estimating.estimate import Estimate, survey
+from paretune.estimating.estimate import survey
 from paretune.estimating.rehearsal import rehearse
+from paretune.estimating.result import Estimate, spending_text
 from paretune.estimating.spending import Spending, Tally, added, chosen, spending
-from paretune.estimating.text import spending_text
 from paretune.eventloop import run_maybe_nested
 from paretune.files import read_jsonl, write_jsonl
 from paretune.pipeline.evaluation import baseline_program

@@ -1,4 +1,7 @@
-"""GSM8K: word problems from grade school whose worked answer ends in ``#### <number>``."""
+"""GSM8K: word problems from grade school whose worked answer ends in ``#### <number>``.
+
+Templates know ``parse_answer`` as the filter ``gsm8k_answer``.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from paretune.datasets.huggingface import load_split
+from paretune.datasets.local import is_local
+from paretune.datasets.templates import add_filter
 from paretune.errors import DataError
 from paretune.schemas.data_model import DataModel, Field
 
@@ -70,6 +76,9 @@ def parse_answer(text: str) -> float:
     return -value if negative else value
 
 
+add_filter("gsm8k_answer", parse_answer)
+
+
 def load_data(
     path: str = "openai/gsm8k",
     *,
@@ -84,8 +93,6 @@ def load_data(
     ``gsm8k_test.parquet``, …). The limits take the first so many rows. Raises DataError for a row without an
     answer.
     """
-    from paretune.datasets.huggingface import load_split
-    from paretune.datasets.local import is_local
 
     def load(split: str, limit: int | None) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         x, y = load_split(

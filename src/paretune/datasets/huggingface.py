@@ -46,6 +46,7 @@ class HuggingFaceDataset(Dataset):
         repeat: yield each row so many times in succession.
         shuffle, seed: permute the rows. The permutation is of the whole split, except for a stream, which is
             shuffled in a window of 10,000 rows. Rows keep their original numbers in errors.
+        batch_size: how many examples a training batch has, where ``fit`` is not told; iterating is row by row.
         variables: further names for the templates, such as ``labels``; they hide columns of the same name.
         load_dataset_kwargs: the ``delimiter`` of CSV files; anything else that ``load_dataset`` takes, whose reader
             (which guesses the types of CSV cells) then reads them.
@@ -70,16 +71,20 @@ class HuggingFaceDataset(Dataset):
         repeat: int = 1,
         shuffle: bool = False,
         seed: int = 0,
+        batch_size: int | None = None,
         variables: Mapping[str, Any] | None = None,
         **load_dataset_kwargs: Any,
     ) -> None:
         if (output_data_model is None) != (output_template is None):
             raise UsageError("output_data_model and output_template belong together: give both or neither")
+        if batch_size is not None and batch_size < 1:
+            raise UsageError(f"batch_size must be >= 1 (got {batch_size!r})")
         if (limit is not None and limit < 1) or repeat < 1:
             raise UsageError(f"limit and repeat must be >= 1 (got limit={limit!r}, repeat={repeat!r})")
         self._path, self._name, self._split, self._revision = str(path), name, split, revision
         self._streaming, self._options = streaming, dict(load_dataset_kwargs)
         self._limit, self._repeat, self._shuffle, self._seed = limit, repeat, shuffle, seed
+        self.batch_size = batch_size
         self._label = f"{self._path}[{split}]"
 
         def template(kind: str, text: str, model: type[DataModel]) -> RowTemplate:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined, UndefinedError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateSyntaxError, Undefined, UndefinedError
 from pydantic import ValidationError
 
 from paretune.datasets.conversions import FILTERS
-from paretune.datasets.gsm8k import parse_answer
+from paretune.datasets.sandbox import RowEnvironment
 from paretune.errors import DataError
 from paretune.schemas.data_model import DataModel
-from paretune.schemas.faults import did_you_mean, find_faults
+from paretune.schemas.faults import did_you_mean, find_faults, shown
 
-__all__ = ["RowTemplate", "VariableList", "tojson"]
+__all__ = ["RowTemplate", "VariableList", "add_filter", "tojson"]
 
 _SHOWN = 300
 T = TypeVar("T")
@@ -47,15 +47,19 @@ class VariableList(list[T]):
         return super().__getitem__(index)
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+def _environment() -> RowEnvironment:
+    environment = RowEnvironment()
     environment.filters.update(FILTERS)
     environment.filters["tojson"] = tojson
-    environment.filters["gsm8k_answer"] = parse_answer
     return environment
 
 
 _ENVIRONMENT = _environment()
+
+
+def add_filter(name: str, function: Callable[..., Any]) -> None:
+    """Let every template use ``function`` as the filter ``name``; what it refuses, it tells with DataError."""
+    _ENVIRONMENT.filters[name] = function
 
 
 class RowTemplate:
@@ -83,11 +87,13 @@ class RowTemplate:
             name: VariableList(value) if isinstance(value, list | tuple) else value
             for name, value in (variables or {}).items()
         }
+        where = f"dataset {dataset!r}, {kind} template"
         try:
-            self._template = _ENVIRONMENT.from_string(text)
+            self._template = _ENVIRONMENT.template(text)
         except TemplateSyntaxError as error:
-            where = f"dataset {dataset!r}, {kind} template, line {error.lineno}"
-            raise DataError(f"{where}: {error.message}\n  template: {_shorten(text)}") from None
+            raise DataError(f"{where}, line {error.lineno}: {error.message}\n  template: {_shorten(text)}") from None
+        except Exception as error:  # Jinja and Python's compiler raise all kinds for what is nested too deeply
+            raise DataError(f"{where}: {_reason(error)}\n  template: {_shorten(text)}") from None
 
     def render(self, row: Mapping[str, Any], number: int) -> DataModel:
         """The data model of one row; ``number`` counts from 0 and appears in errors.
@@ -96,7 +102,7 @@ class RowTemplate:
         """
         text = self._text(row, number)
         try:
-            return self.data_model.model_validate(json.loads(text, parse_constant=_no_constant))
+            return self.data_model.model_validate(json.loads(text, parse_constant=_no_constant, parse_float=_finite))
         except ValidationError as error:
             faults = find_faults(error, self.data_model, noun="field")
             reason = "\n  ".join(str(fault) for fault in faults)
@@ -108,27 +114,32 @@ class RowTemplate:
 
     def _text(self, row: Mapping[str, Any], number: int) -> str:
         try:
-            return self._template.render({"row": row, **row, **self._variables})
+            return _ENVIRONMENT.render(self._template, {"row": row, **row, **self._variables})
         except UndefinedError as error:
             name = str(error.message).split("'")[1:2]
             hint = did_you_mean(name[0], row) if name else ""
             columns = f"\n  columns: {', '.join(map(str, row))}; variables: {', '.join(self._variables) or 'none'}"
             raise self._error(number, f"{error.message}{hint}", columns) from None
-        except (
-            TemplateError,
-            DataError,
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            TypeError,
-            ValueError,
-        ) as error:
-            reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
-            raise self._error(number, reason, f"\n  row: {_shorten(repr(dict(row)))}") from None
+        except Exception as error:  # a template can raise anything, from an assert of Jinja's to an overflow
+            raise self._error(number, _reason(error), f"\n  row: {shown(dict(row), _SHOWN)}") from None
 
     def _error(self, number: int, reason: str, evidence: str) -> DataError:
         where = f"dataset {self._dataset!r}, row {number} (counted from 0), {self._kind} template"
         return DataError(f"{where}: {reason}{evidence}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, DataError):
+        return str(error)
+    if isinstance(error, RecursionError | MemoryError | SyntaxError):  # the compiler's words for the first
+        return "nested too deeply"
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError(f"{shown(text)} is too large for a number")
+    return number
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What calls would take, judged from what is asked and from earlier calls; nobody is called and nothing is written."""
+"""What the ledger tells of earlier calls; it is read only."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from paretune.files import canonical_json, digest
 from paretune.lm.backends.litellm import LitellmBackend
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.queries import opened
-from paretune.lm.types import Price, Reply, Request
+from paretune.lm.types import Price, Request
 
-__all__ = ["Asked", "Experience", "LedgerView", "Listener", "characters", "kind_of"]
+__all__ = ["CallStatistics", "LedgerView", "characters", "kind_of"]
 
 #: So many earlier calls of a model are looked at.
 _LOOKED_AT = 500
@@ -25,7 +25,7 @@ _LOOKED_AT = 500
 _ASSUMED = {"structured_output": "native", "reasoning_effort": False, "grammar": False}
 
 
-class Experience(NamedTuple):
+class CallStatistics(NamedTuple):
     """What earlier calls of one kind took, on average; a prompt of c characters ``base + slope * c`` tokens."""
 
     calls: int
@@ -37,13 +37,6 @@ class Experience(NamedTuple):
     def prompt_tokens(self, size: float) -> float:
         """The tokens of a prompt of so many characters."""
         return max(1.0, self.base + self.slope * size)
-
-
-class Asked(NamedTuple):
-    """A request that was not sent, and the key that the ledger would keep its reply under."""
-
-    request: Request
-    key: str
 
 
 class LedgerView:
@@ -59,7 +52,7 @@ class LedgerView:
         found = self._rows("SELECT COUNT(*) FROM calls WHERE key IN (SELECT value FROM json_each(?))", listed)
         return found[0][0] if found else 0
 
-    def asked(self, search: str) -> dict[str, int]:
+    def answered_by_trial(self, search: str) -> dict[str, int]:
         """By trial, to how many of the questions that a search has noted the ledger has replies."""
         return dict(
             self._rows(
@@ -77,7 +70,7 @@ class LedgerView:
         return dict(zip(("calls", "tokens", "usd"), rows[0], strict=True)) if rows else {}
 
     @functools.cache  # noqa: B019  (a view lives as long as one estimate)
-    def experience(self, model: str) -> dict[str, Experience]:
+    def experience(self, model: str) -> dict[str, CallStatistics]:
         """What earlier calls of a model took, by kind of question (see ``kind_of``); under "" that of all kinds."""
         kinds: dict[str, list[tuple[float, ...]]] = {}
         for text, *took in self._rows(  # keys are digests: the first ones are a sample drawn evenly
@@ -103,7 +96,7 @@ class LedgerView:
 
     def capabilities(self, model: LanguageModel) -> dict[str, Any]:
         """What a model supports; assumed, where finding out would load the client for nothing else."""
-        key = digest({"capabilities": model._own()})
+        key = digest({"capabilities": model.backend.identity()})
         if key not in self._capabilities:
             if rows := self._rows("SELECT value FROM facts WHERE key = ?", key):
                 self._capabilities[key] = json.loads(rows[0][0])
@@ -113,9 +106,6 @@ class LedgerView:
                 self._capabilities[key] = model.backend.capabilities()
         return self._capabilities[key]
 
-    def note(self, *arguments: Any, **options: Any) -> None:
-        """Nothing is noted."""
-
     def _rows(self, statement: str, *parameters: Any) -> list[Any]:
         if not self.path.exists():
             return []
@@ -123,32 +113,17 @@ class LedgerView:
             return connection.execute(statement, parameters).fetchall()
 
 
-class Listener(LanguageModel):
-    """Stands in for a language model: hears what is asked (``asked``), and replies with nothing."""
-
-    def __init__(self, model: LanguageModel, view: LedgerView) -> None:
-        vars(self).update(vars(model))
-        self.asked: list[Asked] = []
-        self.ledger = view  # type: ignore[assignment]  # it has what is called here
-        self._capabilities = self._capabilities or view.capabilities(model)
-
-    async def complete(self, request: Request) -> Reply:
-        question = self._question(request)
-        self.asked.append(Asked(question.request, question.key))
-        return Reply("", 0, 0, None, 0.0, 1, key=question.key, model=self.model)
-
-
 def _unloaded(model: LanguageModel) -> LitellmBackend | None:
     """The backend of a model, where asking it for a price or capabilities would load litellm first."""
     backend = model.backend
-    if "litellm" in sys.modules or not isinstance(backend, LitellmBackend) or backend.is_unknown:
+    if "litellm" in sys.modules or not isinstance(backend, LitellmBackend):
         return None
     return backend
 
 
 def kind_of(request: Request | Mapping[str, Any]) -> str:
     """What the length of a reply depends on beside the input: one text for requests that are alike in it."""
-    names = ("structured_output", "schema", "grammar", "reasoning_effort")
+    names = ("structured_output", "schema", "grammar", "reasoning_effort", "extra")
     form, *others = (_part(request, name) for name in names)
     return canonical_json([form or "native", *others])
 
@@ -159,10 +134,10 @@ def characters(request: Request | Mapping[str, Any]) -> int:
 
 
 def _part(request: Request | Mapping[str, Any], name: str) -> Any:
-    return getattr(request, name) if isinstance(request, Request) else request.get(name)
+    return (request.stated() if isinstance(request, Request) else request).get(name)
 
 
-def _fitted(points: Sequence[tuple[float, ...]]) -> Experience:
+def _fitted(points: Sequence[tuple[float, ...]]) -> CallStatistics:
     """The line through what was seen; through the origin where sizes hardly differ."""
     sizes, prompts, completions, latencies = np.array(points, dtype=float).T
     base, slope = 0.0, float(prompts.sum() / max(1.0, sizes.sum()))
@@ -170,4 +145,4 @@ def _fitted(points: Sequence[tuple[float, ...]]) -> Experience:
         slanted = np.polynomial.Polynomial.fit(sizes, prompts, 1).convert().coef
         if len(slanted) == 2 and slanted[1] > 0:
             base, slope = float(slanted[0]), float(slanted[1])
-    return Experience(len(points), base, slope, float(completions.mean()), float(latencies.mean()))
+    return CallStatistics(len(points), base, slope, float(completions.mean()), float(latencies.mean()))

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from paretune.errors import UsageError
 from paretune.estimating.earlier_calls import LedgerView
 from paretune.estimating.rehearsal import Rehearsal, rehearse
-from paretune.estimating.spending import Limit, Range, Spending, added, chosen, limits, spending
-from paretune.estimating.text import estimate_text
+from paretune.estimating.result import Estimate
+from paretune.estimating.spending import Range, added, chosen, limits, spending
 from paretune.eventloop import run_maybe_nested
 from paretune.lm.ledger.ledger import Ledger, default_ledger
-from paretune.trials.record import TrialRecord, TrialStore
-from paretune.tuners.identity import Explored
-from paretune.tuners.keras_api import TrialStatus
+from paretune.trials.record import TrialRecord
+from paretune.tuners.keras_api import FailedTrialError, TrialStatus
 from paretune.tuners.oracles.base import ReplayableOracle, same_point, trial_id
-from paretune.tuners.oracles.hyperband import HyperbandOracle
+from paretune.tuners.plan import Plan
 from paretune.tuners.spaces import Values, combinations, draw, plain, space_size
 from paretune.tuners.tuner import Tuner
 
-__all__ = ["Estimate", "estimate", "survey"]
+__all__ = ["estimate", "survey"]
 
 #: So many trials are looked at one by one; the others are taken to be like any of the space.
 _TRIALS = 2000
@@ -35,34 +33,12 @@ _PROMPTS, _LEAST, _MOST = 1500, 2, 50
 _LOOKUPS = 10_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Estimate(Spending):
-    """What a search would still take.
-
-    ``trials`` in a space of so many configurations (None: no finite number), ``finished`` of them before; ``epochs``
-    and ``replicates`` of each. Calls, tokens, dollars and seconds are those of the trials that are left, if every reply
-    is valid and the ledger held none; it holds at least ``held`` of them. ``budget`` tells of each declared limit
-    whether it suffices.
-    """
-
-    trials: int
-    finished: int
-    space: int | None
-    epochs: Range
-    replicates: int
-    held: int
-    budget: tuple[Limit, ...] = ()
-
-    def __str__(self) -> str:
-        return estimate_text(self)
-
-
-def estimate(tuner: Tuner, x: Sequence[Any], y: Sequence[Any], **fit: Any) -> Estimate:
+def estimate(tuner: Tuner, x: Any, y: Sequence[Any] | None = None, **fit: Any) -> Estimate:
     """What ``tuner.search`` with these arguments would still take: calls, tokens, dollars, time; nothing is called.
 
     ``print`` shows it, ``as_json`` gives its numbers. Raises what ``search`` raises before its first call.
     """
-    return run_maybe_nested(survey(tuner, {"x": x, "y": y, **fit}))[0]
+    return run_maybe_nested(survey(tuner, {"x": x, "y": y, **fit}, recorded=False))[0]
 
 
 class _Group(NamedTuple):
@@ -75,70 +51,64 @@ class _Group(NamedTuple):
     known: bool = False
 
 
-async def survey(tuner: Tuner, fit: Mapping[str, Any]) -> tuple[Estimate, list[Rehearsal]]:
+async def survey(tuner: Tuner, fit: Mapping[str, Any], *, recorded: bool = True) -> tuple[Estimate, list[Rehearsal]]:
     """See ``estimate``; ``fit`` has the arguments of ``Program.fit``, x and y among them. Beside the estimate, a
-    rehearsal of each configuration that was looked at."""
-    if isinstance(tuner.oracle, HyperbandOracle):  # its plan says how long a trial is trained
-        fit = {name: value for name, value in fit.items() if name not in ("epochs", "initial_epoch")}
-    explored = await tuner._explore(fit)
-    total = tuner.oracle.total()
-    if total is None:
-        raise UsageError("the space has no end: give max_trials=…")
-    path = tuner._record_path(explored, fit)
-    known = {} if tuner.overwrite else TrialStore(path).load()
-    oracle = tuner._new_oracle(hyperparameters=tuner.oracle.hyperparameters.copy())
-    usual = (fit.get("initial_epoch", 0), fit.get("epochs", 1))
-    left = list(_left(oracle, total, known, usual))
-    view = LedgerView(_ledger(explored).path)
+    rehearsal of each configuration that was looked at: where no trial is left, those of the record if ``recorded``."""
+    plan = await tuner.plan(**fit)
+    known = plan.finished()
+    left = list(_left(plan, known))
+    view = LedgerView(_ledger(plan).path)
     rows = max(_LEAST, min(_MOST, _PROMPTS // max(1, sum(len(group.points) for group in left))))
-    noted, replicates = view.asked(path.stem), tuner.options.replicates
-    rehearsals: dict[str, Rehearsal] = {}
+    noted, replicates = view.answered_by_trial(plan.record.stem), tuner.options.replicates
+    rehearsals: dict[str, Rehearsal | None] = {}
     tallies, held, looked_up = [], 0, 0
     for group in left:
-        cast = [await _rehearsal(tuner, fit, values, view, rows, rehearsals) for values in group.points]
-        one = chosen((each.training(*group.epochs, tuner.parallel_trials) for each in cast), len(group.numbers))
+        cast = [await _rehearsal(plan, values, view, rows, rehearsals) for values in group.points]
+        one = chosen(
+            (each.training(*group.epochs, tuner.parallel_trials) if each else {} for each in cast), len(group.numbers)
+        )
         tallies.append({name: take * replicates for name, take in one.items()})
         keys = []
-        if group.known and looked_up < _LOOKUPS:
+        if group.known and cast[0] and looked_up < _LOOKUPS:
             keys = await cast[0].keys(view, replicates, range(*group.epochs))
             looked_up += len(keys)
         held += max(view.holds(keys), sum(noted.get(trial_id(number), 0) for number in group.numbers))
-    if not left:  # what the held-out test may ask is that of the recorded trials
+    if recorded and not left:
         for record in list(known.values())[:_POINTS]:
-            await _rehearsal(tuner, fit, record.values, view, rows, rehearsals)
-    models = {name: model for each in rehearsals.values() for name, model in each.models.items()}
+            await _rehearsal(plan, record.values, view, rows, rehearsals)
+    built = [each for each in rehearsals.values() if each]
+    models = {name: model for each in built for name, model in each.models.items()}
     taken = spending(added(tallies), models, view)
     held = min(held, int(taken.calls.low))
-    lengths = [end - begin for begin, end in ([group.epochs for group in left] or [usual])]
+    lengths = [end - begin for begin, end in ([group.epochs for group in left] or [plan.epochs({})])]
     estimate = Estimate(
         **vars(taken),
-        trials=total,
-        finished=total - sum(len(group.numbers) for group in left),
-        space=space_size(oracle.hyperparameters),
+        trials=plan.total,
+        finished=plan.total - sum(len(group.numbers) for group in left),
+        space=plan.oracle.size(),
         epochs=Range(min(lengths), max(lengths)),
         replicates=replicates,
         held=held,
         budget=limits(tuner.budget, taken, held),
     )
-    return estimate, list(rehearsals.values())
+    return estimate, built
 
 
 async def _rehearsal(
-    tuner: Tuner, fit: Mapping[str, Any], values: Values, view: LedgerView, rows: int, made: dict[str, Rehearsal]
-) -> Rehearsal:
-    """The rehearsal at a point of the space; each is made once."""
+    plan: Plan, values: Values, view: LedgerView, rows: int, made: dict[str, Rehearsal | None]
+) -> Rehearsal | None:
+    """The rehearsal at a point of the space, each made once; None where the hypermodel rejects the point."""
     name = same_point(values)
     if name not in made:
-        hyperparameters = tuner.oracle.hyperparameters.copy()
-        hyperparameters.values = dict(values)
-        made[name] = await rehearse(await tuner._build(hyperparameters, fit), fit, view, rows)
+        made[name] = None
+        with contextlib.suppress(FailedTrialError):
+            made[name] = await rehearse(await plan.build(values), plan.fit, view, rows)
     return made[name]
 
 
-def _left(
-    oracle: ReplayableOracle, total: int, known: Mapping[str, TrialRecord], usual: tuple[int, int]
-) -> Iterator[_Group]:
+def _left(plan: Plan, known: Mapping[str, TrialRecord]) -> Iterator[_Group]:
     """The trials that are not finished: a new oracle proposes what it can without results but those of the record."""
+    oracle = plan.oracle
     while len(oracle.trials) < _TRIALS and (number := oracle.next_number()) is not None:
         record = known.get(trial_id(number))
         values = record.values if record is not None else oracle.propose(number)
@@ -149,25 +119,10 @@ def _left(
             oracle.finish(trial, TrialStatus.COMPLETED, record.metrics, 0, None)
         else:
             values = trial.hyperparameters.values
-            epochs = (values.get("tuner/initial_epoch", usual[0]), values.get("tuner/epochs", usual[1]))
-            yield _Group([number], [values], epochs, known=True)
-    left = [number for number in range(total) if trial_id(number) not in oracle.trials]
-    if isinstance(oracle, HyperbandOracle):
-        yield from _later_rounds(oracle, left)
-    elif left:
-        yield _Group(left, _points(oracle), usual)
-
-
-def _later_rounds(oracle: HyperbandOracle, left: Sequence[int]) -> Iterator[_Group]:
-    """Rounds that go on with some of the trials that their bracket began with."""
-    for place in oracle.rounds():
-        if numbers := [number for number in left if number in place.numbers]:
-            begun = place
-            while begun.previous is not None:
-                begun = begun.previous
-            trials = (oracle.trials.get(trial_id(number)) for number in begun.numbers)
-            points = [trial.hyperparameters.values for trial in trials if trial is not None]
-            yield _Group(numbers, points or _points(oracle), (place.initial_epoch, place.epochs))
+            yield _Group([number], [values], plan.epochs(values), known=True)
+    later = [number for number in range(plan.total) if trial_id(number) not in oracle.trials]
+    for numbers, points, epochs in oracle.outlook(later) if later else ():
+        yield _Group(numbers, points or _points(oracle), epochs or plan.epochs({}))
 
 
 def _points(oracle: ReplayableOracle) -> list[Values]:
@@ -180,6 +135,6 @@ def _points(oracle: ReplayableOracle) -> list[Values]:
     return [draw(space, rng) for _ in range(_POINTS)]
 
 
-def _ledger(explored: Explored) -> Ledger:
+def _ledger(plan: Plan) -> Ledger:
     """The ledger of a search's language models (the project's where it has none); several share one, as a rule."""
-    return explored.ledgers[0] if explored.ledgers else default_ledger()
+    return plan.ledgers[0] if plan.ledgers else default_ledger()

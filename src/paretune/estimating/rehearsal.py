@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from paretune.errors import JudgementError, RefusedInputError
-from paretune.estimating.earlier_calls import Asked, LedgerView, Listener
-from paretune.estimating.sizes import made_up, prompt_tokens, reply_tokens
+from paretune.estimating.earlier_calls import LedgerView
+from paretune.estimating.recording import RecordingModel
+from paretune.estimating.sizes import placeholder_record, prompt_tokens, reply_tokens
 from paretune.estimating.spending import Tally, added
 from paretune.lm.language_model import LanguageModel
 from paretune.optimizers.opro import OPRO
@@ -98,8 +99,8 @@ class Rehearsal:
             return []
         rows, found = _rows(self.program, *validation), []
         for sample in (Sample(replicate, epoch) for replicate in range(replicates) for epoch in epochs):
-            heard = await _heard(self.program, rows, view, sample)
-            found += [one.key for listener in heard.values() for one in listener.asked]
+            recorders = await _recorded(self.program, rows, view, sample)
+            found += [one.key for recorder in recorders.values() for one in recorder.requests]
         return found
 
 
@@ -117,15 +118,15 @@ async def rehearse(program: Program, fit: Mapping[str, Any], view: LedgerView, r
     shows = optimizer.few_shot if isinstance(optimizer, OPRO) else optimizer
     numbers = [getattr(shows, name, None) for name in ("nb_min_examples", "nb_max_examples")]
     fewest, most = (None if number is None else _evenly(lengths, number) for number in numbers)
-    less = await _heard(program, sample, view, Sample(), fewest)
-    more = less if most is None else await _heard(program, sample, view, Sample(), most, thoughts=True)
+    less = await _recorded(program, sample, view, Sample(), fewest)
+    more = less if most is None else await _recorded(program, sample, view, Sample(), most, thoughts=True)
     longer = 1000 if isinstance(optimizer, OPRO) else 0  # proposed instructions are longer than one's own
-    times = Counter(generator for generator, _ in _asking(program, *sample[0]))
+    times = Counter(generator for generator, _ in _generator_inputs(program, *sample[0]))
     questions = []
-    for generator, listener in less.items():
-        replies = [made_up(generator.data_model, gold) for _, gold in sample]
-        asked = (listener.asked, more[generator].asked)
-        questions.append(_question(listener, asked, generator.data_model, replies, times[generator], longer))
+    for generator, recorder in less.items():
+        replies = [placeholder_record(generator.data_model, gold) for _, gold in sample]
+        recorders, model = (recorder, more[generator]), generator.language_model
+        questions.append(_question(model, recorders, view, generator.data_model, replies, times[generator], longer))
     questions += await _judging(program, sample, view)
     proposing = None
     if optimizer is not None and program.generators:
@@ -134,22 +135,23 @@ async def rehearse(program: Program, fit: Mapping[str, Any], view: LedgerView, r
 
 
 def _question(
-    listener: Listener,
-    asked: tuple[Sequence[Asked], Sequence[Asked]],
+    model: LanguageModel,
+    recorders: tuple[RecordingModel, RecordingModel],
+    view: LedgerView,
     data_model: type[DataModel],
     replies: Sequence[DataModel],
     times: int = 1,
     longer: int = 0,
 ) -> _Question:
-    """From the shortest and the longest requests, and right replies to them."""
-    less, more = ([one.request for one in some] for some in asked)
+    """From those who recorded the shortest and the longest requests to a model, and right replies to them."""
+    less, more = ([one.request for one in recorder.requests] for recorder in recorders)
     if not less:  # no text that could be sent: it takes nothing
-        return _Question(listener, (0, 0), (0, 0), times)
-    known = listener.ledger.experience(listener.model)  # type: ignore[attr-defined]  # a view
+        return _Question(model, (0, 0), (0, 0), times)
+    known = view.experience(model.model)
     (low, high), (_, highest) = prompt_tokens(less, known), prompt_tokens(more or less, known, longer)
-    reasons = listener.capabilities["reasoning_effort"]
+    reasons = view.capabilities(model)["reasoning_effort"]
     completion = reply_tokens(less[0], data_model, replies, known, reasons)
-    return _Question(listener, (low, max(high, highest)), completion, times)
+    return _Question(model, (low, max(high, highest)), completion, times)
 
 
 def _rows(program: Program, x: Sequence[Any], y: Sequence[Any]) -> list[_Row]:
@@ -163,53 +165,59 @@ def _evenly(rows: Sequence[_Row], count: int) -> list[_Row]:
     return [rows[(2 * place + 1) * len(rows) // (2 * count)] for place in range(count)]
 
 
-async def _heard(
+async def _recorded(
     program: Program,
     rows: Iterable[_Row],
     view: LedgerView,
     sample: Sample,
     shown: Sequence[_Row] | None = None,
     thoughts: bool = False,
-) -> dict[Generator, Listener]:
-    """By generator, who heard what it would ask for some rows, with the rows ``shown`` as its examples (None: its
+) -> dict[Generator, RecordingModel]:
+    """By generator, who recorded what it would ask for some rows, with the rows ``shown`` as its examples (None: its
     own); ``thoughts``: what a reply has beside the gold record stands in these too."""
     copies: dict[Generator, Generator] = {}
-    listeners: dict[Generator, Listener] = {}
+    recorders: dict[Generator, RecordingModel] = {}
     with warnings.catch_warnings(), tracing(sample):
         warnings.simplefilter("ignore")  # the search itself will say it
         for inputs, gold in rows:
-            for generator, record in _asking(program, inputs, gold):
+            for generator, record in _generator_inputs(program, inputs, gold):
                 if generator not in copies:
                     copies[generator] = copy.copy(generator)
-                    copies[generator].language_model = listeners[generator] = Listener(generator.language_model, view)
+                    copies[generator].language_model = recorders[generator] = _recorder(generator.language_model, view)
                     if shown is not None:
                         copies[generator].examples = tuple(_examples(program, generator, shown, thoughts))
                 with contextlib.suppress(RefusedInputError):
                     await Generator.call(copies[generator], record)
-    return listeners
+    return recorders
+
+
+def _recorder(model: LanguageModel, view: LedgerView) -> RecordingModel:
+    return RecordingModel(model, view.capabilities(model))
 
 
 def _examples(program: Program, wanted: Generator, rows: Sequence[_Row], thoughts: bool) -> Iterator[dict[str, Any]]:
     model = wanted.data_model if thoughts else wanted.gold_model
     for inputs, gold in rows:
-        record = next(record for generator, record in _asking(program, inputs, gold) if generator is wanted)
-        yield {"input": record.get_json(), "output": made_up(model, gold).get_json()}
+        record = next(record for generator, record in _generator_inputs(program, inputs, gold) if generator is wanted)
+        yield {"input": record.get_json(), "output": placeholder_record(model, gold).get_json()}
 
 
-def _asking(program: Program, inputs: Sequence[Any], gold: DataModel) -> Iterator[tuple[Generator, DataModel]]:
+def _generator_inputs(
+    program: Program, inputs: Sequence[Any], gold: DataModel
+) -> Iterator[tuple[Generator, DataModel]]:
     """Which generators a run of an example asks, one after the other, and what each one is given."""
     given = dict(zip(program.inputs, inputs, strict=False))
 
     def value(symbol: Symbol) -> DataModel:
         if symbol not in given:
-            given[symbol] = made_up(symbol.data_model, gold)
+            given[symbol] = placeholder_record(symbol.data_model, gold)
         return given[symbol]  # type: ignore[no-any-return]
 
     def inside(module: Module, records: list[DataModel]) -> Iterator[tuple[Generator, DataModel]]:
         if isinstance(module, Generator):
             yield module, records[0]
         elif isinstance(module, Program):
-            yield from _asking(module, records, gold)
+            yield from _generator_inputs(module, records, gold)
         else:
             for inner in module.submodules:
                 yield from inside(inner, records)
@@ -223,9 +231,9 @@ async def _judging(program: Program, rows: list[_Row], view: LedgerView) -> list
     if not isinstance(reward, LMAsJudge):
         models = reward.language_models
         return [_Question(models[i % len(models)], *_GUESS) for i in range(reward.calls_per_example) if models]
-    listening = copy.copy(reward)
-    listening.language_model = listener = Listener(reward.language_model, view)
+    judge = copy.copy(reward)
+    judge.language_model = recorder = _recorder(reward.language_model, view)
     for _, gold in rows:
-        with contextlib.suppress(JudgementError), tracing():  # a listener gives no score
-            await listening(gold, gold)
-    return [_question(listener, (listener.asked, listener.asked), Judgement, [Judgement(score=1.0)])]
+        with contextlib.suppress(JudgementError), tracing():  # no reply, no score
+            await judge(gold, gold)
+    return [_question(reward.language_model, (recorder, recorder), view, Judgement, [Judgement(score=1.0)])]

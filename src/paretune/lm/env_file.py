@@ -31,6 +31,8 @@ def load_env_file(path: str | Path) -> list[str]:
         raise ConfigError(f"env_file: {str(file)!r} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"env_file: {str(file)!r} is not UTF-8 text (byte {error.start})") from None
+    except ValueError as error:  # a NUL in the name
+        raise ConfigError(f"env_file: {str(file)!r} is no name of a file: {error}") from None
     found: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(text)):
         if binding.error or (binding.key is not None and binding.value is None) or "\0" in (binding.value or ""):

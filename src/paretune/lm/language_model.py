@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import re
+import hashlib
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,19 +12,19 @@ from typing import Any, NamedTuple
 
 from paretune.errors import FatalError, RefusedInputError, TransientError, UsageError
 from paretune.files import canonical_json, digest
+from paretune.lm.address import address_fault
+from paretune.lm.backends.choose import backend_for
 from paretune.lm.ledger.ledger import Ledger, default_ledger
 from paretune.lm.limiter import Limiter, shared_limiter, shared_places
+from paretune.lm.masking import masked
 from paretune.lm.sending import Retries, Sending
 from paretune.lm.types import Answer, Backend, Price, Reply, Request
 
 __all__ = ["LanguageModel"]
 
-LOCAL_PREFIX = "local/"
 #: After so many calls in a row without a reply, all attempts included, no more are made. Each reply that the ledger
 #: serves allows for one call more: of what is asked again, those may be left that fail for reasons of their own.
 GIVEN_UP = 20
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass
@@ -35,11 +35,11 @@ class _Traffic:
     on_the_way: dict[str, Sending] = field(default_factory=dict)
 
 
-class _Question(NamedTuple):
-    """A request as it is sent, with its key in the ledger and everything that the key is made of."""
+class _KeyedRequest(NamedTuple):
+    """A request as it is sent, with its key in the ledger and the JSON text of everything that the key stands for."""
 
     key: str
-    stated: dict[str, Any]
+    text: str
     request: Request
 
 
@@ -102,6 +102,8 @@ class LanguageModel:
         for name, value in {**limits, **times}.items():
             if value is not None and not value > 0:
                 raise UsageError(f"{name} must be above 0, or None (got {value})")
+        if api_base is not None and (fault := address_fault(api_base)):
+            raise UsageError(f"api_base {fault} (got {masked(api_base)!r})")
         if isinstance(fallbacks, str):
             raise UsageError(f"fallbacks must be a list of models (got {fallbacks!r})")
         self.model = model
@@ -132,7 +134,14 @@ class LanguageModel:
                 "fallbacks": [other.arguments for other in self.fallbacks],
                 "price": None if fixed is None else asdict(fixed),
             }
-        self.backend = backend or _backend(model, api_base, api_key_env, timeout_s, concurrency, fixed)
+        self.backend = backend or backend_for(
+            model,
+            api_base=api_base,
+            api_key_env=api_key_env,
+            timeout_s=timeout_s,
+            concurrency=concurrency,
+            price=fixed,
+        )
         made_of = [model, api_base, api_key_env, concurrency, requests_per_minute, tokens_per_minute]
         #: What models share a limiter by; None where the backend is the caller's own.
         self._alike = None if backend else canonical_json(made_of)
@@ -156,6 +165,20 @@ class LanguageModel:
                 known = self.ledger.remember(key, self.backend.capabilities())
             self._capabilities = known
         return self._capabilities
+
+    def refused(self, **options: Any) -> str | None:
+        """Why no request with these options can be sent, as far as it is known before one is; else None.
+
+        What is taken is remembered in the ledger, so that a later run does not load the client to ask again.
+        """
+        refused = getattr(self.backend, "refused", None)  # a backend need not know
+        key = digest({"taken": options, "by": self._own()})
+        if refused is None or self.ledger.fact(key):
+            return None
+        reason: str | None = refused(**options)
+        if reason is None:
+            self.ledger.remember(key, True)
+        return reason
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -184,13 +207,13 @@ class LanguageModel:
         Raises FatalError (BudgetError when a budget is spent), RefusedInputError, or TransientError after the last
         attempt; FatalError, too, where so many calls in a row got no reply that the server must be down.
         """
-        question = self._question(request)
-        reply = self._stored(question)
+        keyed = self._keyed(request)
+        reply = self._stored(keyed)
         if reply is not None:
             self._given_up -= 1
             return reply
         try:
-            reply = await self._ask(question)
+            reply = await self._call(keyed)
             self._given_up = 0
             return reply
         except TransientError as error:
@@ -201,7 +224,7 @@ class LanguageModel:
             except TransientError as error:
                 failed = TransientError(f"{failed}; {error}", error.retry_after, error.rate_limited)
             else:
-                return self._stored(question) or reply  # another process may have got this model's own meanwhile
+                return self._stored(keyed) or reply  # another process may have got this model's own meanwhile
         self._given_up += 1
         if self._given_up >= GIVEN_UP:
             raise FatalError(
@@ -209,51 +232,56 @@ class LanguageModel:
             ) from failed
         raise failed
 
-    def _question(self, request: Request) -> _Question:
+    def as_sent(self, request: Request) -> tuple[Request, str]:
+        """A request as the backend would get it, and the key that the ledger keeps the reply under."""
+        keyed = self._keyed(request)
+        return keyed.request, keyed.key
+
+    def _keyed(self, request: Request) -> _KeyedRequest:
         if request.grammar is not None and not self.capabilities["grammar"]:
             request = replace(request, grammar=None)
-        stated = {**self._own(), **request.stated()}
+        text = canonical_json({**self._own(), **request.stated()})
         try:
-            return _Question(digest(stated), stated, request)
+            return _KeyedRequest(hashlib.sha256(text.encode()).hexdigest(), text, request)
         except UnicodeEncodeError as error:  # half of a pair of surrogates: no server can be sent that
             raise RefusedInputError(f"{self.model}: the prompt is no valid Unicode text: {error}") from None
 
-    def _stored(self, question: _Question) -> Reply | None:
-        reply = self.ledger.get(question.key)
+    def _stored(self, keyed: _KeyedRequest) -> Reply | None:
+        reply = self.ledger.get(keyed.key)
         for other in self.fallbacks:
             if reply is None:
-                reply = other._stored(other._question(question.request.adapted(other.model, other.capabilities)))
+                reply = other._stored(other._keyed(keyed.request.adapted(other.model, other.capabilities)))
         return reply
 
-    async def _ask(self, question: _Question) -> Reply:
+    async def _call(self, keyed: _KeyedRequest) -> Reply:
         traffic = self._traffic_here()
-        sending = traffic.on_the_way.get(question.key)
+        sending = traffic.on_the_way.get(keyed.key)
         if sending is not None:
             reply = await sending.wait()
             self.ledger.session.served += 1
             return replace(reply, served=True)
         self.ledger.check_room()
         retries = Retries(self.max_attempts, self.total_timeout_s, self.pause)
-        store = functools.partial(self._store, question)
-        sending = Sending(self.model, self.backend, question.request, traffic.limiter, retries, store)
-        sending.list_in(traffic.on_the_way, question.key)
+        store = functools.partial(self._store, keyed)
+        sending = Sending(self.model, self.backend, keyed.request, traffic.limiter, retries, store)
+        sending.list_in(traffic.on_the_way, keyed.key)
         return await sending.wait()
 
-    def _store(self, question: _Question, answer: Answer, latency_s: float, attempts: int) -> Reply:
+    def _store(self, keyed: _KeyedRequest, answer: Answer, latency_s: float, attempts: int) -> Reply:
         price = self.backend.price()
         reply = Reply(
-            text=_SURROGATES.sub("\ufffd", answer.text),
+            text=answer.text,
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.completion_tokens,
             cost_usd=None if price is None else price.cost(answer),
             latency_s=latency_s,
             attempts=attempts,
             finish_reason=answer.finish_reason,
-            key=question.key,
+            key=keyed.key,
             model=self.model,
         )
-        listed = None if price is None else asdict(price)
-        return self.ledger.put(question.key, self.model, question.stated, reply, usage=answer.usage, price=listed)
+        listed = None if price is None else {"prompt": price.prompt, "completion": price.completion}
+        return self.ledger.put(keyed.key, self.model, keyed.text, reply, usage=answer.usage, price=listed)
 
     def _traffic_here(self) -> _Traffic:
         loop = asyncio.get_running_loop()
@@ -264,22 +292,3 @@ class LanguageModel:
             limiter = shared_limiter(self._alike, lambda: Limiter(*limits, pause=self.pause, places=places))
             traffic = self._traffic[loop] = _Traffic(limiter)
         return traffic
-
-
-def _backend(
-    model: str,
-    api_base: str | None,
-    api_key_env: str | None,
-    timeout_s: float,
-    concurrency: int,
-    price: Price | None,
-) -> Backend:
-    if model.startswith(LOCAL_PREFIX):
-        from paretune.lm.backends.local import LocalBackend
-
-        if api_base is not None:
-            raise UsageError(f"{model!r} is served by paretune itself: leave api_base empty (got {api_base!r})")
-        return LocalBackend(model, timeout_s=timeout_s, slots=concurrency, fixed_price=price)
-    from paretune.lm.backends.litellm import LitellmBackend
-
-    return LitellmBackend(model, api_base=api_base, api_key_env=api_key_env, timeout_s=timeout_s, fixed_price=price)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -63,7 +63,8 @@ class Limiter:
         self.limit = concurrency
         self.in_flight = 0
         self._queue: deque[tuple[asyncio.Future[None], Attempt]] = deque()
-        self._window: deque[Attempt] = deque()
+        #: Attempts of the last minute, in the order of their ends; one that is sent goes to the end at once.
+        self._window: OrderedDict[Attempt, None] = OrderedDict()
         self._window_tokens = 0
         self._held_until = _NEVER
         #: The end of the last pause: time has come that far, whatever the clock's resolution.
@@ -118,11 +119,11 @@ class Limiter:
         if not self._window and self._held_until == _NEVER:  # nothing that time could change
             return None
         now = self._now()
-        while self._window and self._window[0].ends <= now:
-            self._window_tokens -= self._window.popleft().tokens
+        while self._window and next(iter(self._window)).ends <= now:
+            self._window_tokens -= self._window.popitem(last=False)[0].tokens
         many = self.requests_per_minute is not None and len(self._window) >= self.requests_per_minute
         if self._window and (many or self._is_much(attempt.tokens)):
-            return max(self._window[0].ends, self._held_until)
+            return max(next(iter(self._window)).ends, self._held_until)
         return self._held_until if self._held_until > now else None
 
     def _is_much(self, tokens: int) -> bool:
@@ -146,18 +147,17 @@ class Limiter:
         attempt.round = self._round
         if self.requests_per_minute is not None or self.tokens_per_minute is not None:
             attempt.ends = self._now() + _WINDOW_S
-            self._window.append(attempt)
+            self._window[attempt] = None
             self._window_tokens += attempt.tokens
 
     def _count_from_now(self, attempt: Attempt) -> None:
         if attempt.ends == _NEVER:
             return
-        try:
-            self._window.remove(attempt)
-        except ValueError:  # its window ended while it prepared
+        if attempt not in self._window:  # its window ended while it prepared
             self._window_tokens += attempt.tokens
+        self._window[attempt] = None
+        self._window.move_to_end(attempt)
         attempt.ends = self._now() + _WINDOW_S
-        self._window.append(attempt)
 
     def _end(self, attempt: Attempt, error: BaseException | None) -> None:
         self.in_flight -= 1

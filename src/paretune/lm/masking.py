@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import functools
 import os
 import re
+from collections.abc import Iterable
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from paretune.files import digest
 
-__all__ = ["logins_of", "masked", "place_of", "public_address"]
+__all__ = ["logins_of", "masked", "place_of", "public_address", "without_login", "without_secrets"]
 
 _MASK = "***"
 _MARKED = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
@@ -27,6 +30,33 @@ def masked(text: str, *known: str | None) -> str:
     return _LOGIN.sub("//", text)
 
 
+def without_secrets(value: Any, secrets: Iterable[str]) -> Any:
+    """A JSON value without these secrets (of eight characters or more), in any text of it, names of fields too.
+
+    Shorter ones are words of a reply as well. Raises RecursionError for a value that is nested too deeply.
+    """
+    forms = _forms(tuple(secrets))
+    return _replaced(value, forms) if forms else value
+
+
+@functools.lru_cache(maxsize=256)
+def _forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    """How secrets are written, the longest first."""
+    long = {form for secret in secrets if len(secret) >= 8 for form in (secret, quote(secret, safe=""))}
+    return tuple(sorted(long, key=len, reverse=True))
+
+
+def _replaced(value: Any, secrets: tuple[str, ...]) -> Any:
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, _MASK)
+    elif isinstance(value, dict):
+        return {_replaced(name, secrets): _replaced(item, secrets) for name, item in value.items()}
+    elif isinstance(value, list):
+        return [_replaced(item, secrets) for item in value]
+    return value
+
+
 def public_address(address: str | None) -> str | None:
     """An address as it may be shown: without user, password, query and fragment."""
     if address is None:
@@ -41,11 +71,23 @@ def place_of(address: str | None) -> str | None:
     return f"{public_address(address)}?sha256:{digest(query)}" if query else public_address(address)
 
 
-def logins_of(address: str | None) -> list[str]:
-    """The secrets in an address: the password, plain and as HTTP sends it beside the user name, and the query."""
+@functools.lru_cache(maxsize=256)
+def logins_of(address: str | None) -> tuple[str, ...]:
+    """The secrets in an address: the password, plain and as HTTP sends it beside the user name (short ones are masked
+    only after the word Basic), and the query."""
     if address is None:
-        return []
+        return ()
+    parts = urlsplit(address)
+    _, header = without_login(address)
+    sent = header or ""
+    return tuple(filter(None, (sent, sent.removeprefix("Basic "), unquote(parts.password or ""), parts.query)))
+
+
+def without_login(address: str) -> tuple[str, str | None]:
+    """An address without user and password, and the value of the header Authorization that stands for them."""
     parts = urlsplit(address)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    sent = base64.b64encode(f"{user}:{password}".encode()).decode() if user or password else ""
-    return [secret for secret in (password, sent, parts.query) if secret]
+    if not (user or password):
+        return address, None
+    header = f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])), header

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol
 
 from paretune.errors import ConfigError
+from paretune.lm.options import CallOptions
 
-__all__ = ["Answer", "Backend", "Price", "Reply", "Request", "StructuredOutput"]
+__all__ = ["REFUSAL", "Answer", "Backend", "Price", "Reply", "Request", "StructuredOutput"]
+
+#: The ``finish_reason`` of a reply whose text is the model's refusal to answer.
+REFUSAL = "refusal"
 
 #: How a record is asked for. JSON: ``native`` (the provider enforces a schema), ``tool`` (as the arguments of a tool
 #: call), ``prompt`` (the schema stands in the prompt). Lines ``Name: value``: ``text`` (in a chat), ``completion``
 #: (instructions, examples and input as one text, which the model continues).
 StructuredOutput = Literal["native", "tool", "prompt", "text", "completion"]
+
+
+_NO_OPTIONS = CallOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +39,15 @@ class Request:
     schema_name: str = "output"
     schema: dict[str, Any] | None = field(default=None, hash=False)
     grammar: str | None = None
-    stop: tuple[str, ...] = ()
-    temperature: float | None = None
-    max_tokens: int | None = None
-    reasoning_effort: str | None = None
+    options: CallOptions = field(default=_NO_OPTIONS, hash=False)
     replicate: int = 0
     epoch: int = 0
 
     def stated(self) -> dict[str, Any]:
         """This request as it is keyed and stored: what is not set is left out, so that new options keep old keys."""
         values = {name: getattr(self, name) for name in _UNSET}  # asdict() would copy all that is in them
-        if self.temperature is not None:  # 0 and 0.0 are one temperature, and one key
-            values["temperature"] = float(self.temperature)
-        return {name: value for name, value in values.items() if name == "messages" or value != _UNSET[name]}
+        values = {name: value for name, value in values.items() if name == "messages" or value != _UNSET[name]}
+        return {**values, **self.options.stated()}
 
     def adapted(self, model: str, takes: Mapping[str, Any]) -> Request:
         """This request, written for another model, as one with these capabilities takes it.
@@ -52,8 +55,8 @@ class Request:
         Raises ConfigError where its messages would have to be others.
         """
         request = self
-        if request.reasoning_effort is not None and not takes["reasoning_effort"]:
-            request = replace(request, reasoning_effort=None)
+        if request.options.reasoning_effort is not None and not takes["reasoning_effort"]:
+            request = replace(request, options=request.options.without("reasoning_effort"))
         if request.structured_output in ("native", "tool") and takes["structured_output"] != "native":
             if takes["structured_output"] != "tool":
                 raise ConfigError(
@@ -65,7 +68,7 @@ class Request:
 
 
 #: The fields of a request and what they are when they are not set.
-_UNSET = asdict(Request(messages=()))
+_UNSET = {each.name: each.default for each in fields(Request) if each.name != "options"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,10 @@ from paretune.metrics.classification import (
     CategoricalRecall,
 )
 from paretune.metrics.metric import Metric
+from paretune.metrics.outcome import Outcome
 from paretune.metrics.text import F1Score
 from paretune.metrics.wrapper import MeanMetricWrapper
+from paretune.stats.measure import Measure
 
 __all__ = [
     "BinaryAccuracy",
@@ -25,5 +27,7 @@ __all__ = [
     "CategoricalRecall",
     "F1Score",
     "MeanMetricWrapper",
+    "Measure",
     "Metric",
+    "Outcome",
 ]

@@ -5,13 +5,18 @@ For each class, from its true and false positives and negatives over n examples:
     precision   tp / (tp + fp)
     recall      tp / (tp + fn)
     F1          2 tp / (2 tp + fp + fn)
-    accuracy    of one yes or no a class (Binary…): (tp + tn) / n
+    accuracy    of one yes or no a class (Binary…, and Categorical… of a list of labels): (tp + tn) / n
                 of one label an example (Categorical…): tp / (tp + fn), over the examples of the class
 
 and 0 for 0 / 0: where a class is neither present nor predicted, and, for precision, never predicted. ``average``:
 ``macro`` is the plain mean over classes, ``weighted`` the mean by support (tp + fn), ``micro`` the same quotient of the
 counts summed over classes; None gives one value per class. So with one label an example, ``micro`` accuracy is the
 share of examples answered rightly, and ``macro`` accuracy the balanced accuracy (with 0 for a class without examples).
+
+The labels of a categorical field are the values of its ``Literal`` or Enum, None among them where the field may be
+None: it is an answer like the others (scikit-learn's scores with a further label for it; ``labels=[…]`` can leave it
+out). A list, tuple or set of labels counts as a set, as one yes or no a label (scikit-learn's multilabel indicators);
+where there is none at all (``list[…] | None``), as an empty one.
 
 Every invalid output is a miss (fn) for each of its gold positives, no true negative, and no false positive. The score
 of no examples is NaN.
@@ -24,6 +29,7 @@ without gold positives earns 1.0 when nothing is predicted either, else 0.0.
 from __future__ import annotations
 
 import copy
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Self
@@ -33,8 +39,10 @@ import numpy.typing as npt
 from pydantic import BaseModel
 
 from paretune.errors import UsageError
+from paretune.metrics.labels import classes_of, is_label
 from paretune.metrics.metric import Array, Metric, Record
-from paretune.schemas.data_model import field_labels, is_score
+from paretune.metrics.wrapper import as_number
+from paretune.schemas.data_model import is_score
 from paretune.schemas.masks import Mask
 
 __all__ = [
@@ -148,6 +156,8 @@ class _Binary(_Classification):
         out_mask: Sequence[str] | None = None,
     ) -> None:
         super().__init__(average, name, in_mask, out_mask)
+        if not math.isfinite(as_number(threshold)):
+            raise UsageError(f"{self.name}: threshold must be a number (got {threshold!r})")
         self.threshold = threshold
 
     def bind(self, data_model: type[BaseModel]) -> Self:
@@ -178,24 +188,26 @@ class _Categorical(_Classification):
         out_mask: Sequence[str] | None = None,
     ) -> None:
         super().__init__(average, name, in_mask, out_mask)
+        if isinstance(labels, str):
+            raise UsageError(f"{self.name}: labels must be a list (got the string {labels!r})")
         self.labels = None if labels is None else tuple(labels)
         self.field = ""
+        #: Whether the field holds several labels.
+        self.many = False
 
     def bind(self, data_model: type[BaseModel]) -> Self:
         bound = copy.copy(self)
-        fields = self.mask.fields(data_model)
-        if len(fields) != 1:
-            raise UsageError(
-                f"{self.name} scores one field, {data_model.__name__!r} has {', '.join(fields)}: choose with in_mask"
-            )
-        labels = self.labels or field_labels(data_model, fields[0])
-        if not labels:
-            raise UsageError(f"{self.name}: {fields[0]!r} is no Literal field, so labels=[…] must be given")
-        bound.field, bound.classes = fields[0], tuple(labels)
+        bound.field, *more = self.mask.fields(data_model)
+        if more:
+            fields = ", ".join((bound.field, *more))
+            raise UsageError(f"{self.name} scores one field, {data_model.__name__!r} has {fields}: choose with in_mask")
+        bound.classes, bound.many = classes_of(data_model, bound.field, self.labels, self.name)
         return bound
 
     def decisions(self, record: Record) -> Flags:
-        return np.array([record[self.field] == label for label in self.classes])
+        value = record[self.field]
+        found = (value or ()) if self.many else (value,)
+        return np.array([any(is_label(each, label) for each in found) for label in self.classes])
 
 
 class BinaryPrecision(_Binary, _Precision):
@@ -238,10 +250,6 @@ class BinaryAccuracy(_Binary):
     def quotient(self, counts: _Counts) -> tuple[Array, Array]:
         return counts.tp + counts.tn, counts.n
 
-    def reward(self, y_true: Record, y_pred: Record | None) -> float:
-        """The share of this example's decisions that are right."""
-        return float(_ratio(*self.quotient(_Counts.of(self.statistics(y_true, y_pred)).pooled()))[0])
-
 
 class CategoricalPrecision(_Categorical, _Precision):
     """How often a label is right where it is given: tp / (tp + fp); 0 for a label that is never given.
@@ -275,9 +283,13 @@ class CategoricalAccuracy(_Categorical, _Recall):
 
     ``macro`` is the mean over labels, the balanced accuracy, which always giving the most common label cannot raise.
     ``labels`` come from the ``Literal`` field when not given; an example whose gold label is none of them has no part.
+    Of a list of labels it is the share of right decisions, one a label and example, as ``BinaryAccuracy``.
     """
 
     name = "categorical_accuracy"
+
+    def quotient(self, counts: _Counts) -> tuple[Array, Array]:
+        return (counts.tp + counts.tn, counts.n) if self.many else super().quotient(counts)
 
 
 def _ratio(numerator: Any, denominator: Any) -> Array:

@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from paretune.metrics.metric import Array, Direction, Metric, Record, mean
+from paretune.metrics.metric import Array, Metric, Record, mean
 from paretune.metrics.outcome import Outcome
+from paretune.stats.measure import Direction, Measure
 
-__all__ = ["OPERATIONAL", "Measure", "mean_of_replicates", "measures_of"]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A named number over n examples: ``statistics`` (n, k) and the reduction of their sum.
-
-    A failed example has a row of zeros, so it takes no part. ``proportion``: the value is the mean of what each example
-    alone is worth, which may be yes or no.
-    """
-
-    name: str
-    direction: Direction
-    statistics: Array
-    reduce: Callable[[Array], Array]
-    proportion: bool = False
-
-    @property
-    def value(self) -> float:
-        """The measure over all examples; NaN where nothing could be measured."""
-        return float(self.reduce(self.statistics.sum(axis=0)))
-
-    def named(self, name: str) -> Measure:
-        """The same measure under another name."""
-        return replace(self, name=name)
+__all__ = ["OPERATIONAL", "mean_of_replicates", "measures_of"]
 
 
 def _per_example(value: Callable[[Outcome], float | None]) -> Callable[[Outcome], tuple[float, float]]:

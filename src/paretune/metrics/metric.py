@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,12 @@ from pydantic import BaseModel
 
 from paretune.configurable import Configurable
 from paretune.errors import UsageError
+from paretune.stats.measure import Direction
 
-__all__ = ["Array", "Direction", "Metric", "Record", "mean"]
+__all__ = ["Array", "Metric", "Record", "mean"]
 
 Array = npt.NDArray[np.float64]
-Direction = Literal["max", "min"]
+
 #: A record as plain JSON values.
 Record = Mapping[str, Any]
 
@@ -43,9 +44,9 @@ class Metric(Configurable, ABC):
     scalar: bool = True
     classes: tuple[Any, ...] = ()
 
-    @abstractmethod
     def bind(self, data_model: type[BaseModel]) -> Self:
         """Learn the fields from the data model of the gold records; raises UsageError when they do not fit."""
+        return self
 
     @abstractmethod
     def statistics(self, y_true: Record, y_pred: Record | None) -> Array:
@@ -66,6 +67,9 @@ class Metric(Configurable, ABC):
         """
         if len(y_true) != len(y_pred) or not len(y_true):
             raise UsageError(f"{self.name} needs as many predictions as examples (got {len(y_true)} and {len(y_pred)})")
+        for record in (*y_true, *y_pred):
+            if not hasattr(record, "get_json") and record is not None:
+                raise UsageError(f"{self.name} compares records of a DataModel (got a {type(record).__name__})")
         bound = self.bind(type(y_true[0]))
         rows = [
             bound.statistics(true.get_json(), None if pred is None else pred.get_json())

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Outcome", "too_many_failures"]
+__all__ = ["InvalidKind", "Outcome", "too_many_failures"]
 
 Status = Literal["ok", "invalid", "failed"]
+#: Why there is no valid record: the reply ended before one did (``cut_off``: a limit of tokens, or a thought without an
+#: end); the model refused, or the provider refused the input (``refused``) or held back the reply (``filtered``); there
+#: is no text (``empty``); there is some, but no record that validates (``malformed``).
+InvalidKind = Literal["cut_off", "refused", "filtered", "empty", "malformed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The result of a program on one example.
 
-    ``invalid``: a reply came that does not validate; it counts as a wrong answer (reward 0). ``failed``: no reply could
-    be had, or the judge gave no score; ``error`` says why, and the example is not scored (reward None). ``latency_s``
+    ``invalid``: a reply came that does not validate; it counts as a wrong answer (reward 0). ``kind`` says why not, and
+    ``error`` holds the text of a refusal. ``failed``: no reply could be had, or the judge gave no score; ``error`` says
+    why, and the example is not scored (reward None). ``latency_s``
     is the sum over the example's calls, as first measured; ``cost_usd`` is None where a price is unknown; ``retries``
     counts the attempts at these calls that failed. The calls of the reward (a judge's) are among them.
     """
@@ -31,15 +36,20 @@ class Outcome:
     latency_s: float
     error: str | None = None
     retries: int = 0
+    kind: InvalidKind | None = None
 
     def row(self) -> dict[str, Any]:
-        """This outcome as a JSON row."""
-        return asdict(self)
+        """This outcome as a JSON row; ``kind`` stands in those of invalid ones alone."""
+        row = {name: getattr(self, name) for name in self.__slots__}
+        if self.kind is None:
+            del row["kind"]
+        return row
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> Outcome:
-        """An outcome from a row that may have more columns, and may be of before retries were counted."""
-        return cls(**{name: {"retries": 0, **row}[name] for name in cls.__slots__})
+    def from_row(cls, row: Mapping[str, Any]) -> Outcome:
+        """An outcome from a row that may have more columns, or be of before retries were counted and kinds told."""
+        known = {"retries": 0, "kind": None, **row}
+        return cls(**{name: known[name] for name in cls.__slots__})
 
 
 def too_many_failures(outcomes: Sequence[Outcome], allowed: float) -> str | None:

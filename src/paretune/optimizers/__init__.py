@@ -1,7 +1,7 @@
 """Optimizers: what training changes between batches."""
 
 from paretune.optimizers.opro import OPRO
-from paretune.optimizers.optimizer import Optimizer
+from paretune.optimizers.optimizer import Observation, Optimizer
 from paretune.optimizers.random_few_shot import RandomFewShot
 
-__all__ = ["OPRO", "Optimizer", "RandomFewShot"]
+__all__ = ["OPRO", "Observation", "Optimizer", "RandomFewShot"]

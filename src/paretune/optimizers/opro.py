@@ -5,22 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.options import CallKeywords
 from paretune.optimizers.optimizer import (
     EARNED,
     PRIOR_EXAMPLES,
-    Example,
     Observation,
     Optimizer,
     Trainable,
     shrunk_mean,
 )
-from paretune.optimizers.proposals import Experience, ask_for_instructions
+from paretune.optimizers.proposals import Experience, propose_instructions
+from paretune.prompting.generate import call_options
+from paretune.prompting.prompts import Example
 
 __all__ = ["OPRO"]
 
@@ -69,8 +71,9 @@ class OPRO(Optimizer):
         How many training examples, and how many mistakes, are shown.
     every
         1: each batch but the first tries new instructions.
-    temperature, max_tokens
-        Of the proposing calls; not sent when None.
+    options
+        Call options of the proposing calls (see ``CallOptions``); a temperature of 1.0 and ``max_tokens`` of 1024 where
+        nothing else is said.
     """
 
     def __init__(
@@ -82,9 +85,8 @@ class OPRO(Optimizer):
         nb_examples: int = 3,
         nb_mistakes: int = 3,
         every: int = 2,
-        temperature: float | None = 1.0,
-        max_tokens: int | None = 1024,
         seed: int = 0,
+        **options: Unpack[CallKeywords],
     ) -> None:
         if k_best < 1 or every < 1 or nb_examples < 0 or nb_mistakes < 0:
             raise UsageError(
@@ -97,8 +99,7 @@ class OPRO(Optimizer):
         self.nb_examples = nb_examples
         self.nb_mistakes = nb_mistakes
         self.every = every
-        self.temperature = temperature
-        self.max_tokens = max_tokens
+        self.options = call_options("OPRO", {"temperature": 1.0, "max_tokens": 1024, **options})
         self.seed = seed
         self._rng = np.random.default_rng(seed)
         self._gold: dict[str, Sequence[Example]] = {}
@@ -126,7 +127,7 @@ class OPRO(Optimizer):
 
     def planned_calls(self, modules: Sequence[Trainable], batches: int) -> int:
         first = self._step if self._resumed else 0
-        own = sum(self._asks_at(step) for step in range(first, first + batches)) if modules else 0
+        own = sum(self._proposes_at(step) for step in range(first, first + batches)) if modules else 0
         return own + (self.few_shot.planned_calls(modules, batches) if self.few_shot is not None else 0)
 
     async def propose(self, modules: Sequence[Trainable], batch: Sequence[int]) -> None:
@@ -135,7 +136,7 @@ class OPRO(Optimizer):
         if not self._candidates:
             self._candidates = [_Candidate({module.name: module.instructions for module in modules})]
         current = None
-        if modules and self._asks_at(self._step):
+        if modules and self._proposes_at(self._step):
             module = modules[(self._step - 1) // self.every % len(modules)]
             current = await self._new(module, set(batch))
         self._step += 1
@@ -188,7 +189,7 @@ class OPRO(Optimizer):
         ]
         self._resumed = True
 
-    def _asks_at(self, step: int) -> bool:
+    def _proposes_at(self, step: int) -> bool:
         return step > 0 and (step - 1) % self.every == 0
 
     async def _new(self, module: Trainable, batch: set[int]) -> _Candidate | None:
@@ -196,15 +197,14 @@ class OPRO(Optimizer):
         best, gold = self._best(), self._gold.get(module.name, ())
         mistakes = [seen for seen in best.mistakes.get(module.name, ()) if seen["index"] not in batch]
         free = [index for index in range(len(gold)) if index not in batch]
-        text = await ask_for_instructions(
+        text = await propose_instructions(
             self.language_model or module.language_model,
             Experience(
                 tried=self._tried(module.name),
                 examples=[dict(gold[index]) for index in self._sample(free, self.nb_examples)],
                 mistakes=[self._shown(seen, gold) for seen in self._sample(mistakes, self.nb_mistakes)],
             ),
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
+            options=self.options,
             variant=int(self._rng.integers(2**31)),
         )
         if text is None or _words(text) in {_words(known.instructions[module.name]) for known in self._candidates}:

@@ -9,11 +9,9 @@ from typing import Any, Protocol
 
 from paretune.configurable import Configurable
 from paretune.lm.language_model import LanguageModel
+from paretune.prompting.prompts import Example
 
-__all__ = ["EARNED", "Example", "Observation", "Optimizer", "Trainable", "shrunk_mean"]
-
-#: ``{"input": {...}, "output": {...}}``
-Example = Mapping[str, Any]
+__all__ = ["EARNED", "Observation", "Optimizer", "Trainable", "shrunk_mean"]
 
 #: A reply that earned this reward is right.
 EARNED = 1.0

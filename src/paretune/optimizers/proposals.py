@@ -6,11 +6,12 @@ from typing import Any
 
 from paretune.errors import RefusedInputError, TransientError
 from paretune.lm.language_model import LanguageModel
-from paretune.prompting.generate import ask, reply_schema, writer_for
+from paretune.lm.options import CallOptions
+from paretune.prompting.generate import generate_record, reply_schema, supported, writer_for
 from paretune.prompting.trace import add_call, current_sample, tracing
 from paretune.schemas.data_model import DataModel, Field
 
-__all__ = ["Experience", "ask_for_instructions"]
+__all__ = ["Experience", "propose_instructions"]
 
 #: Instructions of more characters are no instructions: models that lose the thread repeat themselves without end.
 _LONGEST = 4000
@@ -41,12 +42,11 @@ class Proposal(DataModel):
     instructions: str = Field(description="The new instructions, as the model will read them")
 
 
-async def ask_for_instructions(
+async def propose_instructions(
     language_model: LanguageModel,
     experience: Experience,
     *,
-    temperature: float | None,
-    max_tokens: int | None,
+    options: CallOptions,
     variant: int,
 ) -> str | None:
     """The instructions that one call proposes, or None where there are no usable ones.
@@ -57,16 +57,15 @@ async def ask_for_instructions(
     writer = writer_for(language_model, Experience, Proposal)
     with tracing(current_sample()._replace(replicate=variant)) as calls:
         try:
-            proposal = await ask(
+            proposal = await generate_record(
                 "opro",
                 language_model,
                 writer,
                 writer.prefix(_QUESTION, ()),
-                experience.get_json(),
+                dict(experience),  # JSON values whose order is meant
                 Proposal,
                 schema=reply_schema(language_model, Proposal),
-                temperature=temperature,
-                max_tokens=max_tokens,
+                options=supported(language_model, options),
             )
         except (RefusedInputError, TransientError):
             proposal = None

@@ -10,7 +10,8 @@ import numpy as np
 
 from paretune.errors import UsageError
 from paretune.files import canonical_json
-from paretune.optimizers.optimizer import EARNED, Example, Observation, Optimizer, Trainable, shrunk_mean
+from paretune.optimizers.optimizer import EARNED, Observation, Optimizer, Trainable, shrunk_mean
+from paretune.prompting.prompts import Example
 
 __all__ = ["RandomFewShot"]
 

@@ -47,7 +47,9 @@ def output_model(task: TaskParams, layout: LayoutParams) -> type[DataModel]:
             )
             for label in task.labels
         }
-    return _model(output.name, fields, "layout.output")
+    model = _model(output.name, fields, "layout.output")
+    model.strict_labels = output.strict_labels
+    return model
 
 
 def _field(field: FieldParams, labels: Sequence[str], place: str) -> tuple[Any, Any]:

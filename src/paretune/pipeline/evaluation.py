@@ -9,19 +9,20 @@ from paretune.errors import ConfigError
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.scoring import Records
 from paretune.programs.program import Program
-from paretune.programs.trainer import Evaluation
+from paretune.programs.running import Evaluation
+from paretune.trials.winner import Best
 from paretune.tuners.building import build
 from paretune.tuners.keras_api import HyperParameters
 
 __all__ = ["baseline", "baseline_program", "evaluation_rows", "rebuild"]
 
 
-async def rebuild(setup: ProgramSetup, best: Mapping[str, Any]) -> Program:
+async def rebuild(setup: ProgramSetup, best: Best) -> Program:
     """The winning program: built again from its hyperparameters, with its trained state."""
     hyperparameters = HyperParameters()
-    hyperparameters.values = dict(best["values"])
+    hyperparameters.values = dict(best.values)
     program = await build(setup.build_program, hyperparameters)
-    program.load_state(best["state"])
+    program.load_state(best.state)
     return program
 
 

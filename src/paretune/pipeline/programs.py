@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-
-from pydantic import ValidationError
 
 from paretune.errors import ConfigError
 from paretune.lm.backends.local_memory import loaded_models
@@ -16,21 +12,20 @@ from paretune.lm.language_model import LanguageModel
 from paretune.optimizers.opro import OPRO
 from paretune.optimizers.optimizer import Optimizer
 from paretune.optimizers.random_few_shot import RandomFewShot
+from paretune.pipeline.own_code import load
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.lm import LmParams, ModelParams
-from paretune.pipeline.sections.program import ProgramParams
+from paretune.pipeline.sections.program import ProgramParams, with_values
 from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.space import SpaceParams, check_conditions, ends
 from paretune.programs.generator import ChainOfThought, Generator
 from paretune.programs.module import Input
 from paretune.programs.program import Program
-from paretune.schemas.faults import did_you_mean, find_faults
 from paretune.tuners.spaces import conditional_on
 
 __all__ = ["ProgramSetup"]
 
-_NOT_TUNABLE = ("builder", "source")
 #: What a builder finds under ``paretune`` and nothing here imports: it may run in a trial (see ``import_closure``).
 _FOR_BUILDERS = ("paretune.lm.backends.scripted", "paretune.rewards.judge")
 
@@ -73,12 +68,11 @@ class ProgramSetup:
         scoring = self.scoring
         options: dict[str, Any] = {
             "instructions": scoring.task.instructions if settings.instructions is None else settings.instructions,
-            "temperature": settings.temperature,
-            "reasoning_effort": settings.reasoning_effort,
-            "max_tokens": settings.max_tokens,
             "structured_output": settings.structured_output,
+            **settings.options,
         }
         language_model = self.language_model(settings.model or self.lm.model)
+        _check_taken(language_model, settings, place)
         module: Generator
         if settings.chain_of_thought:
             module = ChainOfThought(scoring.output_model, language_model, max_thinking=settings.max_thinking, **options)
@@ -120,18 +114,7 @@ class ProgramSetup:
         return LanguageModel(name, **reached, fallbacks=fallbacks)
 
     def _settings(self, values: Mapping[str, Any], place: str) -> ProgramParams:
-        tunable = [name for name in ProgramParams.model_fields if name not in _NOT_TUNABLE]
-        for name in values:
-            if name not in tunable:
-                raise ConfigError(
-                    f"{place}.{name}: no hyperparameter of the declared program (there are: {', '.join(tunable)})"
-                    f"{did_you_mean(name, tunable)}; with program.builder the space is yours"
-                )
-        try:
-            return ProgramParams.model_validate({**self.program.model_dump(), **values})
-        except ValidationError as error:
-            faults = "".join(f"\n  {place}.{fault}" for fault in find_faults(error, ProgramParams))
-            raise ConfigError(f"hyperparameters {json.dumps(dict(values))} cannot be:{faults}") from None
+        return with_values(self.program, values, place)
 
     def _check_space(self) -> None:
         """Try every end of every hyperparameter on its own; combinations are checked when they are built."""
@@ -139,6 +122,24 @@ class ProgramSetup:
         for name, kind in self.search.space.items():
             for value in ends(kind):
                 self._settings({name: value}, "search.space")
+
+
+def _check_taken(model: LanguageModel, settings: ProgramParams, place: str) -> None:
+    """Raise ConfigError for an option that is known not to be taken by a model, before anything is paid."""
+    options = settings.options
+    effort = options.pop("reasoning_effort", None)
+    if effort is not None and not model.capabilities["reasoning_effort"]:
+        effort = None  # the program leaves it out
+    for name in ("temperature", "top_p", "stop", "seed"):
+        if name not in options:
+            continue
+        value = options[name]
+        if reason := model.refused(**{name: value, "reasoning_effort": effort}):
+            shown = f"{value:g}" if isinstance(value, float) else repr(value)
+            raise ConfigError(
+                f"{place}: {model.model} takes no {name} {shown} ({reason}); "
+                f"set program.{name} to null, or to one that it takes"
+            )
 
 
 def _declare_space(hp: Any, space: Mapping[str, SpaceParams]) -> dict[str, Any]:
@@ -170,16 +171,7 @@ def _declare(hp: Any, name: str, kind: SpaceParams) -> Any:
 
 
 def _load_builder(name: str) -> Callable[[Any], Any]:
-    module_name, _, function_name = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise
-        raise ConfigError(
-            f"program.builder: no module {error.name!r} (got {name!r}; looked for in the project's folder and src/)"
-        ) from None
-    builder = getattr(module, function_name, None)
+    builder = load(name, "program.builder")
     if not callable(builder):
-        raise ConfigError(f"program.builder: module {module_name!r} has no function {function_name!r}")
+        raise ConfigError(f"program.builder: {name!r} must be a function (got {builder!r})")
     return builder  # type: ignore[no-any-return]

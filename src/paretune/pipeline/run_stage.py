@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 
 from paretune.errors import ParetuneError
+from paretune.schemas.faults import shown
+from paretune.terminal import plain
 
 __all__ = ["run_stage"]
 
@@ -14,14 +16,21 @@ __all__ = ["run_stage"]
 _REFUSED = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free disk space"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make it readable and writable"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "a file is where a folder must be: move it away"),
+    errno.EISDIR: "a folder is where a file must be: move it away",
+    errno.ENAMETOOLONG: "name a shorter one",
+    errno.ELOOP: "the link leads to itself: name another one",
 }
+
+
+_LONGEST = 2_000  # characters of a line: what is wrong stands at its beginning
 
 
 def run_stage(main: Callable[[], object]) -> None:
     """Run ``main``; print an expected error as ``error: <message>`` and exit 1; Ctrl-C exits 130.
 
-    A full disk and a file that may not be read or written are expected. Any other exception is a bug and keeps its
-    traceback.
+    A full disk, a file that may not be read or written, and a path that cannot be are expected. Any other exception is
+    a bug and keeps its traceback.
     """
     try:
         main()
@@ -30,7 +39,8 @@ def run_stage(main: Callable[[], object]) -> None:
     except OSError as error:
         if error.errno not in _REFUSED:
             raise
-        place = "" if error.filename is None else f"{str(error.filename)!r}: "
+        name = error.filename2 or error.filename  # where a finished file replaces another, the second is the user's
+        place = "" if name is None else f"{shown(str(name), 200)}: "
         _end(f"{place}{error.strerror}; {_REFUSED[error.errno]}, then run again")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -38,5 +48,6 @@ def run_stage(main: Callable[[], object]) -> None:
 
 
 def _end(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    lines = (line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…" for line in message.split("\n"))
+    print("error:", plain("\n".join(lines), lines=True), file=sys.stderr)
     sys.exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,30 +9,25 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from paretune import metrics as known_metrics
-from paretune.errors import ConfigError, DataError
+from paretune.errors import DataError
 from paretune.eventloop import run_maybe_nested
 from paretune.files import canonical_json, read_jsonl
-from paretune.metrics.measure import Measure, mean_of_replicates, measures_of
+from paretune.metrics.measure import mean_of_replicates, measures_of
 from paretune.metrics.metric import Metric
 from paretune.metrics.outcome import Outcome
 from paretune.pipeline.data_models import input_model, output_model
+from paretune.pipeline.scorers import declared_metric, declared_reward
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.layout import LayoutParams
 from paretune.pipeline.sections.task import TaskParams
-from paretune.rewards.reward import ExactMatch, Reward, as_reward
+from paretune.rewards.reward import Reward
 from paretune.schemas.data_model import DataModel
-from paretune.schemas.faults import did_you_mean
+from paretune.stats.measure import Measure
+from paretune.trials.record import TrialRecord
 
-__all__ = ["Records", "Scoring", "measures_of_rows", "measures_of_trial"]
+__all__ = ["Records", "Scoring", "measures_of_trial"]
 
 Records = Sequence[DataModel]
-
-#: The metrics that conf can name, each also as a reward: all but the base class, and the one that needs a function.
-METRICS: dict[str, type[Metric]] = {
-    name: getattr(known_metrics, name) for name in known_metrics.__all__ if name not in ("MeanMetricWrapper", "Metric")
-}
-REWARDS: dict[str, type[Any]] = {"ExactMatch": ExactMatch, **METRICS}
 
 
 class Scoring:
@@ -48,9 +42,10 @@ class Scoring:
         self.layout = section(params, "layout", LayoutParams)
         self.input_model: type[DataModel] = input_model(self.task)
         self.output_model: type[DataModel] = output_model(self.task, self.layout)
-        self.reward: Reward = as_reward(_made(REWARDS, self.layout.reward, "layout.reward")).bind(self.output_model)
+        reward = declared_reward(self.layout.reward, "layout.reward", self.layout.source)
+        self.reward: Reward = reward.bind(self.output_model)
         self.metrics: list[Metric] = [
-            _made(METRICS, each, f"layout.metrics.{index}").bind(self.output_model)
+            declared_metric(each, f"layout.metrics.{index}", self.layout.source).bind(self.output_model)
             for index, each in enumerate(self.layout.metrics)
         ]
 
@@ -69,42 +64,26 @@ class Scoring:
         return x, y
 
     def majority(self, train: Records, test: Records) -> dict[str, float]:
-        """Reward and metrics on ``test`` of always giving the most common output of ``train`` (the first of equals)."""
+        """Reward and metrics on ``test`` of always giving the most common output of ``train`` (the first of equals).
+
+        A reward that calls language models is left out: this number is not worth its calls.
+        """
         texts = [canonical_json(record.get_json()) for record in train]
         common = train[texts.index(Counter(texts).most_common(1)[0][0])]
 
-        async def rewards() -> list[float]:
-            return [await self.reward(gold, common) for gold in test]
+        names = {metric.name for metric in self.metrics if metric.scalar}
+        if not self.reward.language_models:
+            names.add("reward")
+
+        async def rewards() -> list[float | None]:
+            return [await self.reward(gold, common) if "reward" in names else None for gold in test]
 
         outcomes = [Outcome("ok", common.get_json(), each, 0, 0, 0, 0.0, 0.0) for each in run_maybe_nested(rewards())]
-        names = {"reward", *(metric.name for metric in self.metrics if metric.scalar)}
         measures = measures_of(outcomes, [record.get_json() for record in test], self.metrics)
         return {measure.name: measure.value for measure in measures if measure.name in names}
 
 
-def measures_of_rows(rows: Sequence[Mapping[str, Any]], gold: Records, metrics: Sequence[Metric]) -> list[Measure]:
-    """The measures of recorded outcomes."""
-    outcomes = [Outcome.from_row(dict(row)) for row in rows]
-    return measures_of(outcomes, [record.get_json() for record in gold], metrics)
-
-
-def measures_of_trial(trial: Mapping[str, Any], gold: Records, metrics: Sequence[Metric]) -> list[Measure]:
-    """The measures of a trial's row on the validation examples, means over its replicates."""
-    return mean_of_replicates([measures_of_rows(one["examples"], gold, metrics) for one in trial["replicates"]])
-
-
-def _made(kinds: Mapping[str, type[Any]], declared: Mapping[str, Any], place: str) -> Any:
-    """``{name: Class, as: name in reports, **arguments}`` as an object."""
-    name = str(declared.get("name"))
-    if name not in kinds:
-        known = ", ".join(kinds)
-        raise ConfigError(f"{place}.name: must be one of {known} (got {name!r}){did_you_mean(name, kinds)}")
-    arguments = {"name" if key == "as" else key: value for key, value in declared.items() if key != "name"}
-    known_arguments = inspect.signature(kinds[name]).parameters
-    for key in arguments:
-        if key not in known_arguments:
-            raise ConfigError(
-                f"{place}: {name} takes no {key!r} (it takes: {', '.join(known_arguments)})"
-                f"{did_you_mean(key, known_arguments)}"
-            )
-    return kinds[name](**arguments)
+def measures_of_trial(record: TrialRecord, gold: Records, metrics: Sequence[Metric]) -> list[Measure]:
+    """The measures of a trial on the validation examples, means over its replicates."""
+    y_true = [one.get_json() for one in gold]
+    return mean_of_replicates([measures_of(one.examples, y_true, metrics) for one in record.replicates])

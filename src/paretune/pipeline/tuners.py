@@ -1,35 +1,27 @@
-"""From params.yaml to a search, and from a finished search to what the later stages read."""
+"""From params.yaml to a search."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from paretune.errors import SearchError
 from paretune.files import digest_files, state_root
 from paretune.import_closure import closure
 from paretune.lm.ledger.budget import Budget
+from paretune.pipeline.own_code import own_files
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.budget import BudgetParams
 from paretune.pipeline.sections.objective import ObjectiveParams
-from paretune.pipeline.sections.program import ProgramParams
 from paretune.pipeline.sections.tuner import TunerParams
-from paretune.stats.pareto import non_dominated
-from paretune.tuners.objective import Objective, parts_of
-from paretune.tuners.searches import BayesianOptimization, GridSearch, Hyperband, ParetoSearch, RandomSearch
+from paretune.trials.goals import Objective
+from paretune.tuners import TUNERS
 from paretune.tuners.tuner import Tuner
 
-__all__ = ["best_of", "code_digest", "make_tuner"]
+__all__ = ["code_digest", "make_tuner"]
 
-TUNERS: dict[str, Callable[..., Tuner]] = {
-    "bayesian": BayesianOptimization,
-    "grid": GridSearch,
-    "hyperband": Hyperband,
-    "pareto": ParetoSearch,
-    "random": RandomSearch,
-}
 #: The sections whose values a search's results depend on.
 _IDENTITY = ("task", "layout", "program", "objective")
 #: The settings of language models that decide what a reply is or costs; the others decide when it comes.
@@ -43,7 +35,10 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
     search = setup.search
     chosen = section(params, "tuner", TunerParams)
     budget = section(params, "budget", BudgetParams)
-    return TUNERS[chosen.name](
+    entry = TUNERS[chosen.name]
+    module = importlib.import_module(f"paretune.tuners.oracles.{entry.module}")
+    tuner: Callable[..., Tuner] = getattr(module, entry.class_name)
+    return tuner(
         setup.build_program,
         objective=[Objective(part.name, part.direction, part.weight) for part in objective.objectives],
         scale=objective.scale,
@@ -56,57 +51,29 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
         max_failure_rate=search.max_failure_rate,
         max_retries_per_trial=search.max_retries_per_trial,
         budget=Budget(**budget.model_dump()),
-        identity=_identity(params, setup.program),
+        identity=_identity(params, setup),
         **chosen.options,
-        **({} if chosen.name == "hyperband" else {"max_trials": search.max_trials}),
+        **({} if entry.plans_epochs else {"max_trials": search.max_trials}),
     )
 
 
-def best_of(tuner: Tuner) -> dict[str, Any]:
-    """What best.json holds: the winner by the scalar, its trained state, the frontier's trials, and why the search
-    ended before all its trials (null: it did not).
-
-    Raises SearchError when no trial was completed.
-    """
-    best = tuner.oracle.get_best_trials(1)
-    records = tuner.trial_records()
-    if not best:
-        raise SearchError(f"no trial was completed; the last one: {records[-1].error if records else 'there is none'}")
-    winner = tuner.records[best[0].trial_id]
-    objectives = parts_of(tuner.oracle.objective)
-    completed = [record for record in records if record.status == "COMPLETED"]
-    points = [[record.metrics[part.name] for part in objectives] for record in completed]
-    on_frontier = non_dominated(points, [part.direction for part in objectives])  # type: ignore[arg-type]
-    return {
-        "trial": winner.trial,
-        "values": winner.values,
-        "metrics": winner.metrics,
-        "score": winner.score,
-        "stopped": tuner.stopped,
-        "objectives": [part.describe() for part in objectives],
-        "frontier": [record.trial for record, flag in zip(completed, on_frontier, strict=True) if flag],
-        "state": winner.state,
-    }
-
-
-def _identity(params: Mapping[str, Any], program: ProgramParams) -> dict[str, Any]:
+def _identity(params: Mapping[str, Any], setup: ProgramSetup) -> dict[str, Any]:
     def deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
         return {name: settings[name] for name in _LM_IDENTITY if name in settings}
 
+    program, own = setup.program, list(setup.scoring.layout.own_code.values())
     models = {name: deciding(settings) for name, settings in params["lm"].get("models", {}).items()}
     sections = {name: params[name] for name in _IDENTITY}
     return {
         "params": {**sections, "lm": deciding(params["lm"]), "models": models},
-        "code": code_digest(program.builder, program.source),
+        "code": code_digest([*own, program.builder], program.source) if program.builder else code_digest(own),
     }
 
 
-def code_digest(builder: str | None, source: str) -> str:
-    """A digest of the code that a search runs: all that this module reaches; with a user's builder, its ``source`` and
-    what it reaches in the project's folder and its src/."""
-    files = closure([__name__])
-    if builder is not None:
-        here = Path.cwd()
-        own = {path for path in closure([builder.partition(":")[0]], (here, here / "src")) if path.is_file()}
-        files |= own | {path for path in [here / source] if path.is_file()}
+def code_digest(own: Iterable[str] = (), source: str | None = None) -> str:
+    """A digest of the code that a search runs: all that this module reaches; what each ``module:name`` of the user's
+    own reaches in the project's folder and its src/; and the file ``source``."""
+    files = closure([__name__]) | own_files(own)
+    if source is not None and (path := Path.cwd() / source).is_file():
+        files.add(path)
     return digest_files(sorted(files))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, Unpack, cast
 
 from pydantic import create_model
 
 from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.options import CallOptions, SeededCallKeywords
 from paretune.lm.types import StructuredOutput
 from paretune.programs.module import Module
-from paretune.prompting.generate import ask, reply_schema, writer_for
+from paretune.prompting.generate import call_options, generate_record, reply_schema, supported, writer_for
 from paretune.prompting.prompts import Example, PromptWriter
 from paretune.schemas.data_model import DataModel, Field
 
@@ -33,13 +33,11 @@ class Generator(Module):
         What the model is told; a plain sentence about the fields when None. Training may change it.
     examples
         Few-shot examples, ``{"input": {...}, "output": {...}}`` each. Training may change them.
-    temperature, max_tokens
-        Sent when not None.
-    reasoning_effort
-        Sent where the model takes it; elsewhere a warning says that it has no effect.
     structured_output
         How the record is asked for: ``native``, ``tool``, ``prompt``, ``text`` or ``completion`` (see lm.types), or
         ``auto``: the best form of JSON that the model supports.
+    options
+        Call options by their names, such as ``temperature=0.0``: see ``CallOptions``.
     """
 
     def __init__(
@@ -49,11 +47,9 @@ class Generator(Module):
         *,
         instructions: str | None = None,
         examples: Sequence[Example] = (),
-        temperature: float | None = None,
-        reasoning_effort: str | None = None,
-        max_tokens: int | None = None,
         structured_output: StructuredOutput | Literal["auto"] = "auto",
         name: str | None = None,
+        **options: Unpack[SeededCallKeywords],
     ) -> None:
         super().__init__(name)
         if data_model is None or language_model is None:
@@ -63,9 +59,7 @@ class Generator(Module):
         self.language_model = LanguageModel(language_model) if isinstance(language_model, str) else language_model
         self.instructions = instructions
         self.examples: tuple[Example, ...] = tuple(examples)
-        self.temperature = temperature
-        self.reasoning_effort = reasoning_effort
-        self.max_tokens = max_tokens
+        self.options = call_options(self.name, options)
         self.structured_output = structured_output
         self._writers: dict[type[DataModel], PromptWriter] = {}
         self._prefix: tuple[Any, ...] | None = None
@@ -81,8 +75,12 @@ class Generator(Module):
 
     async def call(self, inputs: DataModel) -> DataModel | None:
         """Ask for the output of one input record; None when the reply does not validate."""
+        if not isinstance(inputs, DataModel):
+            raise UsageError(
+                f"{self.name} takes a record, of which it learns the fields (got a {type(inputs).__name__})"
+            )
         writer = self._writer(type(inputs))
-        return await ask(
+        return await generate_record(
             self.name,
             self.language_model,
             writer,
@@ -90,9 +88,7 @@ class Generator(Module):
             inputs.get_json(),
             self.data_model,
             schema=self._schema,
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-            reasoning_effort=self._effort,
+            options=self._supported,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -101,10 +97,8 @@ class Generator(Module):
         return {
             "data_model": self.gold_model,
             "language_model": self.language_model,
-            "temperature": self.temperature,
-            "reasoning_effort": self.reasoning_effort,
-            "max_tokens": self.max_tokens,
             "structured_output": self.structured_output,
+            **self.options.stated(),
         }
 
     def get_state(self) -> dict[str, Any]:
@@ -136,14 +130,8 @@ class Generator(Module):
         return reply_schema(self.language_model, self.data_model)
 
     @functools.cached_property
-    def _effort(self) -> str | None:
-        if self.reasoning_effort is None or self.language_model.capabilities["reasoning_effort"]:
-            return self.reasoning_effort
-        warnings.warn(
-            f"{self.language_model.model} takes no reasoning_effort: {self.reasoning_effort!r} has no effect",
-            stacklevel=3,
-        )
-        return None
+    def _supported(self) -> CallOptions:
+        return supported(self.language_model, self.options, stacklevel=3)
 
 
 class ChainOfThought(Generator):

@@ -10,7 +10,7 @@ from paretune.errors import DataError
 from paretune.lm.language_model import LanguageModel
 from paretune.programs.module import Combine, Input, Module, Symbol, inner_modules
 from paretune.programs.program import Program
-from paretune.programs.saved_models import model_from_schema
+from paretune.programs.saved_models import model_from_schema, schema_of
 from paretune.programs.saving import KNOWN, read_saved
 from paretune.schemas.data_model import DataModel
 
@@ -91,7 +91,7 @@ class _Reader:
         if given is None and not entry["rebuildable"]:
             raise self._missing("data model (it has code or types of its own)", name)
         model: type[DataModel] = model_from_schema(entry["schema"]) if given is None else given
-        if model.model_json_schema() != entry["schema"]:
+        if schema_of(model) != entry["schema"]:
             raise DataError(f"{self.path!r} was saved with another data model {name!r} than the one given")
         return model
 
@@ -101,11 +101,13 @@ class _Reader:
             return given
         if entry["arguments"] is None:
             raise self._missing("language model (it has a backend of its own)", entry["model"])
-        return _made(entry["arguments"])
+        return _language_model_of(entry["arguments"])
 
     def _missing(self, what: str, name: str) -> DataError:
         return DataError(f"{self.path!r} needs the {what} {name!r}: give custom_objects={{{name!r}: …}}")
 
 
-def _made(arguments: Mapping[str, Any]) -> LanguageModel:
-    return LanguageModel(**{**arguments, "fallbacks": [_made(other) for other in arguments.get("fallbacks", ())]})
+def _language_model_of(arguments: Mapping[str, Any]) -> LanguageModel:
+    return LanguageModel(
+        **{**arguments, "fallbacks": [_language_model_of(other) for other in arguments.get("fallbacks", ())]}
+    )

@@ -11,9 +11,10 @@ from paretune.callbacks.progress import measures_line, print_line
 from paretune.errors import DataError, UsageError
 from paretune.files import read_json, write_json
 from paretune.lm.language_model import LanguageModel
+from paretune.metrics.measure import OPERATIONAL
 from paretune.metrics.metric import Metric
 from paretune.optimizers.optimizer import Optimizer
-from paretune.programs.examples import Examples
+from paretune.programs.examples import Examples, as_arrays, with_arrays
 from paretune.programs.generator import Generator
 from paretune.programs.graph import Graph
 from paretune.programs.module import Module, Node, Symbol, inner_modules
@@ -21,7 +22,7 @@ from paretune.programs.running import Evaluation, evaluate, predict
 from paretune.programs.trainer import FitOptions, History, Verbose, train
 from paretune.prompting.trace import Sample
 from paretune.rewards.reward import ExactMatch, Reward, as_reward
-from paretune.schemas.data_model import DataModel
+from paretune.schemas.data_model import DataModel, as_record
 
 __all__ = ["Program"]
 
@@ -83,7 +84,13 @@ class Program(Module):
 
     async def call(self, *inputs: Any) -> Any:
         listed = len(inputs) == 1 and isinstance(inputs[0], list | tuple)
-        outputs = await self.graph.run(inputs[0] if listed else inputs)
+        given = inputs[0] if listed else inputs
+        if len(given) == len(self.inputs):
+            given = [
+                as_record(record, symbol.data_model, f"the input of {self.name}")
+                for record, symbol in zip(given, self.inputs, strict=True)
+            ]
+        outputs = await self.graph.run(given)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def output_models(self, *inputs: type[DataModel]) -> tuple[type[DataModel], type[DataModel]]:
@@ -103,10 +110,23 @@ class Program(Module):
         metrics: Sequence[Metric] | None = None,
         optimizer: Optimizer | None = None,
     ) -> None:
-        """Choose what training aims at. Raises UsageError when a mask or a metric does not fit the data model."""
+        """Choose what training aims at. Raises UsageError for what is no reward, metric or optimizer, and when a mask
+        or a metric does not fit the data model."""
+        if not isinstance(metrics, Sequence | None) or isinstance(metrics, str):
+            raise UsageError(f"metrics must be a list of metrics (got {metrics!r})")
+        for metric in metrics or ():
+            if not isinstance(metric, Metric):
+                raise UsageError(
+                    f"metrics must be Metric objects, such as F1Score() (got {_shown(metric)}); a function or a reward "
+                    "becomes one by MeanMetricWrapper(fn=…)"
+                )
+        if not isinstance(optimizer, Optimizer | None):
+            raise UsageError(
+                f"optimizer must be an Optimizer object, such as RandomFewShot() (got {_shown(optimizer)})"
+            )
         self.reward = as_reward(reward if reward is not None else ExactMatch()).bind(self.gold_model)
         self.metrics = tuple(metric.bind(self.gold_model) for metric in metrics or ())
-        names = ["reward", *(metric.name for metric in self.metrics)]
+        names = ["reward", *OPERATIONAL, *(metric.name for metric in self.metrics)]
         for name in names:
             if names.count(name) > 1:
                 raise UsageError(f"two metrics are called {name!r}: give one of them another name=…")
@@ -115,59 +135,63 @@ class Program(Module):
 
     async def fit(
         self,
-        x: Sequence[Any],
-        y: Sequence[DataModel],
+        x: Any,
+        y: Sequence[DataModel] | None = None,
         *,
         epochs: int = 1,
-        batch_size: int | None = 32,
+        batch_size: int | None = None,
         verbose: Verbose = "auto",
         callbacks: Sequence[Any] | None = None,
         validation_split: float = 0.0,
-        validation_data: tuple[Sequence[Any], Sequence[DataModel]] | None = None,
+        validation_data: Any = None,
         shuffle: bool = True,
         initial_epoch: int = 0,
         replicate: int = 0,
     ) -> History:
         """Train on (x, y), and validate after each epoch; see ``programs.trainer.train``.
 
-        ``validation_split`` sets the last share of the examples aside where there is no ``validation_data``. Another
-        ``replicate`` draws, shuffles and asks with other seeds. After ``load_state`` of a state of ``History.states``
-        and with ``initial_epoch``, the training goes on as if it had never been interrupted. Progress goes to stderr
-        (see ``programs.trainer.Verbose``).
+        A Dataset in the place of ``x`` brings its own ``y``, and its batch size where it has one (else 32); it may also
+        stand for the pair ``validation_data``, without which ``validation_split`` sets the last share of the examples
+        aside. Another ``replicate`` draws, shuffles and asks with other seeds. After ``load_state`` of a state of
+        ``History.states`` and with ``initial_epoch``, the training goes on as if it had never been interrupted.
+        Progress goes to stderr (see ``programs.trainer.Verbose``).
         """
         self._require_compiled("fit")
         if isinstance(callbacks, Callback):
             raise UsageError(f"callbacks must be a list (got a {type(callbacks).__name__})")
+        fit = with_arrays({"x": x, "y": y, "batch_size": batch_size, "validation_data": validation_data})
         options = FitOptions(
             epochs,
-            32 if batch_size is None else batch_size,
+            32 if fit["batch_size"] is None else fit["batch_size"],
             shuffle,
             initial_epoch,
             callbacks or (),
             verbose,
             replicate,
         )
-        examples, validation = Examples.of(self, x, y), None
-        if validation_data is not None:
-            validation = Examples.of(self, *validation_data)
+        examples, validation = Examples.of(self, fit["x"], fit["y"]), None
+        if fit["validation_data"] is not None:
+            validation = Examples.of(self, *fit["validation_data"])
         elif validation_split:
             examples, validation = examples.split(validation_split)
         return await train(self, examples, validation, options)
 
     async def evaluate(
         self,
-        x: Sequence[Any],
-        y: Sequence[DataModel],
+        x: Any,
+        y: Sequence[DataModel] | None = None,
         *,
-        batch_size: int | None = 32,
+        batch_size: int | None = None,
         verbose: Verbose = "auto",
         replicate: int = 0,
     ) -> dict[str, float]:
-        """The reward, the metrics and the operational measures over all examples (a mean over examples, whatever the
-        batch size, which only exists for likeness with Keras). Each ``replicate`` asks anew."""
-        values = (await self.evaluation(x, y, replicate)).values
+        """The reward, the metrics and the operational measures over all examples of (x, y), or of a Dataset as ``x`` (a
+        mean over examples, whatever the batch size, which only exists for likeness with Keras). Each ``replicate`` asks
+        anew."""
+        rows, gold = as_arrays(x, y)
+        values = (await self.evaluation(rows, gold, replicate)).values
         if verbose:
-            print_line(f"{self.name}: {len(y)} examples  {measures_line(values)}")
+            print_line(f"{self.name}: {len(gold)} examples  {measures_line(values)}")
         return values
 
     async def evaluation(self, x: Sequence[Any], y: Sequence[DataModel], replicate: int = 0) -> Evaluation:
@@ -175,10 +199,10 @@ class Program(Module):
         self._require_compiled("evaluate")
         return await evaluate(self, Examples.of(self, x, y), Sample(replicate))
 
-    async def predict(self, x: Sequence[Any], *, batch_size: int | None = 32, verbose: Verbose = "auto") -> list[Any]:
+    async def predict(self, x: Any, *, batch_size: int | None = 32, verbose: Verbose = "auto") -> list[Any]:
         """The output record of each input, None where there is no valid one; for a program with several outputs, one
         such list for each. (``batch_size`` and ``verbose`` only exist for likeness with Keras.)"""
-        return await predict(self, x)
+        return await predict(self, x.materialize()[0] if hasattr(x, "materialize") else x)
 
     def get_state(self) -> dict[str, Any]:
         """What training has changed: instructions and examples by module, and where the optimizer stands."""
@@ -240,6 +264,10 @@ class Program(Module):
     def _require_compiled(self, what: str) -> None:
         if not self.compiled:
             raise UsageError(f"{self.name}: call compile(reward=…, metrics=[…]) before {what}()")
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, str | type) else f"a {type(value).__name__}"
 
 
 def _calls_of(module: Module) -> int:

@@ -9,16 +9,27 @@ from typing import TYPE_CHECKING, Any
 from paretune.errors import JudgementError, RefusedInputError, TransientError
 from paretune.eventloop import map_ordered
 from paretune.lm.ledger.attribution import attributed_to, current_caller
-from paretune.metrics.measure import Measure, measures_of
-from paretune.metrics.outcome import Outcome
+from paretune.lm.types import REFUSAL
+from paretune.metrics.measure import measures_of
+from paretune.metrics.outcome import InvalidKind, Outcome
 from paretune.programs.examples import Examples, Row, as_rows
 from paretune.prompting.trace import Call, Sample, tracing
+from paretune.rewards.reward import checked_reward
 from paretune.schemas.data_model import DataModel
+from paretune.schemas.parsing import ends_in_thought
+from paretune.stats.measure import Measure
 
 if TYPE_CHECKING:
     from paretune.programs.program import Program
 
+#: So many examples are begun at a time at least: a module of one's own may call language models that nobody knows of.
+_AT_LEAST = 256
+
 __all__ = ["Evaluation", "Ran", "evaluate", "evaluation_of", "predict", "run_all"]
+
+#: How providers say that a reply ended at a limit of tokens, and that a filter held it back.
+_LIMITED = ("length", "max_tokens", "model_length")
+_FILTERED = ("content_filter", "content_filtered", "safety")
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ async def predict(program: Program, x: Sequence[Any]) -> list[Any]:
         except RefusedInputError:
             return None
 
-    outputs = await map_ordered(one, as_rows(program, x))
+    outputs = await map_ordered(one, as_rows(program, x), _at_once(program))
     if width == 1:
         return outputs
     return [[None if output is None else output[place] for output in outputs] for place in range(width)]
@@ -68,13 +79,27 @@ async def predict(program: Program, x: Sequence[Any]) -> list[Any]:
 async def run_all(program: Program, examples: Examples, indices: Sequence[int], sample: Sample) -> list[Ran]:
     """Run and score some of the examples; the results in the order of ``indices``."""
 
+    checked = False
     part = "train" if sample.training else current_caller().example or "val"
 
     async def one(index: int) -> Ran:
+        nonlocal checked
+        gold = examples.gold[index]
         with attributed_to(example=f"{part}/{index}"):
-            return await _run_example(program, examples.rows[index], examples.gold[index], sample)
+            ran = await _run_example(program, examples.rows[index], gold, sample)
+        if ran.outcome.output is not None and not checked:
+            checked = True
+            for metric in program.metrics:  # a mistake in one shows now, not when everything is paid for
+                metric.statistics(gold.get_json(), ran.outcome.output)
+        return ran
 
-    return await map_ordered(one, indices)
+    return await map_ordered(one, indices, _at_once(program))
+
+
+def _at_once(program: Program) -> int:
+    """How many examples are begun at a time: so many that the language models always have the next call waiting, and
+    decide themselves what runs at once. What an example holds in memory is bounded by it."""
+    return max(_AT_LEAST, 2 * sum(model.concurrency for model in set(program.language_models)))
 
 
 def evaluation_of(program: Program, outcomes: Sequence[Outcome], y: Sequence[DataModel]) -> Evaluation:
@@ -88,17 +113,21 @@ async def _run_example(program: Program, row: Row, y: DataModel, sample: Sample)
     with tracing(sample) as calls:
         reward: float | None = 0.0
         failure: str | None = None
-        asked: int | None = None
+        kind: InvalidKind | None = None
+        own_calls: int | None = None
         try:
             output = await program(*row)
             if isinstance(output, list):  # the first output is the one that is scored
                 output = output[0]
-            asked = len(calls)
+            own_calls = len(calls)
             if output is not None:
-                reward = await program.reward(y, output)
+                reward = checked_reward(await program.reward(y, output), program.reward.name)
+            else:
+                kind, failure = _why_invalid(calls)
             status = "invalid" if output is None else "ok"
-        except RefusedInputError:
-            output, status = None, "invalid"
+        except RefusedInputError as error:
+            output, status, failure = None, "invalid", str(error)
+            kind = "filtered" if error.filtered else "refused"
         except (TransientError, JudgementError) as error:
             output, reward, status, failure = None, None, "failed", str(error)
     costs = [call.reply.cost_usd for call in calls]
@@ -113,5 +142,21 @@ async def _run_example(program: Program, row: Row, y: DataModel, sample: Sample)
         latency_s=round(sum(call.reply.latency_s for call in calls), 4),
         error=failure,
         retries=sum(max(0, call.reply.attempts - 1) for call in calls),
+        kind=kind,
     )
-    return Ran(outcome, tuple(calls[:asked]))
+    return Ran(outcome, tuple(calls[:own_calls]))
+
+
+def _why_invalid(calls: Sequence[Call]) -> tuple[InvalidKind, str | None]:
+    """Why a program gave no record, by the last reply that did not validate; with the text of a refusal."""
+    reply = next((call.reply for call in reversed(calls) if call.output is None), None)
+    if reply is None:  # a module of the user's own gave none
+        return "malformed", None
+    reason = (reply.finish_reason or "").lower()
+    if reason == REFUSAL:
+        return "refused", reply.text or None
+    if reason in _FILTERED:
+        return "filtered", None
+    if reason in _LIMITED or ends_in_thought(reply.text):
+        return "cut_off", None
+    return ("malformed" if reply.text.strip() else "empty"), None

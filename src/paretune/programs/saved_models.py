@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    Field,
-    PlainValidator,
-    WrapValidator,
-    create_model,
-)
+from annotated_types import Ge, Gt, Interval, Le, Lt, MaxLen, MinLen, MultipleOf
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
 from paretune.schemas.data_model import DataModel, Score, has_validators
+from paretune.schemas.field_types import models_in
 
-__all__ = ["is_rebuildable", "model_from_schema"]
+__all__ = ["is_rebuildable", "model_from_schema", "schema_of"]
 
 _PLAIN: dict[str, Any] = {"string": str, "integer": int, "number": float, "boolean": bool, "null": None}
 _CONSTRAINTS = {
@@ -35,7 +31,17 @@ _CONSTRAINTS = {
     "maxItems": "max_length",
     "pattern": "pattern",
 }
-_VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator)
+#: Words of schemas that mean something here, or would if this module understood them; others are notes of the user's.
+_WORDS = {
+    *_CONSTRAINTS, "$ref", "type", "enum", "const", "anyOf", "oneOf", "allOf", "not", "items", "prefixItems",
+    "uniqueItems", "properties", "required", "additionalProperties", "patternProperties", "propertyNames",
+    "minProperties", "maxProperties", "format", "contentEncoding", "contentMediaType", "discriminator", "default",
+    "title", "description", "examples",
+}  # fmt: skip
+#: What a schema tells by the words above.
+_LIMITS = (Ge, Gt, Interval, Le, Lt, MaxLen, MinLen, MultipleOf)
+#: The settings of classes that are built again: those of data models, and of other models inside of them.
+_CONFIGS: tuple[Mapping[str, Any], ...] = (DataModel.model_config, {}, {"extra": "forbid"})
 _SCORES = Score.__metadata__[1].json_schema  # type: ignore[attr-defined]
 
 
@@ -43,38 +49,34 @@ class _NotSaid(ValueError):
     """A schema that says more than this module understands."""
 
 
+class _OwnTitles(GenerateJsonSchema):
+    """The titles that fields were given, and none made of their names: a title is what prompts call a field."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def schema_of(model: type[DataModel]) -> dict[str, Any]:
+    """The JSON schema from which a class is built again."""
+    return model.model_json_schema(schema_generator=_OwnTitles)
+
+
 def model_from_schema(schema: Mapping[str, Any]) -> type[DataModel]:
-    """The data model of a JSON schema that ``model_json_schema`` of a rebuildable class gave."""
+    """The data model of a JSON schema that ``schema_of`` a rebuildable class gave."""
     return _model(schema, schema.get("$defs", {}), DataModel)
 
 
 def is_rebuildable(model: type[DataModel]) -> bool:
     """Whether the class can be built again from its JSON schema: no validators, no types of its own, no defaults that
     are computed."""
-    if any(_has_code(part) for part in _models_in(model)):
+    if any(_has_code(part) for part in models_in(model)):
         return False
-    schema = model.model_json_schema()
+    schema = schema_of(model)
     try:
-        return model_from_schema(schema).model_json_schema() == schema
+        rebuilt = model_from_schema(schema)
     except (_NotSaid, RecursionError, KeyError):
         return False
-
-
-def _models_in(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    seen: set[Any] = set()
-
-    def walk(part: Any) -> Iterator[type[BaseModel]]:
-        if isinstance(part, type) and issubclass(part, BaseModel):
-            if part in seen:
-                return
-            seen.add(part)
-            yield part
-            for info in part.model_fields.values():
-                yield from walk(info.annotation)
-        for argument in get_args(part):
-            yield from walk(argument)
-
-    return walk(model)
+    return schema_of(rebuilt) == schema and rebuilt.__name__ == model.__name__
 
 
 def _has_code(model: type[BaseModel]) -> bool:
@@ -84,24 +86,43 @@ def _has_code(model: type[BaseModel]) -> bool:
     return (
         has_validators(model)
         or any(written)
-        or any(
-            info.default_factory is not None
-            or info.json_schema_extra is not None
-            or info.alias is not None
-            or any(_is_validator(item) for item in (*info.metadata, *_metadata_in(info.annotation)))
-            for info in model.model_fields.values()
-        )
+        or getattr(model, "strict_labels", False)
+        or model.model_config not in _CONFIGS
+        or any(_does_more(info) or not _is_plain(info.annotation) for info in model.model_fields.values())
     )
 
 
-def _metadata_in(annotation: Any) -> Iterator[Any]:
-    yield from getattr(annotation, "__metadata__", ())
-    for argument in get_args(annotation):
-        yield from _metadata_in(argument)
+def _does_more(info: FieldInfo) -> bool:
+    """Whether a field does something that a schema does not tell."""
+    extra = info.json_schema_extra
+    return (
+        info.default_factory is not None
+        or bool(info.exclude)
+        or not (extra is None or (isinstance(extra, dict) and not _WORDS & set(extra)))
+        or not all(map(_is_told, info.metadata))
+    )
 
 
-def _is_validator(item: Any) -> bool:
-    return isinstance(item, _VALIDATORS) and item not in Score.__metadata__  # type: ignore[attr-defined]
+def _is_plain(annotation: Any) -> bool:
+    """Whether a type is made of those that JSON has, and of models."""
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return True
+    if get_origin(annotation) is Annotated:
+        return _is_plain(arguments[0]) and all(map(_is_told, arguments[1:]))
+    if not arguments:
+        is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        return is_model or annotation in (*_PLAIN.values(), type(None), ...)
+    return all(map(_is_plain, arguments))
+
+
+def _is_told(item: Any) -> bool:
+    """Whether the schema tells all that something in the metadata of a field does."""
+    if isinstance(item, FieldInfo):
+        return not _does_more(item)
+    if item is None or isinstance(item, _LIMITS) or item in Score.__metadata__:  # type: ignore[attr-defined]
+        return True
+    return set(getattr(item, "__dict__", ())) == {"pattern"}
 
 
 def _model(schema: Mapping[str, Any], definitions: Mapping[str, Any], base: type[Any]) -> type[Any]:
@@ -110,9 +131,20 @@ def _model(schema: Mapping[str, Any], definitions: Mapping[str, Any], base: type
     for name, node in schema.get("properties", {}).items():
         if name not in required and "default" not in node:
             raise _NotSaid(name)
-        default = node.get("default", PydanticUndefined)
-        fields[name] = (_annotation(node, definitions), Field(default, description=node.get("description")))
+        annotation = _annotation(node, definitions)
+        default = _default(node["default"], annotation) if "default" in node else PydanticUndefined
+        words = {word: node.get(word) for word in ("title", "description", "examples")}
+        extra = {word: value for word, value in node.items() if word not in _WORDS}
+        fields[name] = (annotation, Field(default, **words, json_schema_extra=extra or None))
     return create_model(schema["title"], __base__=base, __doc__=schema.get("description"), **fields)
+
+
+def _default(value: Any, annotation: Any) -> Any:
+    """A default as the field's type has it (a record, not a dict); one that the type refuses is what it is."""
+    try:
+        return TypeAdapter(annotation).validate_python(value)
+    except ValidationError:
+        return value
 
 
 def _annotation(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:

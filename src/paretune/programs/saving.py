@@ -12,7 +12,7 @@ from paretune.lm.language_model import LanguageModel
 from paretune.lm.masking import public_address
 from paretune.programs.generator import ChainOfThought, Generator
 from paretune.programs.module import Combine, Module, Symbol, inner_modules
-from paretune.programs.saved_models import is_rebuildable
+from paretune.programs.saved_models import is_rebuildable, schema_of
 from paretune.schemas.data_model import DataModel
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Writer:
             self.data_models[key] = {
                 "class": model.__name__,
                 "rebuildable": is_rebuildable(model),
-                "schema": model.model_json_schema(),
+                "schema": schema_of(model),
             }
         return self._keys[model]
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, cast
 
+from pydantic import ValidationError
+
+from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.types import Request, StructuredOutput
+from paretune.lm.options import CallOptions
+from paretune.lm.types import REFUSAL, Request, StructuredOutput
 from paretune.prompting.prompts import PromptWriter
 from paretune.prompting.trace import Call, add_call, current_sample
 from paretune.schemas.data_model import DataModel
+from paretune.schemas.faults import find_faults
 from paretune.schemas.parsing import parse_json
 from paretune.schemas.text_form import parse_text
 
-__all__ = ["ask", "reply_schema", "writer_for"]
+__all__ = ["call_options", "generate_record", "reply_schema", "supported", "writer_for"]
 
 Output = TypeVar("Output", bound=DataModel)
 
@@ -37,7 +44,27 @@ def reply_schema(language_model: LanguageModel, output_model: type[DataModel]) -
     return schema
 
 
-async def ask(
+def call_options(owner: str, keywords: Mapping[str, Any]) -> CallOptions:
+    """The call options that ``owner`` was given as keyword arguments. Raises UsageError with every fault in them."""
+    try:
+        return CallOptions(**keywords)
+    except ValidationError as error:
+        faults = "".join(f"\n  {fault}" for fault in find_faults(error, CallOptions, noun="call option"))
+        raise UsageError(f"invalid call options of {owner}:{faults}") from None
+
+
+def supported(language_model: LanguageModel, options: CallOptions, stacklevel: int = 2) -> CallOptions:
+    """The options without a reasoning effort that the model does not take, of which it warns."""
+    if options.reasoning_effort is None or language_model.capabilities["reasoning_effort"]:
+        return options
+    warnings.warn(
+        f"{language_model.model} takes no reasoning_effort: {options.reasoning_effort!r} has no effect",
+        stacklevel=stacklevel + 1,
+    )
+    return options.without("reasoning_effort")
+
+
+async def generate_record(
     caller: str,
     language_model: LanguageModel,
     writer: PromptWriter,
@@ -46,9 +73,7 @@ async def ask(
     output_model: type[Output],
     *,
     schema: dict[str, Any] | None,
-    temperature: float | None = None,
-    max_tokens: int | None = None,
-    reasoning_effort: str | None = None,
+    options: CallOptions,
 ) -> Output | None:
     """Ask for the output of one input record (plain JSON values), and note the call in the trace of ``caller``.
 
@@ -64,15 +89,14 @@ async def ask(
         schema_name=output_model.__name__,
         schema=None if writer.in_text else schema,
         grammar=writer.grammar,
-        stop=writer.stop(),
-        temperature=temperature,
-        max_tokens=max_tokens,
-        reasoning_effort=reasoning_effort,
+        options=options.stopping_at(writer.stop()),
         replicate=sample.replicate,
         epoch=sample.epoch,
     )
     reply = await language_model.complete(request)
-    output = (parse_text if writer.in_text else parse_json)(reply.text, output_model)
+    output = None
+    if reply.finish_reason != REFUSAL:
+        output = (parse_text if writer.in_text else parse_json)(reply.text, output_model)
     language_model.ledger.note(reply, caller, valid=output is not None, replicate=sample.replicate)
     add_call(Call(caller, record, None if output is None else output.get_json(), reply))
     return output

@@ -10,14 +10,16 @@ from typing import Any
 
 from paretune.reporting.numbers import compact
 from paretune.reporting.placement import Box, Scale, place, text_width
-from paretune.reporting.results import Estimate, Objective
+from paretune.reporting.results import Measurement
+from paretune.trials.goals import Objective
 
 __all__ = [
-    "DOMINATED", "FONT_SIZE", "FRONTIER", "INK", "MUTED", "VERMILLION", "WINNER",
+    "DOMINATED", "FONT_SIZE", "FRONTIER", "INFEASIBLE", "INK", "MUTED", "VERMILLION", "WINNER",
     "Point", "caption", "encoding", "labels", "obstacles", "reference_rule",
 ]  # fmt: skip
 
 WINNER, FRONTIER, DOMINATED = "winner (best score)", "on the frontier", "dominated"
+INFEASIBLE = "breaks a constraint"
 INK, MUTED, VERMILLION = "#222222", "#5a5a5a", "#D55E00"
 FONT_SIZE, _LINE = 12.5, 15.0
 
@@ -26,10 +28,16 @@ FONT_SIZE, _LINE = 12.5, 15.0
 class Point:
     """A configuration in a panel."""
 
-    x: Estimate
-    y: Estimate
+    x: Measurement
+    y: Measurement
     role: str
+    feasible: bool
     text: Sequence[str]
+
+    @property
+    def place(self) -> tuple[float, float]:
+        """Where it is compared with the others: nowhere, when it breaks a constraint."""
+        return (self.x.value, self.y.value) if self.feasible else (math.nan, math.nan)
 
     @property
     def at(self) -> dict[str, float]:
@@ -51,7 +59,7 @@ def labels(
     light: Sequence[Box],
 ) -> list[dict[str, Any]]:
     """Text for the frontier's points: the winner first, then the line, then those that a third objective keeps."""
-    named = [each for each in points if each.role != DOMINATED]
+    named = [each for each in points if each.role in (WINNER, FRONTIER)]
     named.sort(key=lambda each: (each.role != WINNER, each not in line))
     texts = [_lines(each.text) for each in named]
     pixels = [(x.pixel(each.x.value), y.pixel(each.y.value)) for each in named]

@@ -14,7 +14,8 @@ from paretune.reporting.annotations import INK, MUTED
 from paretune.reporting.frontier_rows import axes, brief_options, labels
 from paretune.reporting.numbers import metric_words, percent, words
 from paretune.reporting.panels import frontier_panel, ranking_panel
-from paretune.reporting.results import Objective, Result
+from paretune.reporting.results import Result
+from paretune.trials.goals import Objective
 
 __all__ = ["chart", "to_png", "to_svg"]
 
@@ -38,7 +39,7 @@ def chart(
     (see `axes` for the choice). ``references`` maps objective names to the value of always answering the most common
     training output. Raise DataError when no trial was completed.
     """
-    shown = [result for result in results if result.completed]
+    shown = [result for result in results if result.record.completed]
     if not shown:
         raise DataError("no trial was completed: there is nothing to draw")
     marks = references or {}
@@ -83,6 +84,8 @@ def to_svg(spec: Mapping[str, Any]) -> str:
 def _title(shown: Sequence[Result], objectives: Sequence[Objective]) -> str:
     if len(objectives) == 1:
         return f"{_capital(metric_words(objectives[0].name))} of {_configurations(len(shown))}, the best first"
+    if shown and not any(result.feasible for result in shown):
+        return f"None of {_configurations(len(shown))} keeps the constraints"
     best = sum(result.on_frontier for result in shown)
     return f"{best} of {_configurations(len(shown))} {'is' if best == 1 else 'are'} on the Pareto frontier"
 
@@ -90,10 +93,10 @@ def _title(shown: Sequence[Result], objectives: Sequence[Objective]) -> str:
 def _subtitle(
     results: Sequence[Result], panels: int, confidence: float, brief: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    sizes = {int(result.row["n"]) for result in results if result.completed and result.row.get("n") is not None}
+    sizes = {result.record.n for result in results if result.record.completed}
     n = " to ".join(f"{size:,}" for size in sorted({min(sizes), max(sizes)})) if sizes else "unknown"
     first = f"Bars: {percent(confidence)} intervals on the validation split, n = {n}."
-    failed = sum(not result.completed for result in results)
+    failed = sum(not result.record.completed for result in results)
     if failed:
         first += f" Not shown: {failed} failed {'trial' if failed == 1 else 'trials'}."
     if not panels:

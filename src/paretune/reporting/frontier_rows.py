@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Sequence
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 
 from paretune.errors import ConfigError
 from paretune.reporting.numbers import axis_title, exact, label_parts
-from paretune.reporting.results import Estimate, Objective, Result
+from paretune.reporting.results import Measurement, Result
 from paretune.reporting.tables import hyperparameter_names
 from paretune.stats import non_dominated
+from paretune.trials.goals import Objective
 
 __all__ = ["axes", "brief_options", "labels", "pareto_rows", "shown_frontier"]
 
@@ -48,13 +50,13 @@ def labels(results: Sequence[Result], brief: Container[str] = ()) -> list[list[s
     ``brief`` names hyperparameters (see `brief_options`) of which only the option is given.
     """
     varying = _varying(results)
-    return [label_parts(result.values, varying, brief) or [f"trial {result.trial}"] for result in results]
+    return [label_parts(result.record.values, varying, brief) or [f"trial {result.record.trial}"] for result in results]
 
 
 def brief_options(results: Sequence[Result]) -> dict[str, list[str]]:
     """Varying hyperparameters with two to four text options that no other one shares, and these options."""
     options = {
-        name: _distinct([result.values[name] for result in results if name in result.values])
+        name: _distinct([result.record.values[name] for result in results if name in result.record.values])
         for name in _varying(results)
     }
     texts = {
@@ -77,7 +79,7 @@ def _distinct(values: Sequence[Any]) -> list[Any]:
 
 def _varying(results: Sequence[Result]) -> list[str]:
     names = hyperparameter_names(results)
-    return [name for name in names if len({repr(result.values.get(name)) for result in results}) > 1]
+    return [name for name in names if len({repr(result.record.values.get(name)) for result in results}) > 1]
 
 
 def pareto_rows(
@@ -87,44 +89,54 @@ def pareto_rows(
 
     ``x``, ``y`` (with ``_lo``, ``_hi``, ``_title``) are the first pair of `axes`, so that a plot need not be
     configured anew when the objectives change; each objective is there under its own name too. ``on_frontier``
-    counts all objectives, ``on_line`` only the two shown. ``x_direction`` says which way the frontier's steps go. A
+    counts all objectives, ``on_line`` only the two shown; a trial that breaks a constraint is on neither, and its label
+    says so. ``x_direction`` says which way the frontier's steps go. A
     single objective is set against the rank (1 is the best).
     """
-    completed = [result for result in results if result.completed]
+    completed = [result for result in results if result.record.completed]
     pairs = axes(objectives, x, y)
     across, up = pairs[0] if pairs else (Objective("rank", "min"), objectives[0])
     ups = [result.metric(up.name) for result in completed]
     acrosses = [result.metric(across.name) for result in completed] if pairs else _ranks(ups, up.direction)
-    line = shown_frontier([[a.value, b.value] for a, b in zip(acrosses, ups, strict=True)], [across, up])
+    places = [
+        (a.value, b.value) if result.feasible else (math.nan, math.nan)
+        for result, a, b in zip(completed, acrosses, ups, strict=True)
+    ]
+    line = shown_frontier(places, [across, up])
     rows = []
     for result, label, a, b, on_line in zip(completed, labels(completed), acrosses, ups, line, strict=True):
-        row: dict[str, Any] = {"trial": result.trial, "label": ", ".join(label)}
+        parts = label if result.feasible else [*label, "breaks a constraint"]
+        row: dict[str, Any] = {"trial": result.record.trial, "label": ", ".join(parts)}
         row |= _cells("x", a) | _cells("y", b)
-        row |= {"x_title": axis_title(*across), "y_title": axis_title(*up), "x_direction": across.direction}
+        row |= {
+            "x_title": axis_title(across.name, across.direction),
+            "y_title": axis_title(up.name, up.direction),
+            "x_direction": across.direction,
+        }
         for objective in objectives:
             row |= _cells(objective.name, result.metric(objective.name))
         row |= {
             "on_frontier": result.on_frontier,
             "on_line": on_line,
             "is_winner": result.is_winner,
-            "score": exact(result.row.get("score")),
+            "score": exact(result.record.score),
         }
         rows.append(row)
     return rows
 
 
-def _cells(name: str, estimate: Estimate) -> dict[str, float | None]:
+def _cells(name: str, measurement: Measurement) -> dict[str, float | None]:
     return {
-        name: exact(estimate.value),
-        f"{name}_lo": exact(estimate.lo),
-        f"{name}_hi": exact(estimate.hi),
+        name: exact(measurement.value),
+        f"{name}_lo": exact(measurement.lo),
+        f"{name}_hi": exact(measurement.hi),
     }
 
 
-def _ranks(estimates: Sequence[Estimate], direction: str) -> list[Estimate]:
+def _ranks(measurements: Sequence[Measurement], direction: str) -> list[Measurement]:
     """1 for the best; ties in the order given; NaN last."""
     sign = -1.0 if direction == "max" else 1.0
-    order = np.argsort([sign * each.value for each in estimates], kind="stable")
-    ranks = np.empty(len(estimates))
-    ranks[order] = np.arange(1, len(estimates) + 1)
-    return [Estimate(float(rank)) for rank in ranks]
+    order = np.argsort([sign * each.value for each in measurements], kind="stable")
+    ranks = np.empty(len(measurements))
+    ranks[order] = np.arange(1, len(measurements) + 1)
+    return [Measurement(float(rank)) for rank in ranks]

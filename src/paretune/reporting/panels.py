@@ -11,6 +11,7 @@ from paretune.reporting.annotations import (
     DOMINATED,
     FONT_SIZE,
     FRONTIER,
+    INFEASIBLE,
     INK,
     MUTED,
     VERMILLION,
@@ -25,7 +26,8 @@ from paretune.reporting.annotations import (
 from paretune.reporting.frontier_rows import shown_frontier
 from paretune.reporting.numbers import axis_title
 from paretune.reporting.placement import Scale
-from paretune.reporting.results import Objective, Result
+from paretune.reporting.results import Result
+from paretune.trials.goals import Objective
 
 __all__ = ["frontier_panel", "ranking_panel"]
 
@@ -37,6 +39,8 @@ _LOOKS: _Looks = {  # role: stroke, fill, shape, size
     FRONTIER: (_BLUE, _BLUE, "circle", 95),
     DOMINATED: (_GREY, "#ffffff", "circle", 60),
 }
+#: Shown where there is such a trial.
+_INFEASIBLE_LOOK: _Looks = {INFEASIBLE: (_GREY, _GREY, "cross", 60)}
 _RANKING_LOOKS = {WINNER: _LOOKS[WINNER], _OTHER: _LOOKS[FRONTIER]}
 _ROW_HEIGHT = 30  # pixels a trial in a ranking
 _MOST_ROWS = 40  # a longer ranking shows the best ones
@@ -58,17 +62,18 @@ def frontier_panel(
     """
     across, up = pair
     points = [
-        Point(result.metric(across.name), result.metric(up.name), _role(result), text)
+        Point(result.metric(across.name), result.metric(up.name), _role(result), result.feasible, text)
         for result, text in zip(results, texts, strict=True)
     ]
     points = [each for each in points if math.isfinite(each.x.value) and math.isfinite(each.y.value)]
     extra = () if reference is None else (reference,)
     x = Scale.around([value for each in points for value in each.x], width)
     y = Scale.around([*(value for each in points for value in each.y), *extra], height, flipped=True)
-    best = shown_frontier([[each.x.value, each.y.value] for each in points], pair)
+    best = shown_frontier([each.place for each in points], pair)
     line = sorted((each for each, on in zip(points, best, strict=True) if on), key=lambda each: each.at["x"])
-    axes = {"x": _axis(axis_title(*across), x), "y": _axis(axis_title(*up), y)}
+    axes = {"x": _axis(axis_title(across.name, across.direction), x), "y": _axis(axis_title(up.name, up.direction), y)}
     solid, light = obstacles(points, line, across, x, y)
+    looks = _LOOKS | (_INFEASIBLE_LOOK if any(each.role == INFEASIBLE for each in points) else {})
     layers: list[dict[str, Any]] = []
     if reference is not None:
         layers, box = reference_rule(axes, reference, x, y, [*solid, *light])
@@ -78,11 +83,13 @@ def frontier_panel(
             axes,
             [{"x": each.x.lo, "x2": each.x.hi, "y": each.y.value, "role": each.role} for each in points],
             "x2",
+            looks,
         ),
         _bars(
             axes,
             [{"x": each.x.value, "y": each.y.lo, "y2": each.y.hi, "role": each.role} for each in points],
             "y2",
+            looks,
         ),
         {
             "data": {"values": [each.at for each in line]},
@@ -96,7 +103,7 @@ def frontier_panel(
             "encoding": encoding(axes),
         },
         *labels(axes, points, line, x, y, solid, light),
-        _symbols(axes, [each.at | {"role": each.role} for each in points]),
+        _symbols(axes, [each.at | {"role": each.role} for each in points], looks),
     ]
     return {"width": width, "height": height, "layer": layers}
 
@@ -118,10 +125,10 @@ def ranking_panel(
     ]
     rows = sorted(rows, key=lambda row: sign * row[0].value)[:_MOST_ROWS]
     extra = () if reference is None else (reference,)
-    x = Scale.around([*(value for estimate, _, _ in rows for value in estimate), *extra], width)
+    x = Scale.around([*(value for measurement, _, _ in rows for value in measurement), *extra], width)
     names = {str(rank): text for rank, (_, _, text) in enumerate(rows, start=1)}
     axes = {
-        "x": _axis(axis_title(*objective), x),
+        "x": _axis(axis_title(objective.name, objective.direction), x),
         "y": {
             "type": "ordinal",
             "sort": list(names),
@@ -137,8 +144,8 @@ def ranking_panel(
         },
     }
     data = [
-        {"x": estimate.value, "lo": estimate.lo, "hi": estimate.hi, "y": str(rank), "role": role}
-        for rank, (estimate, role, _) in enumerate(rows, start=1)
+        {"x": measurement.value, "lo": measurement.lo, "hi": measurement.hi, "y": str(rank), "role": role}
+        for rank, (measurement, role, _) in enumerate(rows, start=1)
     ]
     bars = [{"x": row["lo"], "x2": row["hi"], "y": row["y"], "role": row["role"]} for row in data]
     dots = [{key: row[key] for key in ("x", "y", "role")} for row in data]
@@ -167,7 +174,9 @@ def ranking_panel(
 
 
 def _role(result: Result) -> str:
-    return WINNER if result.is_winner else FRONTIER if result.on_frontier else DOMINATED
+    if result.is_winner:
+        return WINNER
+    return FRONTIER if result.on_frontier else DOMINATED if result.feasible else INFEASIBLE
 
 
 def _axis(title: str, scale: Scale) -> dict[str, Any]:
@@ -179,7 +188,7 @@ def _axis(title: str, scale: Scale) -> dict[str, Any]:
     }
 
 
-def _bars(axes: dict[str, Any], rows: Sequence[dict[str, Any]], end: str, looks: _Looks = _LOOKS) -> dict[str, Any]:
+def _bars(axes: dict[str, Any], rows: Sequence[dict[str, Any]], end: str, looks: _Looks) -> dict[str, Any]:
     """Error bars from x to x2 or from y to y2; a trial without an interval has none."""
     known = [row for row in rows if all(not isinstance(cell, float) or math.isfinite(cell) for cell in row.values())]
     return {
@@ -189,7 +198,7 @@ def _bars(axes: dict[str, Any], rows: Sequence[dict[str, Any]], end: str, looks:
     }
 
 
-def _symbols(axes: dict[str, Any], rows: Sequence[dict[str, Any]], looks: _Looks = _LOOKS) -> dict[str, Any]:
+def _symbols(axes: dict[str, Any], rows: Sequence[dict[str, Any]], looks: _Looks) -> dict[str, Any]:
     """The markers, the important ones last and so on top; they carry the legend."""
     order = list(looks)[::-1]
     shown = {name: _look(part, looks) for part, name in enumerate(("stroke", "fill", "shape", "size"))}

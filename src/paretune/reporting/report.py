@@ -3,85 +3,55 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from paretune.errors import ConfigError
 from paretune.files import open_atomic, write_json
-from paretune.reporting.charts import chart, to_png, to_svg
+from paretune.reporting.charts import chart, to_png
 from paretune.reporting.frontier_rows import pareto_rows
-from paretune.reporting.results import objectives_from, results
+from paretune.reporting.results import results
 from paretune.reporting.tables import metric_names, trial_table
-from paretune.stats import Measured
+from paretune.stats import Measure
+from paretune.trials.record import TrialRecord
+from paretune.trials.winner import Best
 
-__all__ = ["ReportSettings", "report"]
-
-
-@dataclass(frozen=True)
-class ReportSettings:
-    """How to report: the objectives on the first panel's axes, the intervals, what the picture is compared with.
-
-    ``x`` and ``y`` are metric names (``val_reward``); one that is no objective of this search has no effect.
-    ``references`` maps objective names to what always giving the most common training output is worth.
-    """
-
-    x: str | None = None
-    y: str | None = None
-    confidence: float = 0.95
-    resamples: int = 2000
-    seed: int = 0
-    references: Mapping[str, float] = field(default_factory=dict)
-    svg: bool = False
+__all__ = ["report"]
 
 
 def report(
-    trials: Sequence[Mapping[str, Any]],
-    measures_of: Callable[[Mapping[str, Any]], Sequence[Measured]],
-    objectives: Sequence[Mapping[str, Any]],
-    winner: str,
-    settings: ReportSettings,
+    records: Sequence[TrialRecord],
+    measures: Mapping[str, Sequence[Measure]],
+    best: Best,
     folder: str | Path,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    references: Mapping[str, float] | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> list[Path]:
-    """Write trials.csv, pareto.json, pareto.png (and pareto.svg if asked) to ``folder``; return their paths.
+    """Write trials.csv, pareto.json and pareto.png to ``folder``; return their paths. Equal input gives equal bytes.
 
-    ``trials`` are the rows of trials.jsonl, ``objectives`` and ``winner`` those of best.json, ``measures_of`` gives
-    the measures of a completed trial's validation examples. Equal input gives equal bytes. Raise ConfigError when an
-    axis names no metric at all, DataError when no trial was completed.
+    ``measures`` holds by trial those of the validation examples. ``x`` and ``y`` are metrics (``val_reward``) for the
+    axes of the first panel; one that is no objective of this search has no effect. ``references`` maps objectives to
+    what always giving the most common training output is worth. The others are those of ``results``. Raise ConfigError
+    when an axis names no metric at all, DataError when no trial was completed.
     """
-    goals = objectives_from(objectives)
-    found = results(
-        trials,
-        measures_of,
-        goals,
-        winner,
-        confidence=settings.confidence,
-        resamples=settings.resamples,
-        seed=settings.seed,
-    )
-    known = sorted({*metric_names(found), *(goal.name for goal in goals)})
-    for key, name in (("x", settings.x), ("y", settings.y)):
+    goals = best.goals
+    found = results(records, measures, goals, best.trial, confidence=confidence, resamples=resamples, seed=seed)
+    known = sorted({*metric_names(found), *(objective.name for objective in goals.objectives)})
+    for key, name in (("x", x), ("y", y)):
         if name is not None and name not in known:
             raise ConfigError(f"report.{key}: must be one of the metrics {known} (got {name!r})")
-    spec = chart(
-        found,
-        goals,
-        x=settings.x,
-        y=settings.y,
-        confidence=settings.confidence,
-        references=settings.references,
-    )
+    spec = chart(found, goals.objectives, x=x, y=y, confidence=confidence, references=references)
     folder = Path(folder)
     paths = [folder / "trials.csv", folder / "pareto.json", folder / "pareto.png"]
     with open_atomic(paths[0]) as handle:
         trial_table(found).to_csv(handle, index=False, lineterminator="\n")
-    write_json(paths[1], pareto_rows(found, goals, settings.x, settings.y))
+    write_json(paths[1], pareto_rows(found, goals.objectives, x, y))
     part = paths[2].with_suffix(".png.part")
     part.write_bytes(to_png(spec))
     os.replace(part, paths[2])
-    if settings.svg:
-        paths.append(folder / "pareto.svg")
-        with open_atomic(paths[3]) as handle:
-            handle.write(to_svg(spec))
     return paths

@@ -19,7 +19,7 @@ _AMOUNTS = ["cost_usd", "latency_s", "score"]
 
 def hyperparameter_names(results: Sequence[Result]) -> list[str]:
     """The hyperparameters of all trials in order of first appearance."""
-    return list(dict.fromkeys(name for result in results for name in result.values))
+    return list(dict.fromkeys(name for result in results for name in result.record.values))
 
 
 def metric_names(results: Sequence[Result]) -> list[str]:
@@ -32,33 +32,35 @@ def trial_table(results: Sequence[Result]) -> pandas.DataFrame:
 
     Columns: ``trial``, ``status``, the hyperparameters (one that is called like another column gets the prefix
     ``hp_``), each validation metric with ``_lo`` and ``_hi`` (with several replicates also ``_se``, the standard error
-    of their mean), then counts, costs (USD), seconds and ``on_frontier``.
+    of their mean), then counts, costs (USD), seconds, ``feasible`` (it keeps every constraint) and
+    ``on_frontier`` (of the feasible).
     """
     import pandas
 
     metrics = metric_names(results)
-    fixed = {"trial", "status", "replicates", *_COUNTS, *_AMOUNTS, "on_frontier"}
+    fixed = {"trial", "status", "replicates", *_COUNTS, *_AMOUNTS, "feasible", "on_frontier"}
     fixed.update(f"{name}{end}" for name in metrics for end in ("", "_lo", "_hi", "_se"))
-    replicated = any(result.row.get("standard_errors") for result in results)
+    replicated = any(result.record.standard_errors for result in results)
     columns: dict[str, Any] = {
-        "trial": [result.trial for result in results],
-        "status": [str(result.row["status"]) for result in results],
+        "trial": [result.record.trial for result in results],
+        "status": [result.record.status for result in results],
     }
     for name in hyperparameter_names(results):
-        cells = [result.values.get(name) for result in results]
+        cells = [result.record.values.get(name) for result in results]
         columns[f"hp_{name}" if name in fixed else name] = pandas.Series(cells, dtype=object)
     for name in metrics:
-        estimates = [result.metric(name) for result in results]
-        columns[name] = [exact(each.value) for each in estimates]
-        columns[f"{name}_lo"] = [exact(each.lo) for each in estimates]
-        columns[f"{name}_hi"] = [exact(each.hi) for each in estimates]
+        measurements = [result.metric(name) for result in results]
+        columns[name] = [exact(each.value) for each in measurements]
+        columns[f"{name}_lo"] = [exact(each.lo) for each in measurements]
+        columns[f"{name}_hi"] = [exact(each.hi) for each in measurements]
         if replicated:
-            errors = [(result.row.get("standard_errors") or {}).get(name) for result in results]
+            errors = [result.record.standard_errors.get(name) for result in results]
             columns[f"{name}_se"] = pandas.Series([exact(each) for each in errors], dtype="Float64")
-    columns["replicates"] = [len(result.row["replicates"]) for result in results]
+    columns["replicates"] = [len(result.record.replicates) for result in results]
     for name in _COUNTS:
-        columns[name] = pandas.array([result.row.get(name) for result in results], dtype="Int64")
+        columns[name] = [getattr(result.record, name) for result in results]
     for name in _AMOUNTS:
-        columns[name] = pandas.Series([exact(result.row.get(name)) for result in results], dtype="Float64")
+        columns[name] = pandas.Series([exact(getattr(result.record, name)) for result in results], dtype="Float64")
+    columns["feasible"] = [result.feasible for result in results]
     columns["on_frontier"] = [result.on_frontier for result in results]
     return pandas.DataFrame(columns)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from pydantic import BaseModel
 
 from paretune.errors import JudgementError, RefusedInputError
 from paretune.lm.language_model import LanguageModel
-from paretune.prompting.generate import ask, reply_schema, writer_for
+from paretune.lm.options import CallOptions, SeededCallKeywords
+from paretune.prompting.generate import call_options, generate_record, reply_schema, supported, writer_for
 from paretune.prompting.prompts import PromptWriter
 from paretune.rewards.reward import Reward
 from paretune.schemas.data_model import DataModel, Field, Score
@@ -60,6 +61,8 @@ class LMAsJudge(Reward):
         prediction has beside these (``thinking``) are not shown.
     name
         How the reward is called in summaries.
+    options
+        Call options of the judge (see ``CallOptions``), such as ``max_tokens``, which a cap in dollars needs.
     """
 
     calls_per_example = 1
@@ -71,11 +74,13 @@ class LMAsJudge(Reward):
         in_mask: Sequence[str] | None = None,
         out_mask: Sequence[str] | None = None,
         name: str = "lm_as_judge",
+        **options: Unpack[SeededCallKeywords],
     ) -> None:
         self.language_model = LanguageModel(language_model) if isinstance(language_model, str) else language_model
         self.instructions = INSTRUCTIONS if instructions is None else instructions
         self.mask = Mask.of(in_mask, out_mask)
         self.name = name
+        self.options = call_options(name, options)
         self._fields: tuple[str, ...] = ()
 
     @property
@@ -95,9 +100,11 @@ class LMAsJudge(Reward):
             "reference": {name: true[name] for name in fields},
             "answer": {name: pred[name] for name in fields if name in pred},
         }
-        writer, prefix, schema = self._question
+        writer, prefix, schema, options = self._question
         try:
-            judgement = await ask(self.name, self.language_model, writer, prefix, record, Judgement, schema=schema)
+            judgement = await generate_record(
+                self.name, self.language_model, writer, prefix, record, Judgement, schema=schema, options=options
+            )
         except RefusedInputError as error:
             raise JudgementError(f"the judge {self.language_model.model!r} refused an answer: {error}") from error
         if judgement is None:
@@ -105,7 +112,8 @@ class LMAsJudge(Reward):
         return judgement.score
 
     @functools.cached_property
-    def _question(self) -> tuple[PromptWriter, str, dict[str, Any]]:
+    def _question(self) -> tuple[PromptWriter, str, dict[str, Any], CallOptions]:
         """What all comparisons share; written when first asked, since it depends on what the model supports."""
         writer = writer_for(self.language_model, Comparison, Judgement)
-        return writer, writer.prefix(self.instructions, ()), reply_schema(self.language_model, Judgement)
+        schema, options = reply_schema(self.language_model, Judgement), supported(self.language_model, self.options)
+        return writer, writer.prefix(self.instructions, ()), schema, options

@@ -13,12 +13,16 @@ from pydantic import BaseModel
 from paretune.configurable import Configurable
 from paretune.errors import UsageError
 from paretune.metrics.metric import Metric
-from paretune.schemas.masks import Mask
+from paretune.metrics.wrapper import as_number, check_function
+from paretune.schemas.masks import Mask, part_of
 
 if TYPE_CHECKING:
     from paretune.lm.language_model import LanguageModel
 
-__all__ = ["ExactMatch", "MetricReward", "Reward", "RewardFunctionWrapper", "as_reward"]
+__all__ = ["ExactMatch", "MetricReward", "Reward", "RewardFunctionWrapper", "as_reward", "checked_reward"]
+
+#: Sums of shares may be off by so much.
+_ROUNDING = 1e-9
 
 
 class Reward(Configurable, ABC):
@@ -45,7 +49,11 @@ class Reward(Configurable, ABC):
 
 
 class ExactMatch(Reward):
-    """1.0 when the masked records are equal, else 0.0; numbers compare as numbers (1 equals 1.0)."""
+    """1.0 when the masked records are equal, else 0.0.
+
+    Values are compared, not how they are written: numbers as numbers (1 equals 1.0), sets and mappings in any order,
+    decimals and instants as what they are (see ``schemas.canonical``); text to the letter.
+    """
 
     name = "exact_match"
 
@@ -65,15 +73,38 @@ class ExactMatch(Reward):
 
 
 class RewardFunctionWrapper(Reward):
-    """A sync or async function of (y_true, y_pred) as a reward."""
+    """A sync or async function of (y_true, y_pred) as a reward: a number from 0 to 1, or a bool.
 
-    def __init__(self, fn: Callable[[Any, Any], Any], name: str | None = None) -> None:
+    ``kwargs`` are given to the function in each call. With a mask it gets records of the kept fields alone, else the
+    whole records. What it raises is raised as it is, and anything but such a number is an error: neither is a score.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[[Any, Any], Any],
+        name: str | None = None,
+        in_mask: Sequence[str] | None = None,
+        out_mask: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.fn = fn
         self.name = name or str(getattr(fn, "__name__", "reward"))
+        check_function(fn, kwargs, self.name)
+        self.mask = Mask.of(in_mask, out_mask)
+        self.kwargs = kwargs
+        self._fields: tuple[str, ...] = ()
+
+    def bind(self, data_model: type[BaseModel]) -> Self:
+        bound = copy.copy(self)
+        bound._fields = self.mask.fields(data_model)
+        return bound
 
     async def __call__(self, y_true: Any, y_pred: Any) -> float:
-        value = self.fn(y_true, y_pred)
-        return float(await value if inspect.isawaitable(value) else value)
+        if self.mask:
+            fields = self._fields or self.mask.fields(type(y_true))
+            y_true, y_pred = part_of(y_true, fields), part_of(y_pred, fields)
+        value = self.fn(y_true, y_pred, **self.kwargs)
+        return checked_reward(await value if inspect.isawaitable(value) else value, self.name)
 
 
 class MetricReward(Reward):
@@ -92,11 +123,21 @@ class MetricReward(Reward):
         return self.metric.reward(y_true.get_json(), y_pred.get_json())
 
 
+def checked_reward(value: Any, name: str) -> float:
+    """What a reward gave, as a float; raises UsageError where it is no number from 0 to 1 (but for rounding)."""
+    number = as_number(value)
+    if not -_ROUNDING <= number <= 1 + _ROUNDING:
+        raise UsageError(f"the reward {name!r} must give a number from 0 (wrong) to 1 (right) (got {value!r})")
+    return min(max(number, 0.0), 1.0)
+
+
 def as_reward(reward: Any) -> Reward:
     """What ``compile(reward=…)`` takes: a Reward, a Metric, or a function of (y_true, y_pred)."""
     if isinstance(reward, Reward):
         return reward
     if isinstance(reward, Metric):
+        if reward.direction == "min":
+            raise UsageError(f"{reward.name!r} is better when smaller, so it cannot be a reward")
         return MetricReward(reward)
     if callable(reward) and not isinstance(reward, type):
         return RewardFunctionWrapper(reward)

@@ -6,17 +6,30 @@ import functools
 import itertools
 import json
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+    model_validator,
+)
 
 from paretune.errors import UsageError
+from paretune.schemas.canonical import canonical
+from paretune.schemas.faults import find_faults
+from paretune.schemas.field_types import is_union, labels_of, models_in
 
 __all__ = [
     "DataModel",
     "Field",
     "Score",
     "added_names",
+    "as_record",
     "combined_model",
     "combined_record",
     "field_labels",
@@ -47,9 +60,30 @@ Score = Annotated[
 
 
 class DataModel(BaseModel):
-    """A pydantic model that refuses unknown fields, NaN and infinity, with the JSON schema for language models."""
+    """A pydantic model that refuses unknown fields, NaN and infinity, with the JSON schema for language models.
+
+    Records can be read as mappings: ``record["answer"]``, ``record.get("answer")``, ``"answer" in record``. Fields have
+    no aliases: prompts, replies and data all use their names (a ``title`` is what prompts in lines call a field).
+
+    A reply may spell a field's name in another case, and a label (a value of a ``Literal`` or Enum field) also in
+    quotes or with a full stop, where that means one name or one label alone. ``strict_labels = True`` turns this off.
+    """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    #: Whether a reply must have field names and labels to the letter (see ``schemas.spelling``).
+    strict_labels: ClassVar[bool] = False
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        for model in models_in(cls):
+            for name, info in model.model_fields.items():
+                if any((info.alias, info.validation_alias, info.serialization_alias)):
+                    raise UsageError(
+                        f"field {name!r} of {model.__name__!r} has an alias, but prompts, replies and data use the "
+                        "names of fields: rename the field (for prompts in lines, a title=… does)"
+                    )
 
     @classmethod
     def get_schema(cls) -> dict[str, Any]:
@@ -58,14 +92,56 @@ class DataModel(BaseModel):
         return schema
 
     def get_json(self) -> dict[str, Any]:
-        """This record as plain JSON values."""
-        return self.model_dump(mode="json")
+        """This record as plain JSON values; equal records have equal ones (see ``schemas.canonical``).
+
+        Raises UsageError for bytes that are no text.
+        """
+        try:
+            values: dict[str, Any] = canonical(self, self.model_dump(mode="json"))
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"{type(self).__name__!r} holds bytes that are no UTF-8 text, which JSON cannot hold ({error}): "
+                "declare the field as pydantic's Base64Bytes"
+            ) from None
+        return values
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a field, or ``default`` where there is no such field."""
+        return getattr(self, name) if name in self else default
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self:
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in type(self).model_fields or name in (self.model_extra or ())
 
     def __add__(self, other: Any) -> DataModel:
         """One record with the fields of both; a field of ``other`` whose name is taken becomes ``name_1``, …"""
         if not isinstance(other, DataModel):
             return NotImplemented
         return combined_record(self, other, type(self), type(other))
+
+
+def as_record(value: Any, model: type[DataModel], place: str) -> Any:
+    """A record that has the fields of ``model``: the value itself, or what a mapping validates to; None stays None.
+
+    Raises UsageError, which names the ``place``, for anything else.
+    """
+    if value is None:
+        return None
+    if isinstance(value, BaseModel):
+        if missing := [name for name in model.model_fields if name not in type(value).model_fields]:
+            raise UsageError(f"{place} is a {type(value).__name__!r} record without {missing} of {model.__name__!r}")
+        return value
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{place} must be a record of {model.__name__!r} (got a {type(value).__name__})")
+    try:
+        return model.model_validate(dict(value))
+    except ValidationError as error:
+        faults = "; ".join(map(str, find_faults(error, model, "field")))
+        raise UsageError(f"{place} is no {model.__name__!r}: {faults}") from None
 
 
 def added_names(left: type[BaseModel], right: type[BaseModel]) -> dict[str, str]:
@@ -110,7 +186,9 @@ def _combined(left: type[DataModel], right: type[DataModel], names: tuple[str, .
         for place, (part, own) in enumerate(parts)
         if has_validators(part)
     }
-    return create_model(f"{left.__name__}_{right.__name__}", __base__=DataModel, __validators__=checks, **fields)
+    combined = create_model(f"{left.__name__}_{right.__name__}", __base__=DataModel, __validators__=checks, **fields)
+    combined.strict_labels = left.strict_labels or right.strict_labels
+    return combined
 
 
 def has_validators(model: type[BaseModel]) -> bool:
@@ -179,9 +257,9 @@ def _inlined(node: Any, definitions: Mapping[str, Any], path: tuple[str, ...]) -
 
 
 def field_labels(model: type[BaseModel], name: str) -> tuple[Any, ...] | None:
-    """The values of a ``Literal`` field, in their declared order; None for any other field."""
+    """The values of a ``Literal`` or Enum field, in their declared order, as JSON has them; None for other fields."""
     annotation = model.model_fields[name].annotation
-    return get_args(annotation) if get_origin(annotation) is Literal else None
+    return None if is_union(annotation) else labels_of(annotation)
 
 
 def is_score(model: type[BaseModel], name: str) -> bool:

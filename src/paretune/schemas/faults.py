@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
@@ -10,7 +11,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-__all__ = ["Fault", "did_you_mean", "find_faults"]
+__all__ = ["Fault", "did_you_mean", "find_faults", "shown"]
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _KINDS = {
@@ -26,7 +27,9 @@ _KINDS = {
     "finite": "must be a finite number",
 }
 _BOUND_ERRORS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
+_LOGIN = re.compile(r"//[^/\s]*@")
 _SHOWN = 60
+_LONGEST_NAME = 100  # to compare longer ones with others takes quadratic time
 
 
 class Fault(NamedTuple):
@@ -40,29 +43,59 @@ class Fault(NamedTuple):
 
 
 def find_faults(error: ValidationError, model: type[BaseModel], noun: str = "key") -> list[Fault]:
-    """Every fault of a failed validation of ``model``; ``noun`` is what the errors call a name."""
-    return [_fault(detail, model, noun) for detail in error.errors(include_url=False)]
+    """Every fault of a failed validation of ``model``; ``noun`` is what the errors call a name.
+
+    A value that is none of a union's members is one fault, not one for each member.
+    """
+    found: dict[str, list[tuple[str, str]]] = {}
+    for detail in error.errors(include_url=False):
+        place, rule, value = _fault(detail, model, noun)
+        found.setdefault(place, []).append((rule, value))
+    return [
+        Fault(place, _joined([rule for rule, _ in rules]) + rules[0][1])
+        for place, rules in found.items()
+        if len(rules) == 1 or not any(other.startswith(f"{place}.") for other in found)
+    ]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``" did you mean 'split'?"`` where a known name is close, else nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = difflib.get_close_matches(name[:_LONGEST_NAME], [one for one in known if one != name], n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _fault(detail: Any, model: type[BaseModel], noun: str) -> Fault:
+def shown(value: Any, longest: int = _SHOWN) -> str:
+    """A value as Python writes it, cut and without the logins of addresses; also one that Python refuses to write."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # a list in a list in a list…; an integer of more than 4,300 digits
+        return f"a value of type {type(value).__name__} that is too deep or too long to show"
+    text = _LOGIN.sub("//", text)
+    return text if len(text) <= longest else f"{text[: longest - 1]}… ({len(text)} characters)"
+
+
+def _fault(detail: Any, model: type[BaseModel], noun: str) -> tuple[str, str, str]:
+    """The place, the rule and, after it, the value of one of pydantic's errors."""
     location: tuple[str | int, ...] = detail["loc"]
     kind: str = detail["type"]
-    place = ".".join(str(part) for part in location)
-    if kind == "missing":
-        return Fault(place, "missing")
     if kind == "extra_forbidden":
-        annotation, _ = _find(model, location[:-1])
+        parts, annotation, _ = _find(model, location[:-1])
         known = [name for owner in _models(annotation) for name in owner.model_fields]
         hint = did_you_mean(str(location[-1]), known)
-        return Fault(place, f"unknown {noun} (known: {', '.join(known) or 'none'}){hint}")
-    _, field = _find(model, location)
-    return Fault(place, f"{_rule(detail, kind, field)} (got {_shown(detail['input'])})")
+        place = ".".join([*parts, _cut(str(location[-1]))])
+        return place, f"unknown {noun} (known: {', '.join(known) or 'none'}){hint}", ""
+    parts, _, field = _find(model, location)
+    place = ".".join(parts)
+    if kind == "missing":
+        return place, "missing", ""
+    got = "" if kind == "refused" else f" (got {shown(detail['input'])})"  # what is refused may be a secret
+    return place, _rule(detail, kind, field), got
+
+
+def _joined(rules: Sequence[str]) -> str:
+    """What a union wants: ``must be a number or text``."""
+    first, *others = dict.fromkeys(rules)
+    return " or ".join([first, *(other.removeprefix("must be ") for other in others)])
 
 
 def _rule(detail: Any, kind: str, field: FieldInfo | None) -> str:
@@ -90,20 +123,38 @@ def _bounds(field: FieldInfo | None) -> list[str]:
     return found
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _find(model: type[BaseModel], location: Sequence[str | int]) -> tuple[Any, FieldInfo | None]:
-    """The declared type (and the field, if it is one) at a place inside ``model``."""
+def _find(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[str], Any, FieldInfo | None]:
+    """A place inside ``model``: its parts, its declared type and the field, if it is one."""
     annotation: Any = model
     field: FieldInfo | None = None
+    parts: list[str] = []
     for part in location:
         step = _step(annotation, part)
-        if step is not None:  # pydantic also names the members of a union, which are no places
+        if step is not None:
             annotation, field = step
-    return annotation, field
+        elif members := _members(annotation):  # pydantic also names the member of a union, which is no place
+            annotation = next((member for member in members if _is_named(member, part)), annotation)
+            continue
+        parts.append(_cut(str(part)))
+    return parts, annotation, field
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union; none of any other type."""
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else ()
+
+
+def _is_named(member: Any, tag: str | int) -> bool:
+    """Whether pydantic calls a union's member so: by the model's name, or by the value that tells the members apart."""
+    if not (isinstance(member, type) and issubclass(member, BaseModel)):
+        return False
+    return tag == member.__name__ or any(tag in get_args(field.annotation) for field in member.model_fields.values())
 
 
 def _step(annotation: Any, part: str | int) -> tuple[Any, FieldInfo | None] | None:

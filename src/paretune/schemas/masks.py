@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
 from paretune.errors import UsageError
+from paretune.schemas.data_model import DataModel
 
-__all__ = ["Mask"]
+__all__ = ["Mask", "part_model", "part_of"]
 
 
 @dataclass(frozen=True)
@@ -19,12 +22,15 @@ class Mask:
     in_mask: tuple[str, ...] | None = None
     out_mask: tuple[str, ...] | None = None
 
+    def __bool__(self) -> bool:
+        return self.in_mask is not None or self.out_mask is not None
+
     @classmethod
     def of(cls, in_mask: Sequence[str] | None, out_mask: Sequence[str] | None) -> Mask:
         """Make a mask from the arguments of a reward or a metric; a bare string is refused."""
         for name, mask in (("in_mask", in_mask), ("out_mask", out_mask)):
-            if isinstance(mask, str):
-                raise UsageError(f"{name} must be a list of field names (got the string {mask!r})")
+            if isinstance(mask, str) or not isinstance(mask, Collection | None):
+                raise UsageError(f"{name} must be a list of field names (got {mask!r})")
         return cls(
             None if in_mask is None else tuple(in_mask),
             None if out_mask is None else tuple(out_mask),
@@ -51,3 +57,16 @@ class Mask:
         if not kept:
             raise UsageError(f"the masks leave no field of {model.__name__!r} to compare")
         return kept
+
+
+@functools.cache
+def part_model(model: type[BaseModel], fields: tuple[str, ...]) -> type[DataModel]:
+    """The data model with some of a model's fields."""
+    kept: dict[str, Any] = {name: (model.model_fields[name].annotation, model.model_fields[name]) for name in fields}
+    return create_model(model.__name__, __base__=DataModel, **kept)
+
+
+def part_of(record: BaseModel, fields: Sequence[str]) -> DataModel:
+    """Those of the ``fields`` that a record has, as a record."""
+    kept = tuple(name for name in fields if name in type(record).model_fields)
+    return part_model(type(record), kept).model_construct(**{name: getattr(record, name) for name in kept})

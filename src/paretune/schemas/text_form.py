@@ -10,21 +10,21 @@ literals.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from paretune.errors import UsageError
 from paretune.schemas.data_model import SCORES, field_labels, is_score
+from paretune.schemas.parsing import without_thoughts
+from paretune.schemas.spelling import bare, read_label, word
 
 __all__ = ["cue", "grammar", "parse_text", "render_text", "value_rule"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_WORDS = {True: "yes", False: "no"}
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _INTEGER = '"-"? [0-9]{1,12}'
 #: Characters that a free-text value may have when the field does not say it, so that decoding always ends.
@@ -38,7 +38,7 @@ def cue(model: type[BaseModel], name: str) -> str:
 
 def render_text(record: Mapping[str, Any], model: type[BaseModel]) -> str:
     """The lines of a record (plain JSON values), for the fields that it has."""
-    return "\n".join(f"{cue(model, name)} {_word(record[name])}" for name in model.model_fields if name in record)
+    return "\n".join(f"{cue(model, name)} {word(record[name])}" for name in model.model_fields if name in record)
 
 
 def parse_text(text: str, model: type[Model]) -> Model | None:
@@ -46,10 +46,10 @@ def parse_text(text: str, model: type[Model]) -> Model | None:
 
     The prompt ends with the cue of the first field, so the reply may start with its value; a reply that repeats the cue
     is understood as well, also behind prose (unless the field is a str, which prose would fit) or inside a code fence.
-    Case, surrounding quotes and a final full stop do not matter for literals and booleans; cues may be bold.
+    Cues and labels may be spelt as ``schemas.spelling`` says; cues may be bold. Thoughts are passed over.
     """
     text = text.encode("utf-8", "replace").decode("utf-8")  # half a character becomes a question mark
-    before, found = _cut(_unfenced(text), model)
+    before, found = _cut(_unfenced(without_thoughts(text)), model)
     readings = [{next(iter(model.model_fields)): before}] if before else []
     for lead in (*readings, {}):
         try:
@@ -91,9 +91,9 @@ def value_rule(model: type[BaseModel], name: str, before: str = "") -> str:
     labels = field_labels(model, name)
     annotation = model.model_fields[name].annotation
     if labels is not None:
-        return _choice(before, map(_word, labels))
+        return _choice(before, map(word, labels))
     if annotation is bool:
-        return _choice(before, _WORDS.values())
+        return _choice(before, map(word, (True, False)))
     if is_score(model, name):
         return _choice(before, map(str, SCORES))
     if annotation is int:
@@ -123,12 +123,6 @@ def _quoted(text: str) -> str:
     return f'"{text.translate(_ESCAPES)}"'
 
 
-def _word(value: Any) -> str:
-    if isinstance(value, bool):
-        return _WORDS[value]
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def _unfenced(text: str) -> str:
     """A reply without the code fence around it."""
     lines = text.strip().split("\n")
@@ -140,7 +134,8 @@ def _cut(text: str, model: type[BaseModel]) -> tuple[str, dict[str, str]]:
     """Cut a reply at the cues: what stands before any cue, and the first value behind each."""
     names = sorted(model.model_fields, key=lambda name: -len(cue(model, name)))  # no cue hides a longer one
     cues = "|".join(f"({re.escape(cue(model, name))})" for name in names)
-    hits = list(re.finditer(rf"(?im)^[^\S\n]*(?:\*\*)?(?:{cues})(?:\*\*)?", text))
+    case = "" if _is_strict(model) else "i"
+    hits = list(re.finditer(rf"(?{case}m)^[^\S\n]*(?:\*\*)?(?:{cues})(?:\*\*)?", text))
     ends = [hit.start() for hit in hits] + [len(text)]
     found: dict[str, str] = {}
     for hit, end in zip(hits, ends[1:], strict=True):
@@ -152,27 +147,14 @@ def _value(raw: str, model: type[BaseModel], name: str) -> Any:
     labels = field_labels(model, name)
     annotation = model.model_fields[name].annotation
     if labels is not None:
-        return _label(raw, labels)
+        return read_label(raw, labels, strict=_is_strict(model))
     if annotation is str:
         return raw
-    plain = _plain(raw)
+    plain = bare(raw)
     if annotation in (int, float):
         return plain.replace(",", "").lstrip("$")
     return plain
 
 
-def _label(raw: str, labels: Iterable[Any]) -> Any:
-    """The label that a value spells: exactly, else but for quotes and a full stop, else also but for case."""
-    spellings: tuple[Callable[[str], str], ...] = (str.strip, _plain, lambda text: _plain(text).lower())
-    for spelling in spellings:
-        for label in labels:
-            word = _word(label)
-            if spelling(word) == spelling(raw) and (spelling(word) or not word):
-                return label
-    return raw
-
-
-def _plain(text: str) -> str:
-    """The first line without surrounding quotes, emphasis and full stop."""
-    first_line = next(iter(text.strip().splitlines()), "")
-    return first_line.strip().strip("\"'`*").rstrip(".").strip("\"'`*").strip()
+def _is_strict(model: type[BaseModel]) -> bool:
+    return getattr(model, "strict_labels", False)

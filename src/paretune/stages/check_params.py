@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from paretune.errors import ConfigError
 from paretune.files import open_atomic
 from paretune.pipeline.conf_digest import conf_digest
+from paretune.pipeline.own_code import load_watched
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.sections.base import Params, check_sections, read_params, section, unset
 from paretune.pipeline.sections.budget import BudgetParams
 from paretune.pipeline.sections.data import DataParams
 from paretune.pipeline.sections.evaluate import EvaluateParams
 from paretune.pipeline.sections.layout import LayoutParams
-from paretune.pipeline.sections.lm import LmParams
+from paretune.pipeline.sections.lm import LmParams, logins
 from paretune.pipeline.sections.objective import ObjectiveParams
 from paretune.pipeline.sections.program import ProgramParams
 from paretune.pipeline.sections.report import ReportParams
 from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.split import SplitParams
 from paretune.pipeline.sections.task import TaskParams
+from paretune.pipeline.sections.together import check_together
 from paretune.pipeline.sections.tuner import TunerParams
+from paretune.schemas.faults import did_you_mean, shown
 
 CONF = Path("conf")
 OUTPUT = Path("data/check_params.txt")
@@ -39,6 +43,7 @@ SECTIONS: dict[str, type[Params]] = {
     "evaluate": EvaluateParams,
     "report": ReportParams,
 }
+_LOGIN_CURE = "put it into an environment variable, and name that in lm.api_key_env"
 
 
 def main() -> None:
@@ -46,15 +51,22 @@ def main() -> None:
     params = read_params()
     if params.get("conf_digest") != conf_digest(CONF):
         raise ConfigError(_stale())
-    if missing := unset(params):
+    if missing := unset(params)[:10]:
         options = " ".join(f"-S {name}=…" for name in missing)
         raise ConfigError(f"{', '.join(missing)} must be given: dvc exp run … {options}")
     if unknown := sorted(set(params) - {"conf_digest", *SECTIONS}):
-        raise ConfigError(f"unknown section {unknown[0]!r} (known: {', '.join(SECTIONS)})")
+        hint = did_you_mean(unknown[0], SECTIONS)
+        raise ConfigError(f"unknown section {shown(unknown[0])} (known: {', '.join(SECTIONS)}){hint}")
     check_sections(params, SECTIONS)
+    check_together(params)
+    for place in logins(section(params, "lm", LmParams)):
+        print(f"warning: {place} holds a password, which Git keeps: {_LOGIN_CURE}", file=sys.stderr)
     for name, split in section(params, "data", DataParams).splits.items():
         if not Path(split.source).exists():
-            raise ConfigError(f"data.splits.{name}.source: no such file or folder (got {split.source!r})")
+            raise ConfigError(f"data.splits.{name}.source: no such file or folder (got {shown(split.source, 200)})")
+    layout = section(params, "layout", LayoutParams)
+    for place, name in layout.own_code.items():
+        load_watched(name, layout.source, place)
     with open_atomic(OUTPUT) as handle:
         handle.write("params.yaml is what conf/ says\n")
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from paretune.errors import SearchError
 from paretune.eventloop import run_maybe_nested
-from paretune.files import read_json, read_jsonl, write_json, write_jsonl
+from paretune.files import write_json, write_jsonl
 from paretune.lm.ledger.attribution import attributed_to
-from paretune.metrics.measure import Measure
 from paretune.metrics.outcome import too_many_failures
 from paretune.pipeline.evaluation import baseline, evaluation_rows, rebuild
 from paretune.pipeline.programs import ProgramSetup
@@ -19,10 +17,10 @@ from paretune.pipeline.scoring import measures_of_trial
 from paretune.pipeline.sections.base import read_params, section
 from paretune.pipeline.sections.evaluate import EvaluateParams
 from paretune.pipeline.sections.report import ReportParams
-from paretune.programs.trainer import Evaluation
-from paretune.reporting.metrics_json import Evaluation as Summarised
-from paretune.reporting.metrics_json import summary
-from paretune.reporting.results import objectives_from
+from paretune.programs.running import Evaluation
+from paretune.reporting.metrics_json import metrics_json
+from paretune.trials.store import read_trials
+from paretune.trials.winner import Best
 
 SPLITS = Path("data/splits")
 TEST = Path("data/materialized/test.jsonl")
@@ -42,9 +40,9 @@ async def _main() -> None:
     scoring = setup.scoring
     compare, report = section(params, "evaluate", EvaluateParams), section(params, "report", ReportParams)
     train, val, test = scoring.read(SPLITS / "train.jsonl"), scoring.read(SPLITS / "val.jsonl"), scoring.read(TEST)
-    best, trials = read_json(SEARCH / "best.json"), list(read_jsonl(SEARCH / "trials.jsonl"))
+    best, records = Best.read(SEARCH / "best.json"), read_trials(SEARCH / "trials.jsonl")
     winner = await rebuild(setup, best)
-    with attributed_to(search="evaluate", trial=best["trial"], example="test"):
+    with attributed_to(search="evaluate", trial=best.trial, example="test"):
         tested = await winner.evaluation(*test)
     if error := too_many_failures(tested.outcomes, setup.search.max_failure_rate):
         raise SearchError(f"the winner could not be evaluated: {error}")
@@ -56,13 +54,13 @@ async def _main() -> None:
         with attributed_to(search="evaluate", trial="baseline", example="test"):
             compared = await base.evaluation(*test)
         write_jsonl(OUTPUT / "baseline.jsonl", evaluation_rows(compared, *test))
-    searched = next(trial for trial in trials if trial["trial"] == best["trial"])
-    numbers = summary(
-        test=_summarised(tested),
-        val=_validated(searched, measures_of_trial(searched, val[1], winner.metrics)),
-        trials=trials,
-        objectives=objectives_from(best["objectives"]),
-        baseline=None if compared is None else _summarised(compared),
+    searched = next(record for record in records if record.trial == best.trial)
+    numbers = metrics_json(
+        test=tested,
+        val=Evaluation(searched.outcomes, tuple(measures_of_trial(searched, val[1], winner.metrics))),
+        records=records,
+        goals=best.goals,
+        baseline=compared,
         majority=scoring.majority([*train[1], *val[1]], test[1]),
         confidence=report.confidence,
         resamples=report.resamples,
@@ -70,19 +68,6 @@ async def _main() -> None:
     )
     write_json(METRICS, numbers)
     print(f"{METRICS}: test reward {numbers['test']['reward']:.3f} on {numbers['test']['n']} examples", file=sys.stderr)
-
-
-def _validated(trial: dict[str, Any], measures: list[Measure]) -> Summarised:
-    return Summarised(measures, trial["n"], sum(_failed(one["examples"]) for one in trial["replicates"]))
-
-
-def _summarised(evaluation: Evaluation) -> Summarised:
-    rows = [outcome.row() for outcome in evaluation.outcomes]
-    return Summarised(evaluation.measures, len(rows), _failed(rows))
-
-
-def _failed(rows: list[dict[str, object]]) -> int:
-    return sum(row["status"] == "failed" for row in rows)
 
 
 if __name__ == "__main__":

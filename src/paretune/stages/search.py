@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 
 from paretune.estimating.estimate import estimate
-from paretune.files import write_json, write_jsonl
+from paretune.files import write_json
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.sections.base import read_params
-from paretune.pipeline.tuners import best_of, make_tuner
+from paretune.pipeline.tuners import make_tuner
+from paretune.trials.store import write_trials
+from paretune.trials.winner import Best
 
 SPLITS = Path("data/splits")
 OUTPUT = Path("data/search")
@@ -29,9 +31,10 @@ def main() -> None:
     fit = {"validation_data": validation, "epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
     print(estimate(tuner, x, y, **fit), file=sys.stderr)
     tuner.search(x, y, **fit)
-    best = best_of(tuner)
-    write_jsonl(OUTPUT / "trials.jsonl", (record.row() for record in tuner.trial_records()))
-    write_json(OUTPUT / "best.json", best)
+    records = tuner.trial_records()
+    best = Best.of(records, tuner.oracle.goals, tuner.stopped)
+    write_trials(OUTPUT / "trials.jsonl", records)
+    best.write(OUTPUT / "best.json")
     write_json(
         RUN,
         {
@@ -42,7 +45,7 @@ def main() -> None:
             "stopped": tuner.stopped is not None,  # best.json tells why
         },
     )
-    print(f"{OUTPUT}: trial {int(best['trial'])} is best of {len(tuner.records)}: {best['values']}", file=sys.stderr)
+    print(f"{OUTPUT}: trial {int(best.trial)} is best of {len(records)}: {best.values}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Pure statistics: intervals and Pareto frontiers of plain arrays, without files and without randomness of their own.
 
-A number is described by a `Measured`: one row of additive statistics an example, and a function that reduces their
+A number is described by a `Measure`: one row of additive statistics an example, and a function that reduces their
 sum to the value. Everything here follows from that one idea: a bootstrap resample is `reduce(weights @ statistics)`.
 """
 
@@ -9,26 +9,24 @@ from __future__ import annotations
 from paretune.stats.intervals import (
     Bootstrap,
     Interval,
-    Measured,
     difference_interval,
-    interval,
+    intervals_of,
     percentile_interval,
-    value,
     wilson,
 )
+from paretune.stats.measure import Measure
 from paretune.stats.pareto import fronts, hypervolume, non_dominated, normalised_hypervolume
 
 __all__ = [
     "Bootstrap",
     "Interval",
-    "Measured",
+    "Measure",
     "difference_interval",
     "fronts",
     "hypervolume",
-    "interval",
+    "intervals_of",
     "non_dominated",
     "normalised_hypervolume",
     "percentile_interval",
-    "value",
     "wilson",
 ]

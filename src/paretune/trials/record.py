@@ -1,19 +1,14 @@
-"""The record of a search: one JSON line a finished trial, appended and never changed.
-
-A line is complete when it ends with a line break; what a kill cut short is not, and is passed over. The file's name
-holds the fingerprint of the search, so that another space, other data or other code never mix with it.
-"""
+"""What is known of a finished trial."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["ReplicateRecord", "TrialRecord", "TrialStore", "finite"]
+from paretune.metrics.outcome import Outcome
+
+__all__ = ["ReplicateRecord", "TrialRecord", "finite"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +22,17 @@ class ReplicateRecord:
     metrics: dict[str, float]
     epoch: int
     state: dict[str, Any]
-    examples: list[dict[str, Any]]
+    examples: tuple[Outcome, ...]
     reached: dict[str, Any] | None = None
+
+    def row(self) -> dict[str, Any]:
+        """This record as JSON values."""
+        return {**vars(self), "examples": [outcome.row() for outcome in self.examples]}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> ReplicateRecord:
+        """A record from its row. Raises TypeError or KeyError for what is none."""
+        return cls(**{**row, "examples": tuple(map(Outcome.from_row, row["examples"]))})
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class TrialRecord:
     replicates ``standard_errors`` has those of the means. Calls, retries, tokens and cost are the whole trial's, as
     they would be without the ledger; ``latency_s`` is the mean of a call. ``score`` is the scalar that trials are
     ranked by, known when the search ends; ``best_replicate`` is the one whose state a rebuilt program gets.
+    ``seconds`` is how long the trial took when it was run: the one thing that another run of the same search has
+    otherwise, so that it is in no ``row`` and counts in no comparison.
     """
 
     trial: str
@@ -57,62 +63,32 @@ class TrialRecord:
     replicates: tuple[ReplicateRecord, ...] = ()
     best_replicate: int = 0
     score: float | None = None
+    seconds: float | None = field(default=None, compare=False)
+
+    @property
+    def completed(self) -> bool:
+        """Whether the trial was scored."""
+        return self.status == "COMPLETED"
 
     @property
     def state(self) -> dict[str, Any]:
         """The trained state that a rebuilt program gets."""
         return self.replicates[self.best_replicate].state
 
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """What became of the validation examples, one replicate after the other."""
+        return tuple(outcome for replicate in self.replicates for outcome in replicate.examples)
+
     def row(self) -> dict[str, Any]:
-        """This record as JSON values."""
-        return {**asdict(self), "replicates": [asdict(replicate) for replicate in self.replicates]}
+        """This record as JSON values, the same in every run of the search."""
+        values = {name: value for name, value in vars(self).items() if name != "seconds"}
+        return {**values, "replicates": [replicate.row() for replicate in self.replicates]}
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> TrialRecord:
         """A record from its row. Raises TypeError or KeyError for what is none."""
-        return cls(**{**row, "replicates": tuple(ReplicateRecord(**one) for one in row["replicates"])})
-
-
-class TrialStore:
-    """The file of one search."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def load(self) -> dict[str, TrialRecord]:
-        """The completed trials by number. Failed ones are left out: what failed is tried again."""
-        if not self.path.exists():
-            return {}
-        found = {}
-        for line in self.path.read_bytes().split(b"\n")[:-1]:
-            try:
-                record = TrialRecord.from_row(json.loads(line))
-            except (ValueError, TypeError, KeyError):  # a line cut short by a kill, ended by a later append
-                continue
-            if record.status == "COMPLETED":
-                found[record.trial] = record
-        return found
-
-    def append(self, record: TrialRecord) -> None:
-        """Add a finished trial; it is on disk when this returns."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps(record.row(), ensure_ascii=False).encode() + b"\n"
-        with open(self.path, "ab") as handle:
-            if handle.tell() and not _ends_with_newline(self.path):
-                line = b"\n" + line
-            handle.write(line)
-            handle.flush()
-            os.fsync(handle.fileno())
-
-    def discard(self) -> None:
-        """Forget the search."""
-        self.path.unlink(missing_ok=True)
-
-
-def _ends_with_newline(path: Path) -> bool:
-    with open(path, "rb") as handle:
-        handle.seek(-1, os.SEEK_END)
-        return handle.read(1) == b"\n"
+        return cls(**{**row, "replicates": tuple(map(ReplicateRecord.from_row, row["replicates"]))})
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -6,6 +6,7 @@ import inspect
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral
+from types import SimpleNamespace
 from typing import Any
 
 from paretune.errors import UsageError
@@ -13,20 +14,46 @@ from paretune.files import canonical_json
 from paretune.metrics.measure import measures_of
 from paretune.programs.module import clear_session
 from paretune.programs.program import Program
-from paretune.tuners.keras_api import HyperParameters, KerasHyperModel
-from paretune.tuners.objective import Constraint, MultiObjective, Objective, parts_of
+from paretune.trials.goals import Goals
+from paretune.tuners.keras_api import FailedTrialError, HyperParameters, KerasHyperModel
 from paretune.tuners.oracles.base import check_space
 from paretune.tuners.spaces import Values, even_grid, grid_values
 
-__all__ = ["Builder", "as_builder", "build", "check_declared", "check_fit", "check_objectives", "explore", "validates"]
+__all__ = [
+    "Builder",
+    "as_hypermodel",
+    "build",
+    "check_declared",
+    "check_fit",
+    "check_hooks",
+    "check_objectives",
+    "directions_of",
+    "explore",
+    "validates",
+]
 
 Builder = Callable[[Any], Any]
 #: What is looked at before a search: so many values of a hyperparameter, and so many programs.
 _VALUES, _BUILT = 32, 300
+#: What Keras-Tuner calls of a tuner's subclass, and nobody calls here.
+_HOOKS = (
+    *("run_trial", "load_model", "save_model"),
+    *(f"on_{what}_{when}" for what in ("search", "trial", "epoch", "batch") for when in ("begin", "end")),
+)
 
 
-def as_builder(hypermodel: Any) -> Builder:
-    """What a tuner takes as a hypermodel: ``build_program(hp)``, or an object with such a method ``build``."""
+def check_hooks(tuner: type) -> None:
+    """Refuse a subclass with a method that Keras-Tuner would call, and that would never be called here."""
+    if own := [name for name in _HOOKS if hasattr(tuner, name)]:
+        raise UsageError(
+            f"{tuner.__name__}.{own[0]}() would never be called: what a trial builds belongs in build_program(hp), "
+            "what happens in its training in search(…, callbacks=[…])"
+        )
+
+
+def as_hypermodel(hypermodel: Any) -> Any:
+    """What a tuner takes as a hypermodel, as an object with a method ``build(hp)``: such an object, or a function
+    ``build_program(hp)``."""
     builder = getattr(hypermodel, "build", hypermodel)
     if not callable(builder) or isinstance(hypermodel, type):
         raise UsageError(
@@ -34,7 +61,7 @@ def as_builder(hypermodel: Any) -> Builder:
         )
     if builder is not hypermodel and getattr(type(hypermodel), "fit", None) not in (None, KerasHyperModel.fit):
         raise UsageError("a hypermodel's fit() is not called here: Program.fit trains, with the arguments of search()")
-    return builder  # type: ignore[no-any-return]
+    return SimpleNamespace(build=hypermodel) if builder is hypermodel else hypermodel
 
 
 async def build(build_program: Callable[[Any], Any], hyperparameters: HyperParameters) -> Program:
@@ -59,9 +86,23 @@ async def explore(
     program is looked at, that of the defaults first.
 
     What a search would meet in some trial is so met before it begins: nothing is called. There is an end to it: the
-    first ``_VALUES`` values of a choice, and ``_BUILT`` programs beside those that open scopes.
+    first ``_VALUES`` values of a choice, and ``_BUILT`` programs beside those that open scopes. What the hypermodel
+    rejects (Keras-Tuner's FailedTrialError) is passed over; raises UsageError when that is everything.
     """
-    look(await build(build_program, space))
+    rejected: list[FailedTrialError] = []
+    built = 0
+
+    async def attempt(point: HyperParameters) -> None:
+        nonlocal built
+        try:
+            program = await build(build_program, point)
+        except FailedTrialError as error:
+            rejected.append(error)
+            return
+        look(program)
+        built += 1
+
+    await attempt(space)
     check_space(space)
     seen = {canonical_json(space.values)}
     scopes, waiting = deque(space.inactive_scopes), deque(_variations(space, 0, fixed))
@@ -70,13 +111,15 @@ async def explore(
         if canonical_json(point.values) in seen:
             continue
         seen.add(canonical_json(point.values))
-        look(await build(build_program, point))
+        await attempt(point)
         check_declared(space, [kind for kind in point.space if not kind.conditions])
         known = len(space.space)
         space.merge(point, overwrite=False)
         check_space(space)
         scopes += point.inactive_scopes
         waiting += _variations(space, known, fixed)
+    if not built:
+        raise UsageError(f"the hypermodel rejects every combination that was tried; the first one: {rejected[0]}")
 
 
 def _variations(space: HyperParameters, known: int, fixed: Callable[[Any], bool]) -> Iterator[Values]:
@@ -125,19 +168,19 @@ def check_declared(space: HyperParameters, met: Sequence[Any]) -> None:
             )
 
 
-def check_objectives(
-    objective: Objective | MultiObjective,
-    program: Program,
-    has_validation: bool,
-    constraints: Sequence[Constraint] = (),
-) -> None:
+def directions_of(program: Program) -> dict[str, str]:
+    """Which way is better of each measure that a program reports, by name without ``val_``."""
+    return {measure.name: measure.direction for measure in measures_of([], [], program.metrics)}
+
+
+def check_objectives(goals: Goals, program: Program, has_validation: bool) -> None:
     """Refuse, before the first call, an objective or a constraint that no trial can report."""
-    reported = {measure.name for measure in measures_of([], [], program.metrics)}
+    reported = directions_of(program)
     per_class = {metric.name: metric.classes for metric in program.metrics if not metric.scalar}
     prefix = "val_" if has_validation else ""
     known = sorted(f"{prefix}{name}" for name in reported)
-    wanted = [("objective", part.name) for part in parts_of(objective)]
-    wanted += [("constraint", constraint.name) for constraint in constraints]
+    wanted = [("objective", part.name) for part in goals.objectives]
+    wanted += [("constraint", constraint.name) for constraint in goals.constraints]
     for what, name in wanted:
         plain = name.removeprefix("val_")
         if plain in per_class:

@@ -16,6 +16,7 @@ from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from paretune.configurable import Configurable
 from paretune.errors import UsageError
@@ -25,7 +26,6 @@ from paretune.lm.ledger.ledger import Ledger
 from paretune.programs.module import Module, inner_modules
 from paretune.programs.program import Program
 from paretune.schemas.data_model import DataModel
-from paretune.tuners.objective import parts_of
 from paretune.tuners.oracles.base import ReplayableOracle
 
 __all__ = ["Explored", "fingerprint"]
@@ -73,7 +73,7 @@ def fingerprint(
             {
                 "oracle": {"kind": type(oracle).__name__, **oracle.settings()},
                 "space": oracle.get_space().get_config()["space"],
-                "objectives": [part.describe() for part in parts_of(oracle.objective)],
+                "objectives": [objective.describe() for objective in oracle.goals.objectives],
                 "builder": _builder(build_program),
                 "programs": explored.digests,
                 "fit": {name: value for name, value in fit.items() if name != "verbose"},
@@ -138,6 +138,8 @@ def _as_json(value: Any, depth: int = _DEPTH) -> Any:
         return {"class": type(value).__name__, **inner(value.get_config())}
     if dataclasses.is_dataclass(value):
         return {field.name: inner(getattr(value, field.name, None)) for field in dataclasses.fields(value)}
+    if isinstance(value, BaseModel):
+        return [_class(type(value)), inner(dict(value))]
     if isinstance(value, functools.partial):
         return [inner(part) for part in (value.func, value.args, value.keywords)]
     if isinstance(value, _SAYS_ALL):
@@ -173,7 +175,8 @@ def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
 def _class(kind: type) -> Any:
     """A data model by its schema, another class of the user's own by its source."""
     if issubclass(kind, DataModel):
-        return {"class": kind.__name__, "schema": kind.get_schema()}
+        strict = {"strict_labels": True} if kind.strict_labels else {}
+        return {"class": kind.__name__, "schema": kind.get_schema(), **strict}
     return kind.__qualname__ if kind.__module__.startswith("paretune.") else _source(kind)
 
 

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from paretune.errors import SearchError
 from paretune.lm.ledger.attribution import attributed_to
 from paretune.programs.program import Program
-from paretune.stats.pareto import non_dominated
-from paretune.trials.record import TrialRecord, TrialStore
-from paretune.tuners.keras_api import HyperParameters, Trial, TrialStatus
-from paretune.tuners.objective import parts_of
+from paretune.trials.frontier import frontier
+from paretune.trials.record import TrialRecord
+from paretune.trials.store import TrialStore
+from paretune.tuners.keras_api import FailedTrialError, HyperParameters, Trial, TrialStatus
 from paretune.tuners.oracles.base import ReplayableOracle, trial_id
 from paretune.tuners.progress import Progress, summary_line
 from paretune.tuners.run_trial import TrialOptions, planned_calls_of, run_trial
 from paretune.tuners.spaces import Values, plain
 
-__all__ = ["SearchRun"]
+__all__ = ["SearchRun", "restore"]
 
 Build = Callable[[HyperParameters, Mapping[str, Any]], Awaitable[Program]]
 
@@ -71,8 +71,8 @@ class SearchRun:
         """Count the trials of the earlier run that this one did not come to, because it was stopped."""
         for number, record in self.known.items():
             if number not in self.records:
-                trial = self.oracle.trials.get(number) or self.oracle.start(int(number) - 1, record.values)
-                self._record(trial, record)
+                self.records[number] = record
+                restore(self.oracle, record)
 
     async def _next_trial(self) -> Trial | None:
         """Start the next trial as soon as it may start; None when there will be none."""
@@ -101,20 +101,28 @@ class SearchRun:
         values = dict(trial.hyperparameters.values)
         fit = self._fit(values)
         before = self.records[values["tuner/trial_id"]] if "tuner/trial_id" in values else None
+        proposed, started = {kind.name for kind in trial.hyperparameters.space}, time.monotonic()
 
         async def build(replicate: int) -> Program:
             async with self._building:  # one at a time: the modules' automatic names start anew with each program
-                program = await self.build(trial.hyperparameters.copy(), fit)
+                point = trial.hyperparameters.copy()
+                program = await self.build(point, fit)
+            #: Those that only the hypermodel declares, and that are not varied.
+            values.update({name: plain(value) for name, value in point.values.items() if name not in proposed})
             if before is not None:  # the training goes on from where it was
                 program.load_state(before.replicates[replicate].reached or {})
             self.progress.trial_started(trial.trial_id, self.options.replicates * planned_calls_of(program, fit))
             return program
 
         for _ in range(1 + self.options.retries):
-            record = await run_trial(build, trial.trial_id, values, self.options, fit)
-            if record.status == "COMPLETED":
+            try:
+                record = await run_trial(build, trial.trial_id, values, self.options, fit)
+            except FailedTrialError as error:
+                self.progress.trial_started(trial.trial_id, 0)
+                return TrialRecord(trial.trial_id, "FAILED", values, error=f"rejected by the hypermodel: {error}")
+            if record.completed:
                 break
-        return record
+        return replace(record, seconds=round(time.monotonic() - started, 3))
 
     def _fit(self, values: Values) -> Mapping[str, Any]:
         """The arguments of ``fit`` for a trial, whose epochs may be those of Hyperband."""
@@ -124,19 +132,18 @@ class SearchRun:
 
     def _finish(self, trial: Trial, record: TrialRecord) -> None:
         self._record(trial, record)
-        summary = summary_line(record, self.oracle.objective)
+        summary = summary_line(record, self.oracle.goals)
         self.progress.trial_ended(record, summary, self._standing)
 
     def _record(self, trial: Trial, record: TrialRecord) -> None:
-        status = TrialStatus.COMPLETED if record.status == "COMPLETED" else TrialStatus.FAILED
-        epoch = record.replicates[record.best_replicate].epoch if record.replicates else 0
-        self.oracle.finish(trial, status, record.metrics, epoch, record.error)
+        _finish(self.oracle, trial, record)
         self.records[record.trial] = record
 
     def _stop_when_all_fail(self) -> None:
         allowed = self.options.max_consecutive_failures
-        last = [self.records[number] for number in self.oracle.end_order[-allowed:]]
-        if len(last) == allowed and all(record.status == "FAILED" for record in last):
+        ended = [self.records[number] for number in self.oracle.end_order]
+        last = [record for record in ended if record.completed or record.replicates][-allowed:]  # no rejected ones
+        if len(last) == allowed and not any(record.completed for record in last):
             raise SearchError(
                 f"{allowed} trials in a row failed; the last one: {last[-1].error}. "
                 "What was paid for is kept, and the next run goes on from here"
@@ -147,13 +154,18 @@ class SearchRun:
         best = self.oracle.get_best_trials(1)
         if not best:
             return ""
-        summary = summary_line(self.records[best[0].trial_id], self.oracle.objective)
-        several = len(parts_of(self.oracle.objective)) > 1
-        frontier = f"  {self._frontier_size()} on the frontier" if several else ""
-        return f"best trial {int(best[0].trial_id)}: {summary}{frontier}"
+        summary = summary_line(self.records[best[0].trial_id], self.oracle.goals)
+        several = len(self.oracle.goals.objectives) > 1
+        size = f"  {sum(frontier(list(self.records.values()), self.oracle.goals))} on the frontier" if several else ""
+        return f"best trial {int(best[0].trial_id)}: {summary}{size}"
 
-    def _frontier_size(self) -> int:
-        objectives = parts_of(self.oracle.objective)
-        done = [record.metrics for record in self.records.values() if record.status == "COMPLETED"]
-        points = [[metrics[part.name] for part in objectives] for metrics in done]
-        return int(non_dominated(np.array(points), [part.direction for part in objectives]).sum()) if points else 0
+
+def restore(oracle: ReplayableOracle, record: TrialRecord) -> None:
+    """Tell an oracle of a trial that an earlier run has finished."""
+    _finish(oracle, oracle.trials.get(record.trial) or oracle.start(int(record.trial) - 1, record.values), record)
+
+
+def _finish(oracle: ReplayableOracle, trial: Trial, record: TrialRecord) -> None:
+    status = TrialStatus.COMPLETED if record.completed else TrialStatus.FAILED
+    epoch = record.replicates[record.best_replicate].epoch if record.replicates else 0
+    oracle.finish(trial, status, record.metrics, epoch, record.error)

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from paretune.terminal import plain
+from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
-from paretune.tuners.objective import MultiObjective, Objective, parts_of
 
 __all__ = ["Progress", "summary_line", "values_line"]
 
@@ -87,6 +88,7 @@ class Progress:
     def _print(self, text: str) -> None:
         if not self.verbose:
             return
+        text = plain(text, lines=True)
         if self._live is not None:
             self._live.console.print(text, highlight=False, markup=False)
         else:
@@ -128,12 +130,15 @@ def _short(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def summary_line(record: TrialRecord, objective: Objective | MultiObjective) -> str:
-    """A trial's objectives, with the standard errors over its replicates, or why it failed."""
-    if record.status == "FAILED":
+def summary_line(record: TrialRecord, goals: Goals) -> str:
+    """A trial's objectives, with the standard errors over its replicates, and whether it breaks a constraint; or why it
+    failed."""
+    if not record.completed:
         return f"FAILED: {record.error}"
     parts = []
-    for name in (part.name for part in parts_of(objective)):
+    for name in (objective.name for objective in goals.objectives):
         spread = f" ±{record.standard_errors[name]:.2g}" if name in record.standard_errors else ""
         parts.append(f"{name.removeprefix('val_')} {record.metrics[name]:.3g}{spread}")
+    if not goals.feasible(record.metrics):
+        parts.append("breaks a constraint")
     return "  ".join(parts)

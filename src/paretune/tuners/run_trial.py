@@ -15,8 +15,8 @@ from paretune.lm.types import Reply
 from paretune.metrics.outcome import Outcome, too_many_failures
 from paretune.programs.program import Program
 from paretune.programs.trainer import History
+from paretune.trials.goals import Goals
 from paretune.trials.record import ReplicateRecord, TrialRecord, finite
-from paretune.tuners.objective import Constraint, MultiObjective, Objective, keeps, parts_of
 
 __all__ = ["TrialOptions", "example_counts", "planned_calls", "planned_calls_of", "run_trial"]
 
@@ -25,8 +25,7 @@ __all__ = ["TrialOptions", "example_counts", "planned_calls", "planned_calls_of"
 class TrialOptions:
     """What all trials of a search share; see ``Tuner``. ``keep_reached``: later trials may go on from earlier ones."""
 
-    objective: Objective | MultiObjective
-    constraints: Sequence[Constraint] = ()
+    goals: Goals
     max_failure_rate: float = 0.1
     replicates: int = 1
     retries: int = 0
@@ -105,7 +104,7 @@ async def run_trial(
         n=len(runs[-1].record.examples),
         error=error,
         replicates=tuple(run.record for run in runs),
-        best_replicate=_best([run.record.metrics for run in runs], options) if error is None else 0,
+        best_replicate=options.goals.unscaled().order([run.record.metrics for run in runs])[0] if error is None else 0,
     )
 
 
@@ -119,20 +118,20 @@ async def _run_replicate(
     outcomes = [outcome for part in evaluations for outcome in part.outcomes]
     proposals = [reply for replies in history.proposals for reply in replies]
     logs = [{name: series[i] for name, series in history.history.items()} for i in range(len(history.epoch))]
-    best = _best(logs, options)
+    best = options.goals.unscaled().order(logs)[0]  # all metrics of one epoch
     scored = history.validation[best] or history.training[best]
     assert scored is not None, "every epoch runs the same parts"
     metrics = finite(logs[best])
     parts = [part for part in (history.training[best], scored) if part is not None]
     errors = (too_many_failures(part.outcomes, options.max_failure_rate) for part in parts)
     error = next(filter(None, errors), None)
-    if error is None and (missing := [part.name for part in parts_of(options.objective) if part.name not in metrics]):
+    if error is None and (missing := [part.name for part in options.goals.objectives if part.name not in metrics]):
         error = f"objective {missing[0]!r} could not be measured"
     record = ReplicateRecord(
         metrics=metrics,
         epoch=history.epoch[best],
         state={**history.states[best], "optimizer": None} if error is None else {},
-        examples=[outcome.row() for outcome in scored.outcomes],
+        examples=tuple(scored.outcomes),
         reached=history.states[-1] if options.keep_reached and error is None else None,
     )
     return _Run(record, (*outcomes, *proposals), error)
@@ -149,21 +148,6 @@ def _own_copies(callbacks: Sequence[Any], trial: str) -> list[Any]:
         if hasattr(callback, "set_trial"):
             copies[-1].set_trial(trial)
     return copies
-
-
-def _best(logs: Sequence[Mapping[str, float]], options: TrialOptions) -> int:
-    """The place of the logs that keep the constraints and have the best scalar, without ``scale`` (the earliest of
-    equals): of epochs, so that a trial's metrics are all of one, and of replicates."""
-    objective = options.objective
-    if len(logs) == 1:
-        return 0
-    if isinstance(objective, MultiObjective):
-        scores = MultiObjective(objective.objectives).scores(logs)
-    else:
-        sign = 1.0 if objective.direction == "min" else -1.0
-        scores = [sign * log[objective.name] for log in logs]
-    broken = [not keeps(options.constraints, log) for log in logs]
-    return min(range(len(scores)), key=lambda i: (scores[i] != scores[i], broken[i], scores[i]))
 
 
 def _means(metrics: Sequence[Mapping[str, float]]) -> tuple[dict[str, float], dict[str, float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = [
     "combinations",
     "draw",
     "even_grid",
+    "grid_points",
     "grid_values",
     "listed",
     "nearest",
@@ -35,9 +36,10 @@ Values = dict[str, Any]
 LISTED = 100_000
 
 
-def combinations(space: HyperParameters) -> Iterator[Values]:
-    """All points of a space, conditions respected. Raises UsageError for a float without a step."""
-    kinds = list(space.space)
+def combinations(space: HyperParameters, values_of: Callable[[Any], Sequence[Any]] | None = None) -> Iterator[Values]:
+    """All points of a space, conditions respected; ``values_of`` lists the values of one hyperparameter
+    (``grid_values``). Raises UsageError for a float without a step."""
+    kinds, values_of = list(space.space), values_of or grid_values
 
     def walk(position: int, values: Values) -> Iterator[Values]:
         if position == len(kinds):
@@ -47,7 +49,7 @@ def combinations(space: HyperParameters) -> Iterator[Values]:
         if _is_settled(kind, values):
             yield from walk(position + 1, values)
             return
-        for value in grid_values(kind):
+        for value in values_of(kind):
             yield from walk(position + 1, {**values, kind.name: value})
 
     return walk(0, {})
@@ -109,6 +111,20 @@ def grid_values(kind: Any) -> Sequence[Any]:
     return _decimals(repr(low), repr(high), repr(step), kind.sampling, int if whole else float)
 
 
+def grid_points(kind: Any) -> Sequence[Any]:
+    """The values that a grid search tries of one hyperparameter, as Keras-Tuner does: its default first, then those of
+    ``grid_values``; but of whole numbers on a logarithmic scale without a step those at ten even places of it. A range
+    of more than ``LISTED`` values keeps its order. Raises UsageError as ``grid_values`` does."""
+    if isinstance(kind, hyperparameter_kinds.Int) and kind.step is None:
+        values: Sequence[Any] = sorted({plain(value) for value in kind.values})
+    else:
+        values = grid_values(kind)
+    default = plain(kind.default)
+    if values[0] == default or len(values) > LISTED:
+        return values
+    return [default, *(value for value in values if value != default)]
+
+
 @functools.lru_cache
 def _decimals(low: str, high: str, step: str, sampling: str, number: type) -> Sequence[Any]:
     """The numbers from ``low`` to ``high`` in decimals, as they are written: sums of binary floats would miss the end
@@ -124,11 +140,11 @@ def _decimals(low: str, high: str, step: str, sampling: str, number: type) -> Se
     return tuple(number(power) for power in powers)
 
 
-def space_size(space: HyperParameters) -> int | None:
-    """How many points a space has; None when it is not finite."""
-    kinds = _by_family(space.space)
+def space_size(space: HyperParameters, values_of: Callable[[Any], Sequence[Any]] | None = None) -> int | None:
+    """How many points a space has; None when it is not finite. ``values_of`` is that of ``combinations``."""
+    kinds, values_of = _by_family(space.space), values_of or grid_values
     try:
-        grids = [grid_values(kind) for kind in kinds]
+        grids = [values_of(kind) for kind in kinds]
     except UsageError:
         return None
     #: By position, the names that matter from there on: those of the hyperparameters, and of their conditions.

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 
 from paretune.trials.record import TrialRecord
 from paretune.tuners.keras_api import HyperParameters
-from paretune.tuners.objective import parts_of
 from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.progress import summary_line, values_line
 from paretune.tuners.spaces import space_size
@@ -27,7 +26,7 @@ def space_lines(space: HyperParameters) -> Iterator[str]:
 
 def space_notes(oracle: ReplayableOracle, total: int) -> Iterator[str]:
     """What to know before anything is spent: ``max_trials`` covers not all of the space, or only the random start."""
-    size, most = space_size(oracle.hyperparameters), oracle.max_trials
+    size, most = oracle.size(), oracle.max_trials
     if most is None or (size is not None and size <= total):
         return
     if size is not None:
@@ -42,14 +41,14 @@ def space_notes(oracle: ReplayableOracle, total: int) -> Iterator[str]:
 def result_lines(oracle: ReplayableOracle, records: Mapping[str, TrialRecord], num_trials: int) -> Iterator[str]:
     """The best trials, their hyperparameters and their metrics; why they failed, where none was completed."""
     best = oracle.get_best_trials(num_trials)
-    aim = " and ".join(f"{part.name} ({part.direction})" for part in parts_of(oracle.objective))
+    aim = " and ".join(f"{part.name} ({part.direction})" for part in oracle.goals.objectives)
     yield f"{len(best)} best of {len(records)} trials, by {aim}"
     if not records:
         yield "nothing was searched yet: search() also reads the trials that an earlier run has finished"
     for trial in best:
-        broken = "" if oracle.feasible(trial) else "  breaks a constraint"
-        summary = summary_line(records[trial.trial_id], oracle.objective)
-        yield f"trial {trial.trial_id}  score {trial.score:.4f}  {summary}{broken}"
-        yield f"    {values_line(trial.hyperparameters.values)}"
+        record = records[trial.trial_id]
+        lasted = "" if record.seconds is None else f"  {record.seconds:.1f} s"
+        yield f"trial {trial.trial_id}  score {trial.score:.4f}  {summary_line(record, oracle.goals)}{lasted}"
+        yield f"    {values_line(record.values)}"
     for number in [] if best else sorted(records, key=int)[:num_trials]:
-        yield f"trial {number}  {summary_line(records[number], oracle.objective)}"
+        yield f"trial {number}  {summary_line(records[number], oracle.goals)}"

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from filelock import FileLock, Timeout
-
-from paretune.errors import BudgetError, SearchError, UsageError
+from paretune.errors import BudgetError, UsageError
 from paretune.eventloop import run_maybe_nested, run_together
 from paretune.lm.ledger.budget import Budget
 from paretune.lm.ledger.ledger import Session
 from paretune.lm.sending import drain
+from paretune.programs.examples import with_arrays
 from paretune.programs.program import Program
-from paretune.trials.record import TrialRecord, TrialStore
-from paretune.tuners.building import as_builder, build, check_declared, check_fit, check_objectives, explore, validates
+from paretune.trials.goals import Constraint, Goals, Scale, as_goals
+from paretune.trials.record import TrialRecord
+from paretune.tuners.building import (
+    as_hypermodel,
+    build,
+    check_declared,
+    check_fit,
+    check_hooks,
+    check_objectives,
+    directions_of,
+    explore,
+    validates,
+)
 from paretune.tuners.identity import Explored, fingerprint
 from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.loop import SearchRun
-from paretune.tuners.objective import Constraint, Scale, as_constraints, as_objective
 from paretune.tuners.oracles.base import ReplayableOracle, check_count
+from paretune.tuners.plan import Plan, locked
 from paretune.tuners.progress import Progress
+from paretune.tuners.results import Results
 from paretune.tuners.run_trial import TrialOptions
-from paretune.tuners.summaries import result_lines, space_lines, space_notes
+from paretune.tuners.spaces import Values
+from paretune.tuners.summaries import space_lines, space_notes
 from paretune.tuners.usage import UsageMeter
 
 __all__ = ["Tuner"]
@@ -35,7 +46,7 @@ __all__ = ["Tuner"]
 _DRAIN_S = 50.0
 
 
-class Tuner:
+class Tuner(Results):
     """Search the hyperparameters of ``build_program(hp)`` (sync or async, returning a compiled Program).
 
     Parameters
@@ -75,6 +86,10 @@ class Tuner:
 
     oracle_class: ClassVar[type[ReplayableOracle]]
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        check_hooks(cls)
+
     def __init__(
         self,
         hypermodel: Any,
@@ -105,7 +120,8 @@ class Tuner:
         check_count("max_retries_per_trial", max_retries_per_trial, 0)
         if not 0 <= max_failure_rate <= 1:
             raise UsageError(f"max_failure_rate is a share of the examples, from 0 to 1 (got {max_failure_rate})")
-        self.build_program = as_builder(hypermodel)
+        self.hypermodel = as_hypermodel(hypermodel)
+        self.build_program = self.hypermodel.build
         self.seed = 0 if seed is None else seed
         self.parallel_trials = parallel_trials
         self.allow_new_entries = allow_new_entries
@@ -114,27 +130,21 @@ class Tuner:
         self.identity = identity
         self.verbose = verbose
         self.overwrite = overwrite
+        #: Where the records of searches are, one file each.
         self.project_dir = Path(directory or ".") / (project_name or "search")
-        self._new_oracle = functools.partial(
-            self.oracle_class,
-            as_objective("val_reward" if objective is None else objective, scale),
-            seed=self.seed,
-            slots=parallel_trials,
-            constraints=as_constraints(constraints),
-            **(oracle_options or {}),
-        )
-        self.oracle: ReplayableOracle = self._new_oracle(hyperparameters=hyperparameters)
-        self._declared = self.oracle.hyperparameters.copy()
+        self._oracle_options = dict(oracle_options or {})
+        goals = as_goals("val_reward" if objective is None else objective, constraints, scale)
+        self._oracle = self._new_oracle(goals, hyperparameters)
+        self._declared = self._oracle.hyperparameters.copy()
         self.options = TrialOptions(
-            objective=self.oracle.objective,
-            constraints=self.oracle.constraints,
+            goals=goals,
             max_failure_rate=max_failure_rate,
             replicates=executions_per_trial,
             retries=max_retries_per_trial,
             max_consecutive_failures=max_consecutive_failed_trials,
-            keep_reached=self.oracle.continues,
+            keep_reached=self._oracle.continues,
         )
-        self.records: dict[str, TrialRecord] = {}
+        self._records: dict[str, TrialRecord] = {}
         self.resumed = 0
         self.session = Session()
         #: Why the search ended before all its trials (the budget was spent); None when it did not.
@@ -148,69 +158,83 @@ class Tuner:
         """
         run_maybe_nested(self.search_async(*args, **fit))
 
-    async def search_async(self, x: Sequence[Any], y: Sequence[Any], **fit: Any) -> None:
+    async def search_async(self, x: Any, y: Sequence[Any] | None = None, **fit: Any) -> None:
         """As ``search``, awaited."""
-        fit = {"x": x, "y": y, **fit}
+        self._recalled = True
         with self._charging():
-            explored = await self._explore(fit)
-        total = self.oracle.total()
-        if total is None:
-            raise UsageError("the space has no end: give max_trials=…")
-        with self._locked_store(explored, fit) as store:
-            known = {number: record for number, record in store.load().items() if int(number) <= total}
-            self.oracle.restart()  # a second search on this tuner is rebuilt from the record, like that of a new one
-            usage = UsageMeter(explored.ledgers)
-            progress = Progress(usage.counters, verbose=self.verbose)
-            progress.start(total, len(known))
-            for note in space_notes(self.oracle, total):
+            plan = await self.plan(x, y, **fit)
+        with locked(plan.record) as store:
+            if self.overwrite:
+                store.discard()
+                self.overwrite = False  # what this tuner itself has found stays
+            known = {number: record for number, record in store.load().items() if int(number) <= plan.total}
+            self._oracle.restart()  # a second search on this tuner is rebuilt from the record, like that of a new one
+            usage = UsageMeter(plan.ledgers)
+            verbose = self.verbose and bool(plan.fit.get("verbose", "auto"))
+            progress = Progress(usage.counters, verbose=verbose)
+            progress.start(plan.total, len(known))
+            for note in space_notes(self._oracle, plan.total):
                 progress.note(note)
-            run = SearchRun(self.oracle, self._build, store, known, fit, self.options, progress)
+            run = SearchRun(self._oracle, self._build, store, known, plan.fit, self.options, progress)
             self.stopped = None
             try:
                 with self._charging():
                     await run_together([run.slot() for _ in range(self.parallel_trials)])
             except BudgetError as error:
-                if not (known or self.oracle.get_best_trials(1)):
+                if not (known or self._oracle.get_best_trials(1)):
                     raise
                 self.stopped = str(error)
                 progress.note(f"stopped: {error}")
+            else:
+                if (best := self.oracle.get_best_trials(1)) and not self.oracle.feasible(best[0]):
+                    progress.note("no trial keeps the constraints: the best one is the best of those that break them")
             finally:
                 await drain(_DRAIN_S, progress.draining)
                 usage.flush()
                 progress.stop()
                 run.take_over()
                 self.session, self.resumed = usage.since(), run.resumed
-                self.oracle.score_all()
-                self.records = {
-                    number: replace(record, score=self.oracle.trials[number].score)
-                    for number, record in run.records.items()
-                }
+                self._records = self._scored(run.records)
 
-    def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
-        """The hyperparameters of the best trials, best first."""
-        return [trial.hyperparameters for trial in self.oracle.get_best_trials(num_trials)]
+    async def plan(self, x: Any, y: Sequence[Any] | None = None, **fit: Any) -> Plan:
+        """What ``search`` with these arguments is about to do; nothing is called, and nothing written.
 
-    async def get_best_programs(self, num_models: int = 1) -> list[Program]:
-        """The best trials' programs, rebuilt and with their trained state (with replicates: that of the best one)."""
-        programs = []
-        for trial in self.oracle.get_best_trials(num_models):
-            program = await build(self.build_program, trial.hyperparameters.copy())
-            program.load_state(self.records[trial.trial_id].state)
-            programs.append(program)
-        return programs
+        Raises what ``search`` raises before its first call.
+        """
+        fit = with_arrays({"x": x, "y": y, **fit})
+        if self._oracle.continues:  # its own plan says how long a trial is trained
+            fit = {name: value for name, value in fit.items() if name not in ("epochs", "initial_epoch")}
+        explored = await self._explore(fit)
+        total = self._oracle.total()
+        if total is None:
+            raise UsageError("the space has no end: give max_trials=…")
+        space = self._oracle.hyperparameters.copy()
 
-    def search_space_summary(self) -> None:
-        """Print the hyperparameters; the hypermodel is built to learn them, and nothing is called."""
+        async def build_at(values: Values) -> Program:
+            point = space.copy()
+            point.values = dict(values)
+            return await self._build(point, fit)
+
+        return Plan(
+            oracle=self._new_oracle(self._oracle.goals, space.copy()),
+            total=total,
+            record=self._record_path(explored, fit),
+            overwrite=self.overwrite,
+            ledgers=explored.ledgers,
+            fit=fit,
+            build=build_at,
+        )
+
+    def search_space_summary(self, extended: bool = False) -> None:
+        """Print the hyperparameters; the hypermodel is built to learn them, and nothing is called. (``extended`` only
+        exists for likeness with Keras-Tuner: everything is printed.)"""
         run_maybe_nested(self._learn_space(lambda program: None))
-        print(*space_lines(self.oracle.hyperparameters), sep="\n")
+        print(*space_lines(self._oracle.hyperparameters), sep="\n")
 
-    def results_summary(self, num_trials: int = 10) -> None:
-        """Print the best trials, their hyperparameters and their metrics."""
-        print(*result_lines(self.oracle, self.records, num_trials), sep="\n")
-
-    def trial_records(self) -> list[TrialRecord]:
-        """The finished trials in the order of their numbers."""
-        return [self.records[number] for number in sorted(self.records, key=int)]
+    def _new_oracle(self, goals: Goals, space: HyperParameters | None) -> ReplayableOracle:
+        return self.oracle_class(
+            goals, seed=self.seed, slots=self.parallel_trials, hyperparameters=space, **self._oracle_options
+        )
 
     async def _explore(self, fit: Mapping[str, Any]) -> Explored:
         """Learn the whole space from the hypermodel, and refuse what cannot work."""
@@ -218,7 +242,7 @@ class Tuner:
 
         def look(program: Program) -> None:
             check_fit(program, fit)
-            check_objectives(self.oracle.objective, program, validates(fit), self.oracle.constraints)
+            check_objectives(self._oracle.goals, program, validates(fit))
             explored.add(program)
 
         await self._learn_space(look)
@@ -227,21 +251,31 @@ class Tuner:
     async def _learn_space(self, look: Callable[[Program], object]) -> None:
         given = {kind.name for kind in self._declared.space}
         space = self._declared.copy()
+
+        def look_first(program: Program) -> None:
+            look(program)
+            self._aim(self._oracle.goals.resolved(directions_of(program)))
+
         await explore(
-            self.build_program, space, look, lambda kind: not self.tune_new_entries and kind.name not in given
+            self.build_program, space, look_first, lambda kind: not self.tune_new_entries and kind.name not in given
         )
         new = [kind.name for kind in space.space if kind.name not in given]
         if new and not self.allow_new_entries:
             raise UsageError(f"allow_new_entries=False, but the hypermodel declares {new} beside `hyperparameters`")
         self.space = space
         if self.tune_new_entries:
-            self.oracle.hyperparameters = space
+            self._oracle.hyperparameters = space
+
+    def _aim(self, goals: Goals) -> None:
+        if goals != self._oracle.goals:
+            self._oracle.aim(goals)
+            self.options = replace(self.options, goals=goals)
 
     async def _build(self, hyperparameters: HyperParameters, fit: Mapping[str, Any]) -> Program:
         """The program of a trial, checked before it makes a call."""
         program = await build(self.build_program, hyperparameters)
         check_declared(self.space, hyperparameters.space)
-        check_objectives(self.oracle.objective, program, validates(fit), self.oracle.constraints)
+        check_objectives(self._oracle.goals, program, validates(fit))
         return program
 
     def _charging(self) -> contextlib.AbstractContextManager[Any]:
@@ -251,25 +285,8 @@ class Tuner:
         more = {"seed": self.seed, "max_failure_rate": self.options.max_failure_rate, "identity": self.identity}
         if self.options.replicates > 1:
             more["replicates"] = self.options.replicates
-        name = fingerprint(self.oracle, self.build_program, explored, fit, **more)
+        bounds = [bound.describe() for bound in self.options.goals.constraints]
+        if bounds and (self.options.replicates > 1 or fit.get("epochs", 1) > 1):  # they choose the epoch, the replicate
+            more["constraints"] = bounds
+        name = fingerprint(self._oracle, self.build_program, explored, fit, **more)
         return self.project_dir / f"{name[:16]}.jsonl"
-
-    @contextlib.contextmanager
-    def _locked_store(self, explored: Explored, fit: Mapping[str, Any]) -> Iterator[TrialStore]:
-        path = self._record_path(explored, fit)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_suffix(".lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise SearchError(
-                f"another process runs this very search (it holds {str(lock.lock_file)!r}): wait for it or stop it"
-            ) from None
-        try:
-            store = TrialStore(path)
-            if self.overwrite:
-                store.discard()
-                self.overwrite = False  # what this tuner itself has found stays
-            yield store
-        finally:
-            lock.release()

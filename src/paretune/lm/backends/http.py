@@ -1,101 +1,218 @@
-"""HTTP to servers that speak OpenAI's protocol and of whose models litellm knows nothing: see decision 009."""
+"""HTTP to servers that speak OpenAI's protocol, without litellm: see decision 009."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
-import contextlib
 import functools
 import json
 import os
 import ssl
+import urllib.request
+import weakref
+import zlib
 from collections.abc import Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 from paretune.errors import FatalError
+from paretune.lm.backends.sessions import open_session
+from paretune.lm.masking import public_address, without_login
 
 if TYPE_CHECKING:
-    import httpx
+    import aiohttp
+    import yarl
 
-__all__ = ["ServerError", "connections", "post"]
+__all__ = ["NoReplyError", "ServerError", "connections", "post"]
 
-#: Connections belong to an event loop, and are kept as long as it is open: forgotten when a new one asks.
-_clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
-os.register_at_fork(after_in_child=_clients.clear)
+#: The longest reply that is read, packed or unpacked: a thousand times the usual one.
+MAX_BYTES = 32 << 20
+_PACKED = {"Accept-Encoding": "gzip, deflate"}
+_TOO_LONG = f"it is longer than {MAX_BYTES >> 20} MiB"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+#: Connections belong to an event loop, and are kept as long as it is open.
+_sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = weakref.WeakKeyDictionary()
 
 
 class ServerError(Exception):
     """A reply that is none, by its status or by what it says: ``body`` is the error in it, as far as there is one."""
 
-    def __init__(self, status_code: int, body: Any, response: httpx.Response) -> None:
-        self.status_code, self.body, self.response = status_code, body, response
+    def __init__(self, status_code: int, body: Any, headers: Mapping[str, str]) -> None:
+        self.status_code, self.body, self.headers = status_code, body, headers
         super().__init__(f"status {status_code}" + (f": {body}" if body else ""))
 
 
-def connections() -> httpx.AsyncClient:
+class NoReplyError(Exception):
+    """No reply came."""
+
+
+class _UnreadableError(Exception):
+    """A body that is too long, or packed in a way that is not known."""
+
+
+def connections() -> aiohttp.ClientSession:
     """The connections of this event loop, to whatever server; how many calls are in flight is decided elsewhere.
 
     Proxies are those of the environment, but never for this machine. Raises FatalError when they cannot be used.
     """
-    import httpx
+    import aiohttp
 
     loop = asyncio.get_running_loop()
-    if loop not in _clients:
-        for ended in [each for each in list(_clients) if each.is_closed()]:
-            _clients.pop(ended, None)
+    session = _sessions.get(loop)
+    if session is None or session.closed:
         try:
-            _clients[loop] = httpx.AsyncClient(
-                verify=_trusted(),
-                follow_redirects=True,
-                limits=httpx.Limits(),
-                mounts={"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None},
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # else servers would hear of each other
-            )
-        except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
+            middlewares, trusted = _proxies(), _trusted()
+        except (ValueError, OSError) as error:
             raise FatalError(f"the environment's proxies or certificates cannot be used: {error}") from None
-    return _clients[loop]
+        session = _sessions[loop] = open_session(
+            connector=aiohttp.TCPConnector(limit=0, ssl=trusted),
+            cookie_jar=aiohttp.DummyCookieJar(),  # else servers would hear of each other
+            middlewares=middlewares,
+            auto_decompress=False,  # it has no limit
+        )
+    return session
 
 
 @functools.cache
 def _trusted() -> ssl.SSLContext:
     """Whose certificates are trusted, once a process: it takes 25 ms. litellm reads the same variables."""
-    import httpx
+    import certifi
 
     wish = os.environ.get("SSL_VERIFY", "")
     if wish.lower() in ("false", "0"):
-        return httpx.create_ssl_context(verify=False)
+        unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
+        return unchecked
     files = [name for name in (wish, os.environ.get("SSL_CERT_FILE", "")) if os.path.isfile(name)]
-    return ssl.create_default_context(cafile=files[0]) if files else httpx.create_ssl_context(trust_env=False)
+    return ssl.create_default_context(cafile=files[0] if files else certifi.where())
 
 
-async def post(address: str, path: str, body: Mapping[str, Any], key: str, timeout_s: float) -> Any:
-    """The parsed reply to one request. Raises ServerError, and httpx's errors; nothing is tried again.
+def _proxies() -> tuple[Any, ...]:
+    """What sends each request, after redirects too, through the proxy that the environment names for its address.
 
-    ``address`` may end with a query, which stays at the end.
+    Raises ValueError for a proxy that does not speak HTTP. aiohttp's own reading of the environment knows no ALL_PROXY,
+    and takes a thread for each request.
     """
-    import httpx
+    import yarl
 
-    base = httpx.URL(address)
-    place, mark, query = base.raw_path.partition(b"?")
-    url = base.copy_with(raw_path=place.rstrip(b"/") + path.encode() + mark + query)
-    headers = {"Authorization": f"Bearer {key}"}
-    if (url.port or 0) > 65535:
-        raise httpx.InvalidURL(f"port {url.port} is none")
-    response = await connections().post(url, json=dict(body), headers=headers, timeout=timeout_s)
+    named = urllib.request.getproxies()
+    proxies = {
+        scheme: yarl.URL(place if "://" in place else f"http://{place}")
+        for scheme in ("http", "https", "all")
+        if (place := named.get(scheme))
+    }
+    for proxy in proxies.values():
+        if proxy.scheme not in ("http", "https"):
+            raise ValueError(f"a proxy of the kind {proxy.scheme!r}")
+
+    @functools.cache
+    def proxy_of(scheme: str, host: str) -> yarl.URL | None:
+        direct = host in _LOOPBACK or urllib.request.proxy_bypass(host)
+        return None if direct else proxies.get(scheme, proxies.get("all"))
+
+    async def through_proxy(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        request.update_proxy(proxy_of(request.url.scheme, request.url.host or ""), None, None)
+        return await send(request)
+
+    return (through_proxy,) if proxies else ()
+
+
+@functools.lru_cache(maxsize=256)
+def _place(address: str, path: str) -> tuple[yarl.URL, str | None]:
+    """Where requests go (the path is added before the query), and the login in the address, as a header has it.
+
+    Raises aiohttp.InvalidURL.
+    """
+    import aiohttp
+    import yarl
+
+    try:
+        address, login = without_login(address)
+        base = yarl.URL(address)
+        if base.scheme not in ("http", "https") or not base.host:
+            raise ValueError("it begins with http:// or https://, and a host")
+    except ValueError as error:
+        raise aiohttp.InvalidURL(public_address(address) or "", str(error)) from None
+    return base.with_path(base.raw_path.rstrip("/") + path, encoded=True, keep_query=True), login
+
+
+async def post(address: str, path: str, fields: Mapping[str, Any], key: str, timeout_s: float) -> Any:
+    """The parsed reply to one request. Raises ServerError, NoReplyError, and aiohttp's errors; nothing is tried again.
+
+    ``address`` may hold a login, which is sent in the place of the key, and end with a query, which stays at the end.
+    """
+    import aiohttp
+
+    url, login = _place(address, path)
+    headers = {"Authorization": login or f"Bearer {key}", "Content-Type": "application/json", **_PACKED}
+    content = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    try:
+        async with connections().post(
+            url, data=content, headers=headers, timeout=_timeout(timeout_s), max_redirects=20
+        ) as response:
+            raw = await _body(response)
+    except TimeoutError:
+        raise NoReplyError("the call timed out") from None
+    except _UnreadableError as error:
+        raise ServerError(502, f"the server's reply is no completion ({error})", {}) from None
+    except aiohttp.TooManyRedirects:
+        raise NoReplyError("Connection error: too many redirects") from None
+    failed = response.status >= 400
     reply, unreadable = None, ""
     try:
-        reply = json.loads(response.content)
+        reply = json.loads(raw, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         unreadable = f"the server's reply is no completion ({error})"
-    if unreadable:
-        status, said = (response.status_code, response.text) if response.is_error else (502, unreadable)
-        raise ServerError(status, said, response)
+    if unreadable:  # raised out here, without that error as its context
+        status, body = (response.status, raw.decode(errors="replace")) if failed else (502, unreadable)
+        raise ServerError(status, body, response.headers)
     failure = reply.get("error") if isinstance(reply, dict) else None
-    if response.is_error or failure:  # some routers answer 200 with an error inside
-        status = response.status_code if response.is_error else _status_in(failure)
-        raise ServerError(status, failure or reply, response)
+    if failed or failure:  # some routers answer 200 with an error inside
+        status = response.status if failed else _status_in(failure)
+        raise ServerError(status, failure or reply, response.headers)
     return reply
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body, unpacked. Raises _UnreadableError before it, or what it unpacks to, takes more than MAX_BYTES."""
+    parts, size = [], 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > MAX_BYTES:
+            raise _UnreadableError(_TOO_LONG)
+    packed, kind = b"".join(parts), response.headers.get("Content-Encoding", "identity").strip().lower()
+    return packed if kind in ("identity", "") or not packed else _unpacked(packed, kind)
+
+
+def _unpacked(packed: bytes, kind: str) -> bytes:
+    """Unpacked by the two kinds that requests allow for. Raises _UnreadableError, and aiohttp.ClientPayloadError."""
+    import aiohttp
+
+    if kind not in ("gzip", "x-gzip", "deflate"):
+        raise _UnreadableError(f"its Content-Encoding is {kind[:40]!r}")
+    is_raw = kind == "deflate" and packed[0] & 0xF != 8  # some servers leave out the header of zlib
+    unpacking = zlib.decompressobj(-zlib.MAX_WBITS if is_raw else zlib.MAX_WBITS | 32)
+    try:
+        content = unpacking.decompress(packed, MAX_BYTES)
+    except zlib.error as error:
+        raise aiohttp.ClientPayloadError(str(error)) from None
+    if unpacking.unconsumed_tail:
+        raise _UnreadableError(_TOO_LONG)
+    if not unpacking.eof:
+        raise aiohttp.ClientPayloadError("the end of what was packed is missing")
+    return content
+
+
+def _integer(digits: str) -> int | float:
+    """A number that Python reads as an integer only up to some thousands of digits."""
+    return int(digits) if len(digits) < 1000 else float(digits)
+
+
+@functools.cache
+def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+    import aiohttp
+
+    return aiohttp.ClientTimeout(total=seconds)
 
 
 def _status_in(failure: Any) -> int:
@@ -105,12 +222,3 @@ def _status_in(failure: Any) -> int:
     except (KeyError, OverflowError, TypeError, ValueError):
         return 502
     return status if 400 <= status < 600 else 502
-
-
-@atexit.register
-def _close() -> None:
-    """Close what is open on loops that still run, if they have the time; the others' connections end with them."""
-    for loop, client in list(_clients.items()):
-        if loop.is_running():
-            with contextlib.suppress(Exception):
-                asyncio.run_coroutine_threadsafe(client.aclose(), loop).result(timeout=1)

@@ -13,10 +13,11 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from paretune.errors import FatalError, RefusedInputError, TransientError
-from paretune.lm.backends.http import ServerError
+from paretune.lm.backends.http import NoReplyError, ServerError
+from paretune.lm.backends.sessions import open_session
 from paretune.lm.masking import masked
 
-__all__ = ["NO_KEY", "load_litellm", "named_error"]
+__all__ = ["NO_KEY", "load_litellm", "named_error", "without_advice"]
 
 #: Sent where a server of the user's own wants no key; litellm refuses to call without any.
 NO_KEY = "none"
@@ -32,6 +33,8 @@ def load_litellm() -> Any:
     """Import litellm (3 s) with everything off that would touch the network, the environment or the logs."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
+    for name in ("AIOHTTP_CONNECTOR_LIMIT", "AIOHTTP_CONNECTOR_LIMIT_PER_HOST"):
+        os.environ.setdefault(name, "1000000")  # how many calls are in flight is decided elsewhere
     import litellm
 
     litellm.suppress_debug_info = True
@@ -40,8 +43,8 @@ def load_litellm() -> Any:
     litellm.drop_params = False
     litellm.num_retries = 0
     litellm.telemetry = False
-    litellm.disable_aiohttp_transport = True  # its sessions are never closed
     _leave_out_logging()
+    _close_sessions()
     return litellm
 
 
@@ -59,17 +62,26 @@ def _leave_out_logging() -> None:
     GLOBAL_LOGGING_WORKER.ensure_initialized_and_enqueue = close
 
 
+def _close_sessions() -> None:
+    """Have litellm's sessions closed like our own: it would do so from another event loop than theirs, or never."""
+    import litellm
+    from litellm.llms.custom_httpx import http_handler
+
+    http_handler.ClientSession = open_session
+    litellm._async_client_cleanup_registered = True
+
+
 def named_error(error: Exception, label: str, *, secrets: Iterable[str] = ()) -> Exception | None:
     """Our error for an exception of litellm's or of a call without it, without ``secrets``; None for a bug of ours."""
-    if not type(error).__module__.startswith(("litellm", "openai", "httpx", ServerError.__module__)):
+    if not type(error).__module__.startswith(("litellm", "openai", "httpx", "aiohttp", ServerError.__module__)):
         return None
-    import httpx
-
     message = f"{label}: {masked(_reason(error), *secrets)[:300]}"
     said = f"{error} {getattr(error, 'body', '')}"
     status = getattr(error, "status_code", None)
-    if _is_refused(error) or (status == 400 and any(word in said for word in _FILTERED)):
-        return RefusedInputError(message)
+    too_long, filtered = _is_refused(error)
+    filtered |= status == 400 and any(word in said for word in _FILTERED)
+    if too_long or filtered:
+        return RefusedInputError(message, filtered)
     if any(isinstance(cause, ImportError) for cause in _causes(error)):  # a package that this provider needs
         return FatalError(message)
     if status == 429 and any(word in said for word in _QUOTA):
@@ -79,24 +91,35 @@ def named_error(error: Exception, label: str, *, secrets: Iterable[str] = ()) ->
         return TransientError(message, _retry_after(error), rate_limited=status == 429)
     if isinstance(status, int) and status >= 400:
         return FatalError(message)
-    if isinstance(error, httpx.InvalidURL):
+    if _is_any(error, "aiohttp.InvalidURL", "httpx.InvalidURL"):
         return FatalError(message)
-    known = [httpx.HTTPError, *([sys.modules["openai"].APIError] if "openai" in sys.modules else [])]
-    return TransientError(message) if isinstance(error, tuple(known)) else None
+    passing = isinstance(error, NoReplyError) or _is_any(
+        error, "aiohttp.ClientError", "httpx.HTTPError", "openai.APIError"
+    )
+    return TransientError(message) if passing else None
 
 
-def _is_refused(error: Exception) -> bool:
-    """Whether this one input is too long or filtered: litellm knows by what words servers say so."""
+def _is_any(error: BaseException, *names: str) -> bool:
+    """Whether an error is one of these classes of libraries, which need not be loaded."""
+    for name in names:
+        module, _, kind = name.partition(".")
+        if module in sys.modules and isinstance(error, getattr(sys.modules[module], kind)):
+            return True
+    return False
+
+
+def _is_refused(error: Exception) -> tuple[bool, bool]:
+    """Whether this one input is too long, and whether it is filtered: litellm knows by what words servers say so."""
     status = getattr(error, "status_code", None)
     if not isinstance(status, int) or status in _PASSING or status > 500:
-        return False
+        return False, False
     litellm = load_litellm()
     try:
         litellm.exception_type(model="", original_exception=error, custom_llm_provider="openai")
     except Exception as classified:
         error = classified
     kinds = litellm.exceptions
-    return isinstance(error, kinds.ContextWindowExceededError | kinds.ContentPolicyViolationError)
+    return isinstance(error, kinds.ContextWindowExceededError), isinstance(error, kinds.ContentPolicyViolationError)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -108,8 +131,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _reason(error: Exception) -> str:
     """What happened, in one line."""
-    import httpx
-
     causes = list(_causes(error))
     unreadable = [cause for cause in causes if isinstance(cause, json.JSONDecodeError | AttributeError)]
     if unreadable and not any(type(cause).__name__ == "HTTPStatusError" for cause in causes):
@@ -117,11 +138,19 @@ def _reason(error: Exception) -> str:
     said = getattr(error, "body", None)
     said = said.get("message") if isinstance(said, dict) else said
     kinds = r"(?:(?:litellm\.)?\w*(?:Error|Timeout)(?: Error)?(?:: | - ))*(?:\w+Exception - )?"
-    line = _first_line(said or re.sub(f"^{kinds}", "", str(error))) or type(error).__name__
-    if isinstance(error, httpx.HTTPError):
-        line = "the call timed out" if isinstance(error, httpx.TimeoutException) else "Connection error."
-    beneath = next((text for cause in reversed(causes) if (text := _first_line(cause))), "")
+    line = without_advice(_first_line(said or re.sub(f"^{kinds}", "", str(error)))) or type(error).__name__
+    if _is_any(error, "aiohttp.ClientError", "httpx.HTTPError"):
+        line = "the call timed out" if _is_any(error, "httpx.TimeoutException") else "Connection error."
+    texts = (_first_line(getattr(cause, "message", None) or cause) for cause in reversed(causes))
+    beneath = next(filter(None, texts), "")
     return f"{line.rstrip('.')}: {beneath}" if line == "Connection error." else line
+
+
+def without_advice(said: str) -> str:
+    """Litellm's words without its own name and without the settings of litellm that it names as the cure."""
+    return re.sub(
+        r"\s*To drop (?:unsupported|these)\b.*", "", said.removeprefix("litellm.UnsupportedParamsError: "), flags=re.S
+    )
 
 
 def _first_line(said: object) -> str:
@@ -130,8 +159,8 @@ def _first_line(said: object) -> str:
 
 def _retry_after(error: Exception) -> float | None:
     """The server's wish in seconds, at most a minute; it may be a number or a date (RFC 9110, 10.2.3)."""
-    answered = getattr(getattr(error, "response", None), "headers", None)
-    headers = getattr(error, "litellm_response_headers", None) or answered or {}
+    answered = getattr(error, "response", error)
+    headers = getattr(error, "litellm_response_headers", None) or getattr(answered, "headers", None) or {}
     wish = str(headers.get("retry-after") or "")
     try:
         seconds = float(wish)

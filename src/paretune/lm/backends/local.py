@@ -1,8 +1,7 @@
 """Local models: GGUF files served by llama.cpp inside this process, on loopback.
 
 A server starts at the first call that the ledger does not serve, and ends with the process, however that ends, or when
-another model needs its memory; then it starts again at the next call. Calls go through the same client as any other
-OpenAI-compatible server.
+another model needs its memory; then it starts again at the next call. Calls go as to any other server.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from typing import Any
 
 from paretune.errors import ConfigError, FatalError, TransientError
 from paretune.lm.backends.gguf import context_bytes, is_gguf
-from paretune.lm.backends.litellm import LitellmBackend
 from paretune.lm.backends.local_memory import loaded_models
+from paretune.lm.backends.server import ServerBackend
 from paretune.lm.types import Answer, Price, Request
 
 __all__ = ["BUILT_IN", "LocalBackend", "find_gguf"]
@@ -73,7 +72,7 @@ class LocalBackend:
         self.slots = slots
         self._price = fixed_price or Price(0.0, 0.0)
         self._size = self.path.stat().st_size + context_bytes(self.path, _CONTEXT * slots) + _SCRATCH
-        self._clients: tuple[_Server, LitellmBackend] | None = None
+        self._clients: tuple[_Server, ServerBackend] | None = None
         self._registered = False
         self._grammars: dict[str, str] = {}
 
@@ -121,11 +120,11 @@ class LocalBackend:
         except Exception as error:
             raise FatalError(f"{self.model}: llama.cpp cannot load {str(self.path)!r}: {error}") from error
 
-    def _client(self, server: _Server) -> LitellmBackend:
+    def _client(self, server: _Server) -> ServerBackend:
         if self._clients is None or self._clients[0] is not server:
-            client = LitellmBackend(
+            client = ServerBackend(
                 "openai/local",
-                api_base=f"{server.address}/v1",
+                f"{server.address}/v1",
                 api_key=server.key,
                 timeout_s=self.timeout_s,
                 label=self.model,

@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from paretune.lm.types import Request
+from paretune.lm.types import REFUSAL, Request
 
 __all__ = ["Completion", "prompt_of", "options", "read_completion"]
 
-
+#: No call takes so many tokens; sums of them stay within the whole numbers of SQLite.
+_MOST_TOKENS = 10**12
 _THOUGHTS = re.compile(r"\A\s*<(think|thinking)>.*?</\1>", re.DOTALL)
 
 
@@ -32,12 +33,10 @@ def prompt_of(request: Request) -> dict[str, Any]:
 
 def options(request: Request) -> dict[str, Any]:
     """Everything else that is set. A grammar is no part of the protocol, but known to servers that can use one."""
-    values: dict[str, Any] = {
-        "temperature": request.temperature,
-        "max_tokens": request.max_tokens,
-        "reasoning_effort": request.reasoning_effort,
-        "stop": list(request.stop) or None,
-    }
+    values = request.options.stated()
+    values |= values.pop("extra", {})
+    if "seed" in values:
+        values["seed"] = _seed(request)
     name, schema = request.schema_name, request.schema
     if request.structured_output == "native":
         form = {"name": name, "schema": schema, "strict": True}
@@ -45,21 +44,30 @@ def options(request: Request) -> dict[str, Any]:
     elif request.structured_output == "tool":
         values["tools"] = [{"type": "function", "function": {"name": name, "parameters": schema}}]
         values["tool_choice"] = {"type": "function", "function": {"name": name}}
-    return {name: value for name, value in values.items() if value is not None}
+    return values
+
+
+def _seed(request: Request) -> int:
+    """Another one for each replicate and each epoch, which draw replies of their own; first the option itself."""
+    return ((request.options.seed or 0) + 1_000_003 * request.replicate + 1_009 * request.epoch) % 2**31
 
 
 def read_completion(reply: Any, request: Request) -> Completion:
     """The first choice of a reply, which is parsed JSON of any shape. Raises ValueError where it is no completion."""
     try:
         choice = reply["choices"][0]
-        if choice.get("error"):
-            raise ValueError(f"it says: {choice['error']}")
+        if error := choice.get("error"):
+            raise ValueError(f"it says: {error.get('message', error) if isinstance(error, dict) else error}")
         text = choice["text"] if request.structured_output == "completion" else _text_of(choice["message"])
     except (AttributeError, IndexError, KeyError, TypeError):
         raise ValueError("it holds no choices") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(text, str):
         raise ValueError(f"its text is a {type(text).__name__}")
     reason = choice.get("finish_reason")
+    if not text and (refusal := _refusal_of(choice.get("message"))):
+        text, reason = refusal, REFUSAL
     return Completion(text, reason if isinstance(reason, str) else None, _usage_of(reply.get("usage")))
 
 
@@ -76,13 +84,22 @@ def _text_of(message: Mapping[str, Any]) -> Any:
     return content or ""
 
 
+def _refusal_of(message: Any) -> str | None:
+    """The text in which a model refuses, which litellm hands on among the provider's own fields."""
+    fields = message if isinstance(message, dict) else {}
+    own = fields.get("provider_specific_fields")
+    refusal = fields.get("refusal") or (own.get("refusal") if isinstance(own, dict) else None)
+    return refusal if isinstance(refusal, str) else None
+
+
 def _usage_of(usage: Any) -> dict[str, Any]:
-    """A server's account with whole numbers of tokens; empty where it has none for the prompt, which is never empty."""
+    """A server's account with whole numbers of tokens; empty where it has none for the prompt, which is never empty,
+    or where a number is beyond belief."""
     if not isinstance(usage, dict):
         return {}
     known = {name: value for name, value in usage.items() if value is not None}
     prompt, completion, total = (_count(known.get(f"{part}_tokens")) for part in ("prompt", "completion", "total"))
-    if not prompt:
+    if not prompt or max(prompt, completion, total) > _MOST_TOKENS:
         return {}
     return {**known, "prompt_tokens": prompt, "completion_tokens": completion or max(0, total - prompt)}
 

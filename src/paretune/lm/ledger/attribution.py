@@ -1,4 +1,4 @@
-"""Who asks: the search, the trial, the example and the module on whose behalf a language model is called."""
+"""Who asks: the search, the trial and the example on whose behalf a language model is called."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ __all__ = ["Caller", "attributed_to", "current_caller"]
 class Caller(NamedTuple):
     """On whose behalf a call is made; None where that is not known.
 
-    ``example`` is a part and an index (``train/12``, ``val/3``), ``module`` the name of the module that asks.
+    ``example`` is a part and an index (``train/12``, ``val/3``).
     """
 
     search: str | None = None
     trial: str | None = None
     example: str | None = None
-    module: str | None = None
 
 
 _caller: ContextVar[Caller] = ContextVar("paretune_caller", default=Caller())  # noqa: B039  (a tuple cannot change)
@@ -32,10 +31,10 @@ def current_caller() -> Caller:
 
 @contextlib.contextmanager
 def attributed_to(
-    *, search: str | None = None, trial: str | None = None, example: str | None = None, module: str | None = None
+    *, search: str | None = None, trial: str | None = None, example: str | None = None
 ) -> Iterator[Caller]:
     """Say who asks inside the block; what is None is as outside of it. Each task sees its own."""
-    given = Caller(search, trial, example, module)
+    given = Caller(search, trial, example)
     outer = _caller.get()
     asker = Caller(*(theirs if mine is None else mine for mine, theirs in zip(given, outer, strict=True)))
     token = _caller.set(asker)

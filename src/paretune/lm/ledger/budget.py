@@ -152,7 +152,7 @@ class Budget:
                 f"budget.usd needs the price of {name!r}, which is unknown; "
                 "give one (price: {prompt: …, completion: …} in US dollars per million tokens)"
             )
-        longest = request.max_tokens
+        longest = request.options.max_tokens
         if longest is None:
             known = getattr(backend, "max_output_tokens", None)  # a backend need not know
             longest = known() if known is not None else None
@@ -161,8 +161,8 @@ class Budget:
                 longest = 0
             else:
                 raise ConfigError(
-                    f"budget.{capped[0]} needs max_tokens: nobody knows how long a reply of {name!r} can be; "
-                    "give the program a max_tokens"
+                    f"budget.{capped[0]} needs max_tokens: nobody knows how long a reply of {name!r} can be; give it "
+                    "to whatever asks this model: a generator, a judge, an optimizer (the pipeline: program.max_tokens)"
                 )
         prompt = prompt_bytes(request) + _ADDED + _ADDED_PER_MESSAGE * len(request.messages)
         usd = 0.0 if price is None else price.cost(Answer("", prompt, longest))
@@ -214,7 +214,8 @@ def current_budget() -> Budget | None:
 def prompt_bytes(request: Request) -> int:
     """The size of everything in a request that a model reads."""
     size = sum(len(content.encode()) for _, content in request.messages)
-    return size if request.schema is None else size + len(canonical_json(request.schema).encode())
+    more = [part for part in (request.schema, request.options.extra) if part]  # a provider's parameter may be text
+    return size + sum(len(canonical_json(part).encode()) for part in more)
 
 
 def _sum(connection: sqlite3.Connection, table: str, account: str) -> Spent:

@@ -16,15 +16,16 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from paretune.errors import ConfigError
 from paretune.files import canonical_json, state_root
 from paretune.lm.ledger.attribution import current_caller
-from paretune.lm.ledger.file import CALLS, NOTES, atomically, connect, unusable
+from paretune.lm.ledger.file import CALLS, NOTES, atomically, connect, deleted, inode, unusable
 from paretune.lm.ledger.rescue_file import RescueFile
+from paretune.lm.ledger.values import reply_of, storable, usage_text
 from paretune.lm.types import Reply
 
 __all__ = ["Ledger", "Session", "default_ledger"]
@@ -59,6 +60,7 @@ class Ledger:
     _lock: threading.RLock
     _connection: sqlite3.Connection | None
     _closing: weakref.finalize[Any, Any] | None
+    _inode: tuple[int, int] | None
     _notes: list[_Note]
     _room_until: float
 
@@ -80,7 +82,7 @@ class Ledger:
         self,
         key: str,
         model: str,
-        request: dict[str, Any],
+        request: dict[str, Any] | str,
         reply: Reply,
         *,
         usage: dict[str, Any] | None = None,
@@ -88,34 +90,39 @@ class Ledger:
     ) -> Reply:
         """Store a reply that was just paid for, and return the one that the file holds from now on.
 
+        ``request`` is what the key stands for: JSON values, or their canonical text where the caller has it already.
         It outlives a kill of this process once this returns. The first reply of a key stays: where another process was
-        faster, its reply is the one to go on with, or a rerun would see another. When the file cannot take it, a
+        faster, its reply is the one to go on with, or a rerun would see another. What SQLite cannot hold (half a
+        character, numbers beyond 64 bits) is replaced, here as in the file. When the file cannot take it, a
         ConfigError says so, and the reply waits in the rescue file until the ledger is opened again.
         """
-        row = (
+        values = (
             key,
             model,
-            canonical_json(request),
+            request if isinstance(request, str) else canonical_json(request),
             reply.text,
             reply.prompt_tokens,
             reply.completion_tokens,
             reply.finish_reason,
-            None if usage is None else _usage_text(usage),
+            usage_text(usage),
             None if price is None else canonical_json(price),
             reply.cost_usd,
             reply.latency_s,
             reply.attempts,
             time.time(),
         )
+        row = tuple(map(storable, values))
         self.session.paid += 1
         self.session.spent_usd += reply.cost_usd or 0.0
         try:
-            self._execute(_STORE, row)
+            with self._usable() as connection:
+                is_first = connection.execute(_STORE, row).rowcount > 0
         except ConfigError as error:
             self._notes.clear()
             self._drop_connection()  # the next one takes in what was rescued
             raise ConfigError(f"{error}. {self._keep(row)}") from error.__cause__
-        return self._read(key) or replace(reply, key=key, model=model)
+        stored = None if is_first else self._read(key)
+        return stored or reply_of((*row[3:6], *row[9:12], row[6], row[1]), key)
 
     def note(self, reply: Reply, module: str, *, valid: bool, replicate: int = 0) -> None:
         """Note on whose behalf (see lm.ledger.attribution) a reply was asked for, and whether it validated.
@@ -123,7 +130,7 @@ class Ledger:
         Notes are written in batches, so that a kill may lose the last ones; a repetition adds none.
         """
         if reply.key:
-            search, trial, example, _ = current_caller()
+            search, trial, example = current_caller()
             who = (search or "", trial or "", example or "", module)
             self._notes.append((reply.key, *who, replicate, valid, not reply.served, time.time()))
             if len(self._notes) >= _BATCH:
@@ -169,12 +176,8 @@ class Ledger:
         Other threads wait meanwhile, so keep it short, and call no method of the ledger inside. Raises ConfigError when
         the file cannot be used.
         """
-        with self._lock:
-            try:
-                with atomically(self._open()) as connection:
-                    yield connection
-            except (sqlite3.Error, OSError) as error:
-                raise unusable(self.path, error) from error
+        with self._usable() as opened, atomically(opened) as connection:
+            yield connection
 
     def close(self) -> None:
         """Write the notes that wait and close the database file; the next use opens it again."""
@@ -182,15 +185,18 @@ class Ledger:
 
     def _read(self, key: str, served: bool = False) -> Reply | None:
         row = self._execute(_READ, (key,))
-        if row is None:
-            return None
-        text, prompt, completion, cost, latency, attempts, finish, model = row
-        return Reply(text, prompt, completion, cost, latency, attempts, finish, served, key, model)
+        return None if row is None else reply_of(row, key, served)
 
     def _execute(self, statement: str, values: tuple[Any, ...]) -> Any:
+        with self._usable() as connection:
+            return connection.execute(statement, values).fetchone()
+
+    @contextlib.contextmanager
+    def _usable(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for this thread alone. Raises ConfigError when the file cannot be used, or is gone."""
         with self._lock:
             try:
-                return self._open().execute(statement, values).fetchone()
+                yield self._open()
             except (sqlite3.Error, OSError) as error:
                 raise unusable(self.path, error) from error
 
@@ -207,12 +213,16 @@ class Ledger:
                 connection.close()
                 raise
             self._closing = weakref.finalize(self, _close, connection, self._notes)
-            self._connection = connection
+            self._connection, self._inode = connection, inode(self.path)
+        elif self._inode is None or inode(self.path) != self._inode:
+            self._notes.clear()
+            raise deleted(self.path)
         return self._connection
 
     def _keep(self, row: tuple[Any, ...]) -> str:
         """Put a row that the ledger could not take into the rescue file; say what became of it."""
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)  # it may have been deleted
             try:
                 self._rescue.keep(row)
             except OSError:  # the reply alone is shorter than with what was asked
@@ -230,17 +240,9 @@ class Ledger:
     def _start_afresh(self) -> None:
         """Nothing is open: at the start, and in a fork, whose parent's threads may hold the lock."""
         self._lock = threading.RLock()
-        self._connection = self._closing = None
+        self._connection = self._closing = self._inode = None
         self._notes = []
         self._room_until = 0.0
-
-
-def _usage_text(usage: dict[str, Any]) -> str:
-    """A provider's account as JSON. Nothing in it may cost the reply that it came with."""
-    try:
-        return json.dumps(usage, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError):
-        return json.dumps(repr(usage))
 
 
 def _store(connection: sqlite3.Connection, rows: list[list[Any]]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from paretune.errors import ConfigError
-from paretune.lm.ledger.file import CALLS, NOTES, check_version, connect, is_busy, unusable
+from paretune.lm.ledger.file import CALLS, connect, connect_read_only, is_busy, unusable
 
 __all__ = ["Order", "Totals", "CallFilter", "asked_by", "calls", "keys", "opened", "prune", "totals", "whole_call"]
 
@@ -78,14 +78,8 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """The ledger for reading only, as it is at this moment. Raises ConfigError when it cannot be read."""
     connection: sqlite3.Connection | None = None
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10, isolation_level=None)
+        connection = connect_read_only(path)
         connection.row_factory = sqlite3.Row
-        check_version(connection, path)
-        there = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master")}
-        for table, columns in (("calls", CALLS), ("asked", NOTES)):
-            if table not in there:  # the file of an older paretune
-                connection.execute(f"CREATE TEMP TABLE {table} ({columns})")
-        connection.execute("BEGIN")
         yield connection
     except sqlite3.Error as error:
         raise unusable(path, error) from error
@@ -136,7 +130,8 @@ def whole_call(connection: sqlite3.Connection, key: str) -> dict[str, Any]:
 def totals(connection: sqlite3.Connection, which: CallFilter) -> list[Totals]:
     """What the calls that are meant took, by model."""
     rows = connection.execute(
-        "SELECT c.model, COUNT(*), SUM(c.prompt_tokens), SUM(c.completion_tokens), TOTAL(c.cost_usd),"
+        "SELECT c.model, COUNT(*), CAST(TOTAL(c.prompt_tokens) AS INTEGER),"
+        " CAST(TOTAL(c.completion_tokens) AS INTEGER), TOTAL(c.cost_usd),"
         f" COUNT(*) - COUNT(c.cost_usd) FROM calls c WHERE {which.condition()} GROUP BY c.model ORDER BY c.model",
         asdict(which),
     )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from paretune.errors import ConfigError
+from paretune.pipeline.sections.yaml_file import load_yaml
 from paretune.schemas.faults import Fault, did_you_mean, find_faults
 
-__all__ = ["Params", "check_sections", "read_params", "section", "unset"]
+__all__ = ["Params", "Seed", "check_sections", "read_params", "section", "unset"]
 
 PARAMS_FILE = "params.yaml"
 _UNSET = "???"  # Hydra's mark of a value that the user must give
@@ -21,7 +21,11 @@ _UNSET = "???"  # Hydra's mark of a value that the user must give
 class Params(BaseModel):
     """Base class of every section of params.yaml: frozen, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+
+#: 32 bits: some of the generators that are seeded with it take no more.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 P = TypeVar("P", bound=BaseModel)
@@ -30,18 +34,12 @@ P = TypeVar("P", bound=BaseModel)
 def read_params(path: str | Path = PARAMS_FILE) -> dict[str, Any]:
     """The whole file as plain values.
 
-    Raises ConfigError when it is missing, is not YAML (with file and line), or holds no sections.
+    Raises ConfigError when it is missing, is not YAML of plain values (with file and line), or holds no sections.
     """
     try:
-        params = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        params = load_yaml(path)
     except FileNotFoundError:
         raise ConfigError(f"{path} not found; run `paretune compose` in the project's folder") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text: {error}") from None
     if not isinstance(params, dict):
         raise ConfigError(f"{path} holds no sections; run `paretune compose`")
     return params

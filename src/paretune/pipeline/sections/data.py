@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import PositiveInt
 
-from paretune.pipeline.sections.base import Params
+from paretune.pipeline.sections.base import Params, Seed
 
 __all__ = ["DataParams"]
 
@@ -30,4 +30,4 @@ class DataParams(Params):
     revision: str | None = None
     splits: dict[str, SourceParams]
     shuffle: bool = False
-    seed: NonNegativeInt = 0
+    seed: Seed = 0

@@ -20,12 +20,16 @@ class PerLabelParams(Params):
 
 
 class OutputParams(Params):
-    """What a program answers: ``fields`` or one field a label, and the template of the right answer."""
+    """What a program answers: ``fields`` or one field a label, and the template of the right answer.
+
+    ``strict_labels``: replies must spell the names of fields and the labels to the letter (see ``schemas.spelling``).
+    """
 
     name: str
     fields: dict[str, FieldParams] | None = None
     per_label: PerLabelParams | None = None
     template: str
+    strict_labels: bool = False
 
     @model_validator(mode="after")
     def _one_of_two(self) -> OutputParams:
@@ -35,9 +39,20 @@ class OutputParams(Params):
 
 
 class LayoutParams(Params):
-    """Section ``layout``: the form of the answer, and how it is rewarded and measured."""
+    """Section ``layout``: the form of the answer, and how it is rewarded and measured.
+
+    ``source`` is the file (or folder) that DVC watches: that of the reward and metrics of one's own.
+    """
 
     name: str
+    source: str
     output: OutputParams
     reward: dict[str, Any]
     metrics: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def own_code(self) -> dict[str, str]:
+        """The declared names that are ``module:name``, by place."""
+        places = {f"metrics.{index}": declared for index, declared in enumerate(self.metrics)}
+        names = {place: str(declared.get("name")) for place, declared in {"reward": self.reward, **places}.items()}
+        return {f"layout.{place}.name": name for place, name in names.items() if ":" in name}

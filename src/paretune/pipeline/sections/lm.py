@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from typing import Annotated
 
+from pydantic import AfterValidator, Field
+
+from paretune.lm.address import address_fault, has_login
 from paretune.pipeline.sections.base import Params
 
-__all__ = ["LmParams", "ModelParams", "PriceParams"]
+__all__ = ["LmParams", "ModelParams", "PriceParams", "logins"]
+
+
+def _address(value: str) -> str:
+    if fault := address_fault(value):
+        raise ValueError(fault)
+    return value
+
+
+# Bounds that no server reaches; what is larger is a slip, and would overflow a timer or a sum.
+Address = Annotated[str, AfterValidator(_address)]
+Attempts = Annotated[int, Field(gt=0, le=1_000)]
+Dollars = Annotated[float, Field(ge=0, le=1e6)]
+InFlight = Annotated[int, Field(gt=0, le=10_000)]
+PerMinute = Annotated[int, Field(gt=0, le=10**12)]
+Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 
 
 class PriceParams(Params):
     """US dollars per million tokens."""
 
-    prompt: float = Field(ge=0)
-    completion: float = Field(ge=0)
+    prompt: Dollars
+    completion: Dollars
 
 
 class ModelParams(Params):
     """How one model is reached; what is not set is taken from section ``lm``."""
 
-    api_base: str | None = None
+    api_base: Address | None = None
     api_key_env: str | None = None
-    concurrency: PositiveInt | None = None
-    requests_per_minute: PositiveInt | None = None
-    tokens_per_minute: PositiveInt | None = None
-    timeout_s: PositiveFloat | None = None
-    total_timeout_s: PositiveFloat | None = None
-    max_attempts: PositiveInt | None = None
+    concurrency: InFlight | None = None
+    requests_per_minute: PerMinute | None = None
+    tokens_per_minute: PerMinute | None = None
+    timeout_s: Seconds | None = None
+    total_timeout_s: Seconds | None = None
+    max_attempts: Attempts | None = None
     fallbacks: tuple[str, ...] = ()
     price: PriceParams | None = None
 
@@ -35,16 +53,24 @@ class LmParams(Params):
     """Section ``lm``: the default model, how models are reached, and exceptions by model name."""
 
     model: str = Field(min_length=1)
-    api_base: str | None = None
+    api_base: Address | None = None
     api_key_env: str | None = None
-    concurrency: PositiveInt = 8
-    requests_per_minute: PositiveInt | None = None
-    tokens_per_minute: PositiveInt | None = None
-    timeout_s: PositiveFloat = 120.0
-    total_timeout_s: PositiveFloat | None = None
-    max_attempts: PositiveInt = 5
+    concurrency: InFlight = 8
+    requests_per_minute: PerMinute | None = None
+    tokens_per_minute: PerMinute | None = None
+    timeout_s: Seconds = 120.0
+    total_timeout_s: Seconds | None = None
+    max_attempts: Attempts = 5
     fallbacks: tuple[str, ...] = ()
     price: PriceParams | None = None
     env_file: str | None = None
-    memory_gb: PositiveFloat | None = None
+    memory_gb: float | None = Field(default=None, gt=0, le=1e6)
     models: dict[str, ModelParams] = Field(default_factory=dict)
+
+
+def logins(lm: LmParams) -> list[str]:
+    """The places of the addresses that hold a user's name or a password."""
+    addresses = {"lm.api_base": lm.api_base} | {
+        f"lm.models.{name}.api_base": own.api_base for name, own in lm.models.items()
+    }
+    return [place for place, address in addresses.items() if has_login(address)]

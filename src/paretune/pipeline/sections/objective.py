@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from paretune.pipeline.sections.base import Params
 
@@ -16,7 +16,8 @@ class ObjectivePart(Params):
 
     name: str
     direction: Literal["max", "min"]
-    weight: PositiveFloat = 1.0
+    # a weighted sum stays far from the largest number, and no part of it vanishes
+    weight: float = Field(default=1.0, ge=1e-9, le=1e9)
 
 
 class ObjectiveParams(Params):

@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, ValidationError
 
+from paretune.errors import ConfigError
+from paretune.lm.options import CallOptions
 from paretune.lm.types import StructuredOutput
 from paretune.pipeline.sections.base import Params
+from paretune.schemas.faults import did_you_mean, find_faults, shown
 
-__all__ = ["ProgramParams"]
+__all__ = ["ProgramParams", "with_values"]
+
+_NOT_TUNABLE = ("builder", "source", "extra")
+#: How a parameter of one provider is called as a hyperparameter.
+_EXTRA = "extra."
 
 
-class ProgramParams(Params):
+class ProgramParams(CallOptions, Params):
     """Section ``program``: the program, as far as the search does not vary it.
 
     Each field but ``builder`` and ``source`` may be a hyperparameter of the same name in ``search.space``; ``model``
-    (null: ``lm.model``) and ``instructions`` (null: ``task.instructions``) too.
+    (null: ``lm.model``) and ``instructions`` (null: ``task.instructions``) too; of ``extra`` each parameter, as
+    ``extra.name``. The options of a call are those of ``CallOptions``.
     """
 
-    builder: str | None = Field(default=None, pattern=r"^[\w.]+:\w+$")
+    builder: str | None = Field(default=None, pattern=r"^\w+(\.\w+)*:\w+$")
     source: str
     model: str | None = None
     instructions: str | None = None
     chain_of_thought: bool = False
-    max_thinking: PositiveInt | None = None
-    few_shot: NonNegativeInt = 0
+    max_thinking: int | None = Field(default=None, gt=0, le=1_000_000)
+    few_shot: int = Field(default=0, ge=0, le=10_000)
     stratify: bool = True
     sampling: Literal["softmax", "random"] = "softmax"
     instruction_search: bool = False
     structured_output: StructuredOutput | Literal["auto"] = "auto"
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    reasoning_effort: str | None = None
-    max_tokens: PositiveInt | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of a call that are set."""
+        return {name: value for name, value in self.stated().items() if name in CallOptions.model_fields}
+
+
+def with_values(program: ProgramParams, values: Mapping[str, Any], place: str) -> ProgramParams:
+    """The section with some hyperparameters' values in place.
+
+    Raises ConfigError, which names ``place``, for a name that the declared program has not, and a value that it cannot
+    have.
+    """
+    tunable = [name for name in ProgramParams.model_fields if name not in _NOT_TUNABLE]
+    extra = {name.removeprefix(_EXTRA): value for name, value in values.items() if name.startswith(_EXTRA)}
+    values = {name: value for name, value in values.items() if not name.startswith(_EXTRA)}
+    for name in values:
+        if name not in tunable:
+            raise ConfigError(
+                f"{place}.{name}: no hyperparameter of the declared program (there are: {', '.join(tunable)})"
+                f"{did_you_mean(name, tunable)}; with program.builder the space is yours"
+            )
+    try:
+        return ProgramParams.model_validate({**program.model_dump(), "extra": {**program.extra, **extra}, **values})
+    except ValidationError as error:
+        faults = "".join(f"\n  {place}.{fault}" for fault in find_faults(error, ProgramParams))
+        raise ConfigError(f"hyperparameters {shown(dict(values), 300)} cannot be:{faults}") from None

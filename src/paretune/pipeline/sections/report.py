@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
-from paretune.pipeline.sections.base import Params
+from paretune.pipeline.sections.base import Params, Seed
 
 __all__ = ["ReportParams"]
 
@@ -14,6 +14,7 @@ class ReportParams(Params):
 
     x: str | None = None
     y: str | None = None
-    confidence: float = Field(default=0.95, gt=0, lt=1)
-    resamples: int = Field(default=2000, ge=100)
-    seed: NonNegativeInt = 0
+    # an interval that is more often wrong than right says nothing, and the tails beyond 0.9999 no resampling sees
+    confidence: float = Field(default=0.95, ge=0.5, le=0.9999)
+    resamples: int = Field(default=2000, ge=100, le=100_000)
+    seed: Seed = 0

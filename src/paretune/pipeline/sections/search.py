@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from typing import Any
 
-from paretune.pipeline.sections.base import Params
+from pydantic import Field, field_validator
+
+from paretune.pipeline.sections.base import Params, Seed
 from paretune.pipeline.sections.space import SpaceParams
 
 __all__ = ["SearchParams"]
@@ -14,11 +16,24 @@ class SearchParams(Params):
     """Section ``search``: the space, the budget, and how a trial is trained."""
 
     space: dict[str, SpaceParams] = Field(default_factory=dict)
-    max_trials: PositiveInt | None = None
-    seed: NonNegativeInt = 0
-    epochs: PositiveInt = 1
-    batch_size: PositiveInt = 8
-    executions_per_trial: PositiveInt = 1
-    parallel_trials: PositiveInt = 1
+    # bounds beyond any search that ends: each trial is kept in memory, each parallel one has its own task
+    max_trials: int | None = Field(default=None, gt=0, le=100_000)
+    seed: Seed = 0
+    epochs: int = Field(default=1, gt=0, le=10_000)
+    batch_size: int = Field(default=8, gt=0, le=1_000_000)
+    executions_per_trial: int = Field(default=1, gt=0, le=1_000)
+    parallel_trials: int = Field(default=1, gt=0, le=1_000)
     max_failure_rate: float = Field(default=0.1, ge=0, le=1)
-    max_retries_per_trial: NonNegativeInt = 0
+    max_retries_per_trial: int = Field(default=0, ge=0, le=1_000)
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _each_extra(cls, space: Any) -> Any:
+        """A provider's parameters, which stand together under ``extra``, as hyperparameters ``extra.name``."""
+        extra = space.get("extra") if isinstance(space, dict) else None
+        if not isinstance(extra, dict) or isinstance(extra.get("kind"), str):
+            return space
+        each = {f"extra.{name}": kind for name, kind in extra.items()}
+        return {
+            name: kind for key, one in space.items() for name, kind in (each if key == "extra" else {key: one}).items()
+        }

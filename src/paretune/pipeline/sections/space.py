@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from paretune.errors import ConfigError
 from paretune.pipeline.sections.base import Params
@@ -13,7 +13,19 @@ from paretune.schemas.faults import did_you_mean
 
 __all__ = ["SpaceParams", "check_conditions", "ends"]
 
-Scalar = bool | int | float | str
+#: Beyond 2**53 not every whole number is a float, which Keras-Tuner makes of it.
+_LARGEST = 2**53
+_MOST_STEPS = 1_000_000  # a grid lists them
+Number = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
+
+
+def _exact(value: bool | int | float | str) -> bool | int | float | str:
+    if not isinstance(value, str) and abs(value) > _LARGEST:
+        raise ValueError(f"must be from {-_LARGEST} to {_LARGEST}")
+    return value
+
+
+Scalar = Annotated[bool | int | float | str, AfterValidator(_exact)]
 
 
 class ConditionalParams(Params):
@@ -31,7 +43,7 @@ class ChoiceParams(ConditionalParams):
     """One of some values; the first one is the default."""
 
     kind: Literal["choice"]
-    values: tuple[Scalar, ...] = Field(min_length=1)
+    values: tuple[Scalar, ...] = Field(min_length=1, max_length=10_000)
 
     @model_validator(mode="after")
     def _of_one_type(self) -> ChoiceParams:
@@ -47,9 +59,9 @@ class RangeParams(ConditionalParams):
     """Numbers from ``min`` to ``max``, both included, in steps of ``step`` where it is given."""
 
     kind: Literal["int", "float"]
-    min: float
-    max: float
-    step: PositiveFloat | None = None
+    min: Number
+    max: Number
+    step: float | None = Field(default=None, gt=0, le=_LARGEST)
     sampling: Literal["linear", "log"] = "linear"
 
     @model_validator(mode="after")
@@ -60,6 +72,8 @@ class RangeParams(ConditionalParams):
             raise ValueError("log sampling needs min > 0 and no step")
         if self.kind == "int" and any(value is not None and value % 1 for value in (self.min, self.max, self.step)):
             raise ValueError("min, max and step of an int must be whole numbers")
+        if self.step is not None and (self.max - self.min) / self.step > _MOST_STEPS:
+            raise ValueError(f"step is too small: more than {_MOST_STEPS:,} of them from min to max")
         return self
 
 

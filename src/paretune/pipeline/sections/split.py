@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
-from paretune.pipeline.sections.base import Params
+from paretune.pipeline.sections.base import Params, Seed
 
 __all__ = ["SplitParams"]
 
@@ -15,4 +15,4 @@ class SplitParams(Params):
     validation_split: float = Field(gt=0, lt=1)
     shuffle: bool = False
     stratify: bool = False
-    seed: NonNegativeInt = 0
+    seed: Seed = 0

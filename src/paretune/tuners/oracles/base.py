@@ -6,28 +6,44 @@ number; never on time or concurrency. So a search can be rebuilt from a record o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from paretune.errors import UsageError
 from paretune.files import canonical_json
-from paretune.tuners.keras_api import HyperParameters, Oracle, Trial, TrialStatus
-from paretune.tuners.objective import Constraint, MultiObjective, Objective, keeps, parts_of
+from paretune.trials.goals import Goals
+from paretune.tuners.keras_api import (
+    HyperParameters,
+    KerasMultiObjective,
+    KerasObjective,
+    Oracle,
+    Trial,
+    TrialStatus,
+)
 from paretune.tuners.spaces import LISTED, Values, listed, space_size
 
-__all__ = ["ReplayableOracle", "SequentialOracle", "check_count", "check_space", "same_point", "trial_id"]
+__all__ = ["Outlook", "ReplayableOracle", "SequentialOracle", "check_count", "check_space", "same_point", "trial_id"]
 
 #: Keras-Tuner's names for how long a trial is trained, which are no coordinates of its point.
 _TRAINING = "tuner/"
 
 
+class Outlook(NamedTuple):
+    """What is known of some trials before they can be proposed: each has another one of these points (None: of all
+    that are not tried), and is trained from one epoch up to another (None: as ``fit`` says)."""
+
+    numbers: Sequence[int]
+    points: Sequence[Values] | None = None
+    epochs: tuple[int, int] | None = None
+
+
 class ReplayableOracle(Oracle):  # type: ignore[misc]
     """A Keras-Tuner oracle that writes no files, prints nothing, and never gives up on its own.
 
-    ``slots`` is how many trials run at once. ``constraints`` put the trials that break one behind all others.
+    ``goals`` rank the trials; ``slots`` is how many run at once.
     """
 
     #: Whether a proposal may take so long that it has to be made beside the event loop.
@@ -37,22 +53,21 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
 
     def __init__(
         self,
-        objective: Objective | MultiObjective,
+        goals: Goals,
         *,
         seed: int = 0,
         slots: int = 1,
-        constraints: Sequence[Constraint] = (),
         **options: Any,
     ) -> None:
         if options.get("max_trials") is not None:
             check_count("max_trials", options["max_trials"], 1)
         if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
             raise UsageError(f"seed must be a whole number of at least 0 and below 2**32 (got {seed!r})")
-        super().__init__(objective=objective, seed=seed, max_consecutive_failed_trials=10**9, **options)
+        super().__init__(objective=_for_keras_tuner(goals), seed=seed, max_consecutive_failed_trials=10**9, **options)
         self.seed = self._seed_state = int(seed)  # Keras-Tuner takes 0 for "none"
         self.verbose = 0
         self.slots = slots
-        self.constraints = tuple(constraints)
+        self.aim(goals)
         self.exhausted = False
         self._ended: set[int] = set()
         self._logs: dict[str, dict[str, float]] = {}
@@ -69,9 +84,13 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         """How many trials are drawn at random before proposals follow from results."""
         return 0
 
+    def size(self) -> int | None:
+        """How many points of the space it may propose; None when these have no end."""
+        return space_size(self.hyperparameters)
+
     def total(self) -> int | None:
         """How many trials there will be; None when nobody can know."""
-        sizes = [size for size in (space_size(self.hyperparameters), self.max_trials) if size is not None]
+        sizes = [size for size in (self.size(), self.max_trials) if size is not None]
         return min(sizes, default=None)
 
     def next_number(self) -> int | None:
@@ -91,17 +110,28 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         """The values of trial ``number``; None when the space is exhausted."""
         raise NotImplementedError
 
+    def outlook(self, numbers: Sequence[int]) -> Iterator[Outlook]:
+        """What is known beforehand of the trials with these numbers, none of which was proposed yet."""
+        yield Outlook(numbers)
+
     def judging(self) -> dict[str, Any]:
         """How it ranks trials, beside the objectives: a part of ``settings`` where proposals depend on ranks."""
-        constraints = [constraint.describe() for constraint in self.constraints]
-        return {"scale": getattr(self.objective, "scale", "none"), "constraints": constraints}
+        constraints = [constraint.describe() for constraint in self.goals.constraints]
+        return {"scale": self.goals.scale, "constraints": constraints}
 
     # How a search drives it.
 
+    def aim(self, goals: Goals) -> None:
+        """Take these goals, before any trial: those of the constructor may lack directions."""
+        self.goals, self.objective = goals, _for_keras_tuner(goals)
+
     def start(self, number: int, values: Values) -> Trial:
-        """Take trial ``number`` as running, with values proposed now or recorded earlier."""
+        """Take trial ``number`` as running, with values proposed now or recorded earlier (which may hold more than
+        those that are proposed)."""
         hyperparameters = self.hyperparameters.copy()
-        hyperparameters.values = dict(values)
+        own = {kind.name for kind in hyperparameters.space}
+        values = {name: value for name, value in values.items() if name in own or name.startswith(_TRAINING)}
+        hyperparameters.values = values
         trial = Trial(hyperparameters=hyperparameters, trial_id=trial_id(number), status=TrialStatus.RUNNING)
         self._tried_so_far.add(same_point(values))
         self.trials[trial.trial_id] = trial
@@ -121,7 +151,7 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         self._ended.add(int(trial.trial_id) - 1)
         if status == TrialStatus.COMPLETED:
             self._logs[trial.trial_id] = dict(metrics)
-            if self._scores_depend_on_others():
+            if self.goals.relative:
                 self._unscored = True
             else:
                 (trial.score,) = self.scores([trial])
@@ -160,27 +190,20 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         fewer are completed."""
         self.score_all()
         completed = [trial for trial in self.trials.values() if trial.status == TrialStatus.COMPLETED]
-        return self.ranked(completed, [trial.score for trial in completed])[:num_trials]
+        return self.ranked(completed)[:num_trials]
 
-    def ranked(self, trials: Sequence[Trial], scores: Sequence[float]) -> list[Trial]:
-        """Completed trials by their scalars, best first; of equals the one with the lower number."""
-        sign = -1.0 if self.objective.direction == "max" else 1.0
-        keys = {
-            trial.trial_id: (not self.feasible(trial), sign * score, int(trial.trial_id))
-            for trial, score in zip(trials, scores, strict=True)
-        }
-        return sorted(trials, key=lambda trial: keys[trial.trial_id])
+    def ranked(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Completed trials judged among themselves, best first; of equals the one with the lower number."""
+        by_number = sorted(trials, key=lambda trial: int(trial.trial_id))
+        return [by_number[place] for place in self.goals.order([self._logs[trial.trial_id] for trial in by_number])]
 
     def feasible(self, trial: Trial) -> bool:
         """Whether a completed trial keeps every constraint."""
-        return keeps(self.constraints, self._logs[trial.trial_id])
+        return self.goals.feasible(self._logs[trial.trial_id])
 
     def scores(self, trials: Sequence[Trial]) -> list[float]:
         """The scalars of some completed trials, judged among themselves."""
-        logs = [self._logs[trial.trial_id] for trial in trials]
-        if isinstance(self.objective, MultiObjective):
-            return self.objective.scores(logs)
-        return [float(log[self.objective.name]) for log in logs]
+        return self.goals.scores([self._logs[trial.trial_id] for trial in trials])
 
     @property
     def points_tried(self) -> Set[str]:
@@ -204,12 +227,8 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
     def _save_trial(self, trial: Trial) -> None:
         """Nothing: the search keeps its own record."""
 
-    def _scores_depend_on_others(self) -> bool:
-        return isinstance(self.objective, MultiObjective) and self.objective.scale != "none"
-
     def _direction(self, name: str) -> str:
-        objectives = parts_of(self.objective)
-        return next((known.direction for known in objectives if known.name == name), "min")
+        return next((known.direction for known in self.goals.objectives if known.name == name), "min")
 
 
 class SequentialOracle(ReplayableOracle):
@@ -231,6 +250,12 @@ class SequentialOracle(ReplayableOracle):
         trials = [self.trials[trial_id(earlier)] for earlier in range(number)]
         seen = max(0, number - self.slots + 1)
         return [trial for trial in trials[:seen] if trial.status == TrialStatus.COMPLETED], trials[seen:]
+
+
+def _for_keras_tuner(goals: Goals) -> Any:
+    """The objectives as Keras-Tuner's own classes, which its oracles ask for names and directions."""
+    objectives = [KerasObjective(objective.name, objective.direction) for objective in goals.objectives]
+    return KerasMultiObjective(objectives) if goals.listed else objectives[0]
 
 
 def trial_id(number: int) -> str:

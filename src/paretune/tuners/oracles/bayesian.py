@@ -14,12 +14,16 @@ import sklearn.exceptions
 from threadpoolctl import ThreadpoolController
 
 from paretune.errors import UsageError
-from paretune.tuners.keras_api import KerasBayesianOracle, Trial
+from paretune.tuners.keras_api import Trial, deprecations_aside
 from paretune.tuners.oracles.base import SequentialOracle
 from paretune.tuners.oracles.random import untried
 from paretune.tuners.spaces import UnitCube, Values, draw, listed
+from paretune.tuners.tuner import Tuner
 
-__all__ = ["BayesianOracle"]
+with deprecations_aside():
+    from keras_tuner.src.tuners.bayesian import BayesianOptimizationOracle as KerasBayesianOracle
+
+__all__ = ["BayesianOptimization", "BayesianOracle"]
 
 #: Up to so many points of a finite space are all compared; beyond, the best one is searched for.
 _COMPARED = 5_000
@@ -117,6 +121,33 @@ class BayesianOracle(SequentialOracle, KerasBayesianOracle):  # type: ignore[mis
         losses = [sign * score for score in self.scores(completed)]
         worst = max(losses)
         return [loss if self.feasible(trial) else worst for trial, loss in zip(completed, losses, strict=True)]
+
+
+class BayesianOptimization(Tuner):
+    """Random draws first, then the points where a Gaussian process, fitted to the scores so far, promises most.
+
+    ``max_trials``: how many at most; raising it later continues a finished search. ``num_initial_points``: how many are
+    drawn at random (None: three for each hyperparameter, at least three); fewer than ``max_trials``, or else the search
+    is a random one. ``alpha``: the variance of the noise in the scores, relative to theirs; ``beta``: how much
+    uncertainty attracts. No point comes twice, and a small finite space is covered. The other arguments are those of
+    ``Tuner``.
+    """
+
+    oracle_class = BayesianOracle
+
+    def __init__(
+        self,
+        hypermodel: Any,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        num_initial_points: int | None = None,
+        alpha: float = 1e-4,
+        beta: float = 2.6,
+        *more: Any,
+        **options: Any,
+    ) -> None:
+        own = {"max_trials": max_trials, "num_initial_points": num_initial_points, "alpha": alpha, "beta": beta}
+        super().__init__(hypermodel, objective, *more, oracle_options=own, **options)
 
 
 def _minimum(function: Acquisition, dimensions: int, rng: np.random.Generator) -> Any:

@@ -7,20 +7,21 @@ bracket, a round and an index. So the trials are the same however many run at on
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from paretune.errors import UsageError
+from paretune.trials.goals import Goals
 from paretune.tuners.keras_api import KerasHyperbandOracle, Trial, TrialStatus
-from paretune.tuners.objective import MultiObjective, Objective
-from paretune.tuners.oracles.base import ReplayableOracle, same_point, trial_id
+from paretune.tuners.oracles.base import Outlook, ReplayableOracle, same_point, trial_id
 from paretune.tuners.oracles.random import untried
 from paretune.tuners.spaces import Values, draw, space_size
+from paretune.tuners.tuner import Tuner
 
-__all__ = ["HyperbandOracle", "Round"]
+__all__ = ["Hyperband", "HyperbandOracle", "Round"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class HyperbandOracle(ReplayableOracle):
 
     def __init__(
         self,
-        objective: Objective | MultiObjective,
+        goals: Goals,
         *,
         max_epochs: int = 100,
         factor: int = 3,
@@ -60,7 +61,7 @@ class HyperbandOracle(ReplayableOracle):
         _check("max_epochs", max_epochs, 1)
         _check("factor", factor, 2)
         _check("hyperband_iterations", hyperband_iterations, 1)
-        super().__init__(objective, **options)
+        super().__init__(goals, **options)
         self.max_epochs, self.factor, self.hyperband_iterations = max_epochs, factor, hyperband_iterations
         self._rounds: list[Round] | None = None
         self._full = 0  # so many rounds at the beginning have no free place
@@ -127,6 +128,17 @@ class HyperbandOracle(ReplayableOracle):
         begin = {"tuner/initial_epoch": place.initial_epoch, "tuner/trial_id": survivor.trial_id}
         return {**survivor.hyperparameters.values, **begin, **training}
 
+    def outlook(self, numbers: Sequence[int]) -> Iterator[Outlook]:
+        """By round: each goes on with some of the configurations that its bracket began with."""
+        for place in self.rounds():
+            if later := [number for number in numbers if number in place.numbers]:
+                begun = place
+                while begun.previous is not None:
+                    begun = begun.previous
+                trials = [self.trials[trial_id(number)] for number in begun.numbers if number in self._points]
+                points = [trial.hyperparameters.values for trial in trials]
+                yield Outlook(later, points or None, (place.initial_epoch, place.epochs))
+
     def _free(self, place: Round) -> int | None:
         return next((number for number in place.numbers if number not in self._points), None)
 
@@ -138,7 +150,7 @@ class HyperbandOracle(ReplayableOracle):
         completed = [trial for trial in trials if trial.status == TrialStatus.COMPLETED]
         taken = [self.trials[trial_id(number)] for number in place.numbers if number in self._points]
         going_on = {trial.hyperparameters.values.get("tuner/trial_id") for trial in taken}
-        ranked = self.ranked(completed, self.scores(completed))
+        ranked = self.ranked(completed)
         return next((trial for trial in ranked if trial.trial_id not in going_on), None)
 
     def _fresh(self, place: Round, number: int) -> Values:
@@ -159,6 +171,32 @@ class HyperbandOracle(ReplayableOracle):
 
     def _begun(self, rounds: Iterable[Round], before: int) -> set[str]:
         return {self._points[number] for each in rounds for number in each.numbers if number < before}
+
+
+class Hyperband(Tuner):
+    """Many configurations trained for a short time, the best of them longer (Li et al., 2018).
+
+    The plan is Keras-Tuner's: brackets of rounds, from one in which very many begin to one in which all are trained for
+    ``max_epochs`` at once; in each round one of ``factor`` goes on from the state it had reached, to ``factor`` times
+    the epochs. ``hyperband_iterations``: how often all that is done; raising it later continues a finished search. How
+    many trials there are and how long each is trained is the plan's, so ``epochs`` in ``search`` has no effect. The
+    other arguments are those of ``Tuner``.
+    """
+
+    oracle_class = HyperbandOracle
+
+    def __init__(
+        self,
+        hypermodel: Any,
+        objective: Any = None,
+        max_epochs: int = 100,
+        factor: int = 3,
+        hyperband_iterations: int = 1,
+        *more: Any,
+        **options: Any,
+    ) -> None:
+        plan = {"max_epochs": max_epochs, "factor": factor, "hyperband_iterations": hyperband_iterations}
+        super().__init__(hypermodel, objective, *more, oracle_options=plan, **options)
 
 
 def _check(name: str, value: Any, least: int) -> None:

@@ -14,12 +14,12 @@ import numpy as np
 from paretune.errors import UsageError
 from paretune.stats.pareto import fronts
 from paretune.tuners.keras_api import hyperparameter_kinds
-from paretune.tuners.objective import parts_of
 from paretune.tuners.oracles.base import SequentialOracle, trial_id
 from paretune.tuners.oracles.random import untried
 from paretune.tuners.spaces import Values, even_grid, nearest
+from paretune.tuners.tuner import Tuner
 
-__all__ = ["ParetoOracle", "Sampler"]
+__all__ = ["ParetoOracle", "ParetoSearch", "Sampler"]
 
 Sampler = Literal["tpe", "nsga2", "gp"]
 _SAMPLERS = ("tpe", "nsga2", "gp")
@@ -28,7 +28,7 @@ _ATTEMPTS = 10
 #: The most completed trials that a sampler is told of (more where it wants more to begin with), half of them the best,
 #: half the latest of the others: so a proposal takes hardly longer after thousands of trials than after this many. TPE
 #: counts at most 25 trials as good, and weighs the others by how late they came.
-_TOLD = 200
+_MOST_SHOWN = 200
 #: Optuna's NSGA-II takes parents from the generation before. When all earlier trials are marked as the first one, they
 #: are the best of all of them: with few trials that finds more than generations do, and nothing has to be remembered.
 _FIRST_GENERATION = {"NSGAIISampler:generation": 0}
@@ -61,13 +61,13 @@ class _Axis:
         places = len(self.grid)
         return kinds.IntDistribution(0, places - 1) if self.is_ordered else kinds.CategoricalDistribution(range(places))
 
-    def ask(self, asked: Any) -> Any:
+    def suggest(self, trial: Any) -> Any:
         """The value that the sampler suggests for a trial of a study."""
         if self.grid is None:
-            return nearest(self.kind, asked.suggest_float(self.label, 0.0, 1.0))
+            return nearest(self.kind, trial.suggest_float(self.label, 0.0, 1.0))
         if self.is_ordered:
-            return self.grid[asked.suggest_int(self.label, 0, len(self.grid) - 1)]
-        return self.grid[asked.suggest_categorical(self.label, range(len(self.grid)))]
+            return self.grid[trial.suggest_int(self.label, 0, len(self.grid) - 1)]
+        return self.grid[trial.suggest_categorical(self.label, range(len(self.grid)))]
 
 
 class _Settled(NamedTuple):
@@ -137,24 +137,24 @@ class ParetoOracle(SequentialOracle):
     def _study(self, number: int) -> Any:
         """What the proposal of a trial may know: all earlier points, and the results of the visible trials."""
         storage = self.optuna.storages.InMemoryStorage()
-        directions = ["minimize" if part.direction == "min" else "maximize" for part in parts_of(self.objective)]
+        directions = ["minimize" if part.direction == "min" else "maximize" for part in self.goals.objectives]
         study = self.optuna.create_study(storage=storage, directions=directions, study_name="search")
         seen = max(0, number - self.slots + 1)
         for settled in range(self._looked_at, seen):
             if trial_id(settled) in self._logs:  # a sampler looks at no trial that failed
-                trial = _shared(self._as_seen(settled, pending=False))
+                trial = _shared(self._frozen_trial(settled, pending=False))
                 self._settled.append(_Settled(settled, trial, self._standing(settled)))
         self._looked_at = max(seen, self._looked_at)
         study_id = storage.get_study_id_from_name("search")
-        told = [settled.trial for settled in self._told(seen)]
-        for trial in (*told, *(self._as_seen(running, pending=True) for running in range(seen, number))):
+        shown = [settled.trial for settled in self._shown(seen)]
+        for trial in (*shown, *(self._frozen_trial(running, pending=True) for running in range(seen, number))):
             storage.create_new_trial(study_id, template_trial=trial)  # study.add_trial() checks each one anew
         return study
 
-    def _told(self, seen: int) -> list[_Settled]:
-        """The completed trials that the sampler is told of, in their order; see ``_TOLD``."""
+    def _shown(self, seen: int) -> list[_Settled]:
+        """The completed trials that the sampler is told of, in their order; see ``_MOST_SHOWN``."""
         known = self._settled[: bisect.bisect_left(self._settled, seen, key=lambda settled: settled.number)]
-        most = max(_TOLD, 2 * self.num_initial_points)
+        most = max(_MOST_SHOWN, 2 * self.num_initial_points)
         if len(known) <= most:
             return known
         rows = np.array([settled.standing for settled in known])
@@ -170,10 +170,10 @@ class ParetoOracle(SequentialOracle):
     def _standing(self, number: int) -> list[float]:
         """How far a completed trial breaks the constraints, and its objectives, all to be minimised."""
         logs = self._logs[trial_id(number)]
-        goals = [logs[part.name] if part.direction == "min" else -logs[part.name] for part in parts_of(self.objective)]
-        return [sum(max(0.0, bound.violation(logs)) for bound in self.constraints), *goals]
+        goals = [logs[part.name] if part.direction == "min" else -logs[part.name] for part in self.goals.objectives]
+        return [sum(max(0.0, bound.violation(logs)) for bound in self.goals.constraints), *goals]
 
-    def _as_seen(self, number: int, pending: bool) -> Any:
+    def _frozen_trial(self, number: int, pending: bool) -> Any:
         """A trial as Optuna's samplers see it."""
         trial, states = self.trials[trial_id(number)], self.optuna.trial.TrialState
         state, results = states.RUNNING, {}
@@ -181,8 +181,8 @@ class ParetoOracle(SequentialOracle):
             logs = self._logs[trial.trial_id]
             state = states.COMPLETE
             results = {
-                "values": [logs[part.name] for part in parts_of(self.objective)],
-                "constraints": {bound.describe(): bound.violation(logs) for bound in self.constraints},
+                "values": [logs[part.name] for part in self.goals.objectives],
+                "constraints": {bound.describe(): bound.violation(logs) for bound in self.goals.constraints},
             }
         values = trial.hyperparameters.values
         varied = [axis for axis in self._space_axes() if trial.hyperparameters.is_active(axis.kind)]
@@ -194,13 +194,13 @@ class ParetoOracle(SequentialOracle):
             **results,
         )
 
-    def _suggested(self, asked: Any) -> Values:
+    def _suggested(self, trial: Any) -> Values:
         """The sampler's point, conditions respected."""
         point = self.hyperparameters.copy()
         point.values = {}
         for axis in self._space_axes():
             if point.is_active(axis.kind):
-                point.values[axis.kind.name] = axis.ask(asked)
+                point.values[axis.kind.name] = axis.suggest(trial)
         return dict(point.values)
 
     def _space_axes(self) -> list[_Axis]:
@@ -208,6 +208,33 @@ class ParetoOracle(SequentialOracle):
             kinds = enumerate(self.hyperparameters.space)
             self._axes += [_Axis(f"{i} {kind.name}", kind, even_grid(kind)) for i, kind in kinds]
         return self._axes
+
+
+class ParetoSearch(Tuner):
+    """Search for the whole frontier of several objectives: proposals follow from each of them, not from their sum.
+
+    ``max_trials``: how many at most; raising it later continues a finished search. ``sampler``: Optuna's ``tpe``,
+    ``nsga2``, or ``gp`` (which needs PyTorch). ``num_initial_points``: how many completed trials are drawn at random
+    before the sampler learns from them (for ``nsga2`` also the number of parents); fewer than ``max_trials``, or else
+    the search is a random one. No point comes twice, and a small finite space is covered. Weights and ``scale`` count
+    only for the ranking of the trials. The other arguments are those of ``Tuner``. Needs the extra
+    ``paretune[pareto]``.
+    """
+
+    oracle_class = ParetoOracle
+
+    def __init__(
+        self,
+        hypermodel: Any,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        sampler: Sampler = "tpe",
+        num_initial_points: int = 5,
+        *more: Any,
+        **options: Any,
+    ) -> None:
+        own = {"max_trials": max_trials, "sampler": sampler, "num_initial_points": num_initial_points}
+        super().__init__(hypermodel, objective, *more, oracle_options=own, **options)
 
 
 def _shared(trial: Any) -> Any:

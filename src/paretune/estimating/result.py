@@ -1,27 +1,42 @@
-"""An estimate as lines for people."""
+"""An estimate: its numbers, and the lines in which people read them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from paretune.estimating.spending import Limit, ModelShare, Range, Spending
 
-if TYPE_CHECKING:
-    from paretune.estimating.estimate import Estimate
-
-__all__ = ["estimate_text", "spending_text"]
+__all__ = ["Estimate", "spending_text"]
 
 #: A line is a subject of so many characters, and what is said of it.
 _WIDTH = 15
 
 
-def estimate_text(estimate: Estimate) -> str:
-    """One line a subject: what it is about, then what is said of it."""
-    return "\n".join(f"{subject:<{_WIDTH}}{text}" for subject, text in _said(estimate))
+@dataclass(frozen=True, kw_only=True)
+class Estimate(Spending):
+    """What a search would still take.
+
+    ``trials`` in a space of so many configurations (None: no finite number), ``finished`` of them before; ``epochs``
+    and ``replicates`` of each. Calls, tokens, dollars and seconds are those of the trials that are left, if every reply
+    is valid and the ledger held none; it holds at least ``held`` of them. ``budget`` tells of each declared limit
+    whether it suffices.
+    """
+
+    trials: int
+    finished: int
+    space: int | None
+    epochs: Range
+    replicates: int
+    held: int
+    budget: tuple[Limit, ...] = ()
+
+    def __str__(self) -> str:
+        """One line a subject: what it is about, then what is said of it."""
+        return "\n".join(f"{subject:<{_WIDTH}}{text}" for subject, text in _lines(self))
 
 
-def _said(estimate: Estimate) -> Iterator[tuple[str, str]]:
+def _lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
     yield "trials", _trials(estimate)
     if not estimate.calls.high:
         yield "calls", "none are left"

@@ -1,0 +1,140 @@
+"""What all ways to a model that speaks OpenAI's protocol share: place, key, how calls fail, how replies are read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from paretune.errors import FatalError, TransientError
+from paretune.lm.backends.http import post
+from paretune.lm.backends.litellm_errors import NO_KEY, named_error
+from paretune.lm.backends.protocol import Completion, options, prompt_of, read_completion
+from paretune.lm.masking import logins_of, masked, place_of, public_address, without_secrets
+from paretune.lm.types import Answer, Price, Request
+
+__all__ = ["Endpoint"]
+
+_OPENAI = "https://api.openai.com/v1"
+
+
+class Endpoint:
+    """One model by litellm's name for it. Subclasses say how a request is exchanged for a reply."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        api_base: str | None = None,
+        api_key_env: str | None = None,
+        timeout_s: float = 120.0,
+        fixed_price: Price | None = None,
+        extra_body: dict[str, Any] | None = None,
+        api_key: str | None = None,
+        label: str | None = None,
+    ) -> None:
+        self.model = model
+        self.label = label or (model if api_base is None else f"{model} at {public_address(api_base)}")
+        self.api_base = api_base
+        self.api_key_env = api_key_env
+        self.timeout_s = timeout_s
+        self.fixed_price = fixed_price
+        self.extra_body = extra_body or {}
+        self._key = api_key
+
+    def identity(self) -> dict[str, Any]:
+        return {"model": self.model, "endpoint": place_of(self._address())}
+
+    async def send(self, request: Request) -> Answer:
+        try:
+            reply = await self._exchange(request)
+        except Exception as error:
+            # In a thread, since it may have to import litellm, for seconds: other calls go on.
+            named = await asyncio.to_thread(named_error, error, self.label, secrets=self._secrets())
+            if named is None:
+                raise
+            raise named from None
+        try:
+            completion = read_completion(reply, request)
+        except ValueError as error:
+            reason = masked(str(error), *self._secrets())
+            raise TransientError(f"{self.label}: the server's reply is no completion ({reason})") from None
+        return self._answer(completion, request)
+
+    def close(self) -> None:
+        """Nothing to release: connections are kept for the next call."""
+
+    async def _exchange(self, request: Request) -> Any:
+        """The parsed reply to a request."""
+        raise NotImplementedError
+
+    def _count_tokens(self, text: str) -> int:
+        """The tokens of a text, where the server gives no account of them."""
+        raise NotImplementedError
+
+    async def _post(self, request: Request) -> Any:
+        """Exchange a request as it was composed."""
+        path = "/completions" if request.structured_output == "completion" else "/chat/completions"
+        body = {"model": self.model.partition("/")[2], **prompt_of(request), **options(request), **self._extra(request)}
+        key = self._api_key() or _of_environment(self.model, "API_KEY") or NO_KEY
+        return await post(self._address() or _OPENAI, path, body, key, self.timeout_s)
+
+    def _answer(self, completion: Completion, request: Request) -> Answer:
+        """The answer, without the secrets that the call carried: some servers write their headers into replies."""
+        secrets = self._secrets()
+        text, reason = without_secrets([completion.text, completion.finish_reason], secrets)
+        try:
+            usage = without_secrets(completion.usage, secrets)
+        except RecursionError:  # deeper than any account
+            usage = {}
+        usage = usage or self._estimate(request, text)
+        return Answer(text, usage["prompt_tokens"], usage["completion_tokens"], reason, usage)
+
+    def _extra(self, request: Request) -> dict[str, Any]:
+        """Fields of the request that only some servers know."""
+        return self.extra_body if request.grammar is None else {**self.extra_body, "grammar": request.grammar}
+
+    def _estimate(self, request: Request, text: str) -> dict[str, Any]:
+        """Tokens counted here, and marked as such: as zeros they would make this model the cheapest of all."""
+        prompt = "\n".join(content for _, content in request.messages)
+        counts = {"prompt_tokens": self._count_tokens(prompt), "completion_tokens": self._count_tokens(text)}
+        return {**counts, "estimated": True}
+
+    def _address(self) -> str | None:
+        return self.api_base or _of_environment(self.model, "BASE_URL", "API_BASE")
+
+    def _secrets(self) -> list[str]:
+        """What this model's calls carry beside the request."""
+        own = self._key if self._key else _of_environment(self.model, "API_KEY")
+        return [*([own] if own and own != NO_KEY else []), *logins_of(self._address())]
+
+    def _api_key(self) -> str | None:
+        if self._key is None:
+            self._key = self._find_key()
+        return self._key or None
+
+    def _find_key(self) -> str:
+        if self.api_key_env is None:  # a provider's key never goes to a server that the user names
+            return NO_KEY if self.api_base is not None else self._providers_key()
+        key = os.environ.get(self.api_key_env, "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise FatalError(
+                f"{self.label}: the key in {self.api_key_env!r} (api_key_env) is none: it has odd characters"
+            )
+        if not key:
+            raise FatalError(
+                f"{self.label}: the environment variable {self.api_key_env!r} (api_key_env) is not set; "
+                f"set it, for example: export {self.api_key_env}=…"
+            )
+        return key
+
+    def _providers_key(self) -> str:
+        """The key of a provider without an ``api_base``; empty where it is found elsewhere."""
+        return ""
+
+
+def _of_environment(model: str, *kinds: str) -> str | None:
+    """What the environment names for the model's provider, as litellm looks for it: an address, or the key."""
+    provider = model.partition("/")[0].upper() if "/" in model else "OPENAI"
+    found = (os.environ.get(f"{provider}_{kind}", "").strip() for kind in kinds)
+    return next((value for value in found if value), None)

@@ -1,0 +1,40 @@
+"""From a reply to the values of a row and back: nothing that a backend brings may cost the reply it came with."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from paretune.lm.types import Reply
+
+__all__ = ["reply_of", "storable", "usage_text"]
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_LARGEST = 2**63 - 1
+
+
+def storable(value: Any) -> Any:
+    """A value of a column: half a character becomes U+FFFD, a whole number of more than 64 bits the nearest one."""
+    if isinstance(value, str):
+        return value if value.isascii() else _SURROGATES.sub("\ufffd", value)
+    return max(-_LARGEST, min(value, _LARGEST)) if isinstance(value, int) else value
+
+
+def usage_text(usage: dict[str, Any] | None) -> str | None:
+    """A provider's account as JSON text; None where there is none, or it is nested too deeply."""
+    if usage is None:
+        return None
+    try:
+        return json.dumps(usage, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):
+        return json.dumps(repr(usage), ensure_ascii=False)
+    except RecursionError:
+        return None
+
+
+def reply_of(row: Sequence[Any], key: str, served: bool = False) -> Reply:
+    """The reply in a row: text, tokens of prompt and completion, cost, latency, attempts, finish_reason, model."""
+    text, prompt, completion, cost, latency, attempts, finish, model = row
+    return Reply(text, prompt, completion, cost, latency, attempts, finish, served, key, model)

@@ -1,0 +1,57 @@
+"""What one section of params.yaml must know of another, checked before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from paretune.errors import ConfigError
+from paretune.pipeline.sections.base import section
+from paretune.pipeline.sections.evaluate import EvaluateParams
+from paretune.pipeline.sections.layout import LayoutParams
+from paretune.pipeline.sections.objective import ObjectiveParams
+from paretune.pipeline.sections.program import ProgramParams, with_values
+from paretune.pipeline.sections.report import ReportParams
+from paretune.pipeline.sections.search import SearchParams
+from paretune.pipeline.sections.space import check_conditions, ends
+from paretune.schemas.faults import did_you_mean
+
+__all__ = ["OPERATIONAL", "check_together"]
+
+#: What is measured beside the reward and the metrics: the names in ``paretune.metrics.measure``, which is not imported,
+#: so that a change in a metric does not check params.yaml again, nor read the data.
+OPERATIONAL = ("cost", "latency", "tokens_per_request", "failure_rate", "invalid_rate")
+
+
+def check_together(params: Mapping[str, Any]) -> None:
+    """The space, the baseline and the report's axes name what there is. Raises ConfigError; the sections are valid."""
+    program, baseline = section(params, "program", ProgramParams), section(params, "evaluate", EvaluateParams).baseline
+    if program.builder is None:
+        space = section(params, "search", SearchParams).space
+        check_conditions(space)
+        for name, kind in space.items():
+            for value in ends(kind):
+                with_values(program, {name: value}, "search.space")
+        with_values(program, baseline or {}, "evaluate.baseline")
+        _check_axes(params)
+    elif baseline is not None:
+        raise ConfigError("evaluate.baseline: program.builder declares no values to compare with; set it to null")
+
+
+def _check_axes(params: Mapping[str, Any]) -> None:
+    """An axis may be no objective of this search (then it has no effect), but must be something that is measured."""
+    report, layout = section(params, "report", ReportParams), section(params, "layout", LayoutParams)
+    if report.x is not None and report.x == report.y:
+        raise ConfigError(f"report.x and report.y: must be two different objectives (got {report.x!r} twice)")
+    if any("as" not in metric for metric in layout.metrics):
+        return  # its name is its class's own affair
+    known = [f"val_{name}" for name in ("reward", *(str(metric["as"]) for metric in layout.metrics), *OPERATIONAL)]
+    known += [part.name for part in section(params, "objective", ObjectiveParams).objectives if part.name not in known]
+    per_class = tuple(f"val_{metric['as']}_" for metric in layout.metrics)
+    for axis in ("x", "y"):
+        name = getattr(report, axis)
+        if name is not None and name not in known and not name.startswith(per_class):
+            raise ConfigError(
+                f"report.{axis}: must be the name of something measured: {', '.join(known)} (got {name!r})"
+                f"{did_you_mean(name, known)}"
+            )

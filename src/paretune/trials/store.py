@@ -1,0 +1,77 @@
+"""Records of trials in files: one JSON line a finished trial.
+
+The file of a running search is appended to and never changed. A line is complete when it ends with a line break; what a
+kill cut short is not, and is passed over. The file's name holds the fingerprint of the search, so that another space,
+other data or other code never mix with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from paretune.errors import DataError
+from paretune.files import read_jsonl, write_jsonl
+from paretune.trials.record import TrialRecord
+
+__all__ = ["TrialStore", "read_trials", "write_trials"]
+
+
+class TrialStore:
+    """The file of a running search."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def load(self) -> dict[str, TrialRecord]:
+        """The completed trials by number. Failed ones are left out: what failed is tried again."""
+        if not self.path.exists():
+            return {}
+        found = {}
+        for line in self.path.read_bytes().split(b"\n")[:-1]:
+            try:
+                record = TrialRecord.from_row(json.loads(line))
+            except (ValueError, TypeError, KeyError):  # a line cut short by a kill, ended by a later append
+                continue
+            if record.completed:
+                found[record.trial] = record
+        return found
+
+    def append(self, record: TrialRecord) -> None:
+        """Add a finished trial; it is on disk when this returns."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({**record.row(), "seconds": record.seconds}, ensure_ascii=False).encode() + b"\n"
+        with open(self.path, "ab") as handle:
+            if handle.tell() and not _ends_with_newline(self.path):
+                line = b"\n" + line
+            handle.write(line)
+            handle.flush()
+            os.fsync(handle.fileno())
+
+    def discard(self) -> None:
+        """Forget the search."""
+        self.path.unlink(missing_ok=True)
+
+
+def write_trials(path: str | Path, records: Iterable[TrialRecord]) -> None:
+    """Write the trials of a finished search."""
+    write_jsonl(path, (record.row() for record in records))
+
+
+def read_trials(path: str | Path) -> list[TrialRecord]:
+    """The trials that ``write_trials`` wrote. Raises DataError, with the line, for what is none."""
+    records = []
+    for number, row in enumerate(read_jsonl(path), start=1):
+        try:
+            records.append(TrialRecord.from_row(row))
+        except (TypeError, KeyError) as error:
+            raise DataError(f"{str(path)!r}, line {number}: no record of a trial ({error}); run dvc repro") from None
+    return records
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with open(path, "rb") as handle:
+        handle.seek(-1, os.SEEK_END)
+        return handle.read(1) == b"\n"

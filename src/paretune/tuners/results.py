@@ -1,0 +1,106 @@
+"""What a tuner knows of the trials that are finished: in this process, or before, in the folder of its project."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from paretune.eventloop import run_maybe_nested
+from paretune.programs.program import Program
+from paretune.trials.record import TrialRecord
+from paretune.tuners.building import build
+from paretune.tuners.keras_api import HyperParameters
+from paretune.tuners.loop import restore
+from paretune.tuners.oracles.base import ReplayableOracle
+from paretune.tuners.plan import latest
+from paretune.tuners.summaries import result_lines
+
+__all__ = ["Results"]
+
+
+class Results:
+    """The half of a tuner that looks at results; a new tuner knows those that an earlier process has found."""
+
+    hypermodel: Any
+    space: HyperParameters
+    project_dir: Path
+    overwrite: bool
+    verbose: bool
+    _oracle: ReplayableOracle
+    _records: dict[str, TrialRecord]
+    #: Whether there was a search, or the results of an earlier one were looked for.
+    _recalled = False
+
+    @property
+    def oracle(self) -> ReplayableOracle:
+        """What proposes the trials, and knows those that are finished. Before a search these are the ones of the search
+        in the project's folder that was run last (of those with this space and these objectives)."""
+        self._recall()
+        return self._oracle
+
+    @property
+    def records(self) -> dict[str, TrialRecord]:
+        """The finished trials by number; before a search as for ``oracle``."""
+        self._recall()
+        return self._records
+
+    def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
+        """The hyperparameters of the best trials, best first."""
+        found = []
+        for trial in self.oracle.get_best_trials(num_trials):
+            found.append(self.space.copy())
+            found[-1].values = {**trial.hyperparameters.values, **self.records[trial.trial_id].values}
+        return found
+
+    def get_best_models(self, num_models: int = 1) -> list[Program]:
+        """As ``get_best_programs``, by Keras-Tuner's name and not awaited."""
+        return run_maybe_nested(self.get_best_programs(num_models))
+
+    async def get_best_programs(self, num_models: int = 1) -> list[Program]:
+        """The best trials' programs, rebuilt and with their trained state (with replicates: that of the best one)."""
+        await self._recall_async()
+        programs = []
+        for trial in self._oracle.get_best_trials(num_models):
+            program = await build(self.hypermodel.build, trial.hyperparameters.copy())
+            program.load_state(self.records[trial.trial_id].state)
+            programs.append(program)
+        return programs
+
+    def results_summary(self, num_trials: int = 10) -> None:
+        """Print the best trials, their hyperparameters and their metrics."""
+        print(*result_lines(self.oracle, self.records, num_trials), sep="\n")
+
+    def trial_records(self) -> list[TrialRecord]:
+        """The finished trials in the order of their numbers."""
+        records = self.records
+        return [records[number] for number in sorted(records, key=int)]
+
+    def _recall(self) -> None:
+        if not self._recalled:
+            run_maybe_nested(self._recall_async())
+
+    async def _recall_async(self) -> None:
+        """Learn the space, and the results of the last search in the project's folder, unless there was a search."""
+        if self._recalled:
+            return
+        await self._learn_space(lambda program: None)
+        self._recalled = True
+        found = None if self.overwrite else latest(self.project_dir, self.space, self._oracle.goals)
+        if found is None:
+            return
+        path, records = found
+        for record in records.values():
+            restore(self._oracle, record)
+        self._records = self._scored(records)
+        if self.verbose:
+            print(f"note: the results are those of the last search here, {str(path)!r}", file=sys.stderr)
+
+    def _scored(self, records: Mapping[str, TrialRecord]) -> dict[str, TrialRecord]:
+        self._oracle.score_all()
+        return {number: replace(record, score=self._oracle.trials[number].score) for number, record in records.items()}
+
+    async def _learn_space(self, look: Callable[[Program], object]) -> None:
+        raise NotImplementedError

@@ -1,0 +1,233 @@
+"""Replies of any shape and size: what is paid for is stored once, no secret of ours with it, and none is too large."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import time
+import tracemalloc
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import openai_server as fake
+import pytest
+from call_options import request_with
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from openai_server import OpenAIServer, chat, openai_server
+from pydantic import BaseModel
+
+from paretune.commands.main import main
+from paretune.errors import TransientError
+from paretune.eventloop import run_maybe_nested
+from paretune.lm.backends.http import MAX_BYTES
+from paretune.lm.language_model import LanguageModel
+from paretune.lm.ledger.ledger import Ledger
+from paretune.lm.ledger.queries import CallFilter, keys, opened, totals, whole_call
+from paretune.lm.types import Reply, Request
+from paretune.schemas.parsing import parse_json
+
+SECRET = 'sk-test/s3cret+\\"word'
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    with openai_server() as running:
+        yield running
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened_ledger = Ledger(tmp_path / "ledger.sqlite")
+    yield opened_ledger
+    opened_ledger.close()
+
+
+def ask(text: str = "so glad") -> Request:
+    return request_with(messages=(("user", text),), structured_output="text")
+
+
+def complete(server: OpenAIServer, ledger: Ledger, request: Request | None = None, **options: Any) -> Reply:
+    options = {"api_base": server.api_base, "max_attempts": 1, "ledger": ledger, **options}
+    return run_maybe_nested(LanguageModel("openai/m", **options).complete(request or ask()))
+
+
+#: Any text that JSON can spell, half characters too.
+TEXTS = st.text(max_size=5) | st.sampled_from(["\ud800", "a\udfffb", "7", "1e300", "-1", "NaN", "\0"])
+NUMBERS = st.sampled_from([2**63, -(2**63) - 1, 10**400, 1e300, float("nan"), float("inf"), -0.0]) | st.integers()
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+COUNTED = st.sampled_from(["prompt_tokens", "completion_tokens", "total_tokens"]) | TEXTS
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@example(usage={"prompt_tokens": 2**63, "completion_tokens": 1}, reason="\ud800", message={}, choice={}, top={})
+@example(usage={"prompt_tokens": 1e300}, reason=2**63, message={"provider_specific_fields": [1]}, choice={}, top={})
+@given(
+    usage=VALUES | st.dictionaries(COUNTED, VALUES, max_size=4),
+    reason=VALUES,
+    message=st.dictionaries(st.sampled_from(["refusal", "provider_specific_fields", "reasoning"]) | TEXTS, VALUES),
+    choice=st.dictionaries(TEXTS, VALUES, max_size=2),
+    top=st.dictionaries(TEXTS, VALUES, max_size=2),
+)
+def test_any_json_is_stored_and_paid_once(
+    server: OpenAIServer, ledger: Ledger, usage: Any, reason: Any, message: Any, choice: Any, top: Any
+) -> None:
+    """Whatever stands beside the text, the reply is kept, served to the next run as it was, listed, and summed up."""
+    message = {"role": "assistant", **message, "content": "joy"}
+    choices = [{**choice, "message": message, "finish_reason": reason}]
+    server.answer = fake.Answer({**top, "choices": choices, "usage": usage})
+    request = ask(f"example {len(server.asked)}")
+    before = len(server.asked)
+    first = complete(server, ledger, request)
+    ledger.close()
+    again = complete(server, ledger, request)
+    assert len(server.asked) == before + 1
+    assert first.text == again.text == "joy"
+    assert (first.finish_reason, first.prompt_tokens, first.completion_tokens) == (
+        again.finish_reason,
+        again.prompt_tokens,
+        again.completion_tokens,
+    )
+    assert first.prompt_tokens > 0 and first.completion_tokens >= 0
+    with opened(ledger.path) as connection:
+        assert totals(connection, CallFilter())[0].calls >= 1
+        json.dumps(whole_call(connection, first.key), ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("odd", ['{"a":' * 600 + "1" + "}" * 600, "9" * 5000, "-" + "9" * 5000, "NaN", "1e999"])
+def test_odd_json_in_an_account(server: OpenAIServer, ledger: Ledger, odd: str) -> None:
+    """Deep nesting, and numbers that Python does not read, cost no reply."""
+    body = json.dumps(chat("joy", usage={"prompt_tokens": 7, "odd": "here"}).body).replace('"here"', odd)
+    server.answer = fake.Answer(body.encode())
+    assert (complete(server, ledger).text, complete(server, ledger).served) == ("joy", True)
+
+
+def echoed(asked: fake.Asked) -> fake.Answer:
+    """An answer with all that the request carried in each place that an answer has."""
+    sent = asked.headers["authorization"]
+    quoted = quote(sent.removeprefix("Bearer "), safe="")
+    body = chat(f"joy {sent}", usage={**fake.USAGE, sent: [{"headers": {"as": f"x{sent}x"}}], "q": quoted}).body
+    body["choices"][0]["finish_reason"] = f"stop {sent}"
+    return fake.Answer(body)
+
+
+@pytest.mark.parametrize("login", ["", "user:long-password", "u:p"])
+def test_an_echo_of_what_was_sent(
+    server: OpenAIServer,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    login: str,
+) -> None:
+    """A key, and a login however short, is in no file of the ledger, no export and not on the screen."""
+    monkeypatch.setenv("MY_KEY", SECRET)
+    monkeypatch.setenv("PARETUNE_HOME", str(tmp_path))
+    server.answer = echoed
+    api_base = server.api_base.replace("//", f"//{login}@") if login else server.api_base
+    reply = complete(server, ledger, api_base=api_base, api_key_env="MY_KEY")
+    ledger.close()
+    main(["calls", reply.key])
+    main(["calls", "--export", str(tmp_path / "calls.jsonl")])
+    shown = capsys.readouterr().out.encode() + b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    header = base64.b64encode(login.encode()) if login else SECRET.encode()
+    assert header not in shown and quote(header, safe="").encode() not in shown
+    assert b"***" in shown and reply.text.startswith("joy ") and "***" in reply.text
+
+
+def test_an_error_inside_a_choice_shows_no_key(
+    server: OpenAIServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a choice says of an error is told without the key."""
+    monkeypatch.setenv("MY_KEY", SECRET)
+    server.answer = fake.Answer({"choices": [{"error": {"message": f"bad key {SECRET}"}, "message": {}}]})
+    with pytest.raises(TransientError, match=r"bad key \*\*\*"):
+        complete(server, ledger, api_key_env="MY_KEY")
+
+
+def packed(content: bytes, kind: str) -> bytes:
+    if kind == "gzip":
+        return gzip.compress(content)
+    packing = zlib.compressobj(wbits=-15 if kind == "raw" else 15)
+    return packing.compress(content) + packing.flush()
+
+
+@pytest.mark.parametrize("kind", ["gzip", "deflate", "raw"])
+def test_a_reply_may_be_packed(server: OpenAIServer, ledger: Ledger, kind: str) -> None:
+    """The kinds of packing that requests allow for are unpacked, also that of servers which leave out the header."""
+    content = packed(json.dumps(chat("joy").body).encode(), kind)
+    server.answer = fake.Answer(content, headers={"Content-Encoding": "deflate" if kind == "raw" else kind})
+    assert complete(server, ledger).text == "joy"
+    assert server.last.headers["accept-encoding"] == "gzip, deflate"
+
+
+def test_a_packing_that_nobody_asked_for(server: OpenAIServer, ledger: Ledger) -> None:
+    """It is named."""
+    server.answer = fake.Answer(b"xyz", headers={"Content-Encoding": "br"})
+    with pytest.raises(TransientError, match="Content-Encoding is 'br'"):
+        complete(server, ledger)
+
+
+def bomb() -> bytes:
+    """A quarter of a gigabyte, packed."""
+    packing = zlib.compressobj(wbits=31)
+    block = bytes(1 << 20)
+    return b"".join([*(packing.compress(block) for _ in range(256)), packing.flush()])
+
+
+@pytest.mark.parametrize("kind", ["plain", "bomb"])
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_reply_without_end(server: OpenAIServer, ledger: Ledger, kind: str, status: int) -> None:
+    """A reply longer than the limit, or that would unpack to more, is an error before it is in memory or stored."""
+    server.answer = fake.Answer(b'"' + b"x" * (MAX_BYTES + 1), status)
+    if kind == "bomb":
+        server.answer = fake.Answer(bomb(), status, {"Content-Encoding": "gzip"})
+    tracemalloc.start()
+    try:
+        with pytest.raises(TransientError, match=r"no completion \(it is longer than 32 MiB"):
+            complete(server, ledger)
+        assert tracemalloc.get_traced_memory()[1] < 4 * MAX_BYTES
+    finally:
+        tracemalloc.stop()
+    with opened(ledger.path) as connection:
+        assert keys(connection, CallFilter()) == []
+
+
+class Label(BaseModel):
+    label: str
+
+
+BRACES = [
+    "{" * 200_000,
+    '{"a":' * 100_000,
+    '{"a":[' * 100_000,
+    "[" * 200_000 + "{",
+    "<think>" * 100_000,
+    '{"' * 200_000,
+]
+
+
+@pytest.mark.parametrize("text", BRACES, ids=lambda text: text[:8])
+def test_braces_without_end_are_read_quickly(text: str) -> None:
+    """What opens a hundred thousand objects and closes none takes a moment, and is no record."""
+    started = time.process_time()
+    assert parse_json(text, Label) is None
+    assert time.process_time() - started < 1.0
+
+
+@pytest.mark.parametrize("body", ['{"a":' * 100_000, "{" * 200_000, "[" * 200_000])
+def test_nesting_without_end_is_no_completion(server: OpenAIServer, ledger: Ledger, body: str) -> None:
+    """As a body it is refused as quickly."""
+    server.answer = fake.Answer(body.encode())
+    started = time.process_time()
+    with pytest.raises(TransientError, match="no completion"):
+        complete(server, ledger)
+    assert time.process_time() - started < 1.0

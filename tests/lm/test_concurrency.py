@@ -1,0 +1,107 @@
+"""What runs at once is what the language models allow, however many examples there are."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import paretune
+from paretune.eventloop import map_ordered, run_maybe_nested
+from paretune.lm.limiter import Limiter
+
+
+class Text(paretune.DataModel):
+    """The input."""
+
+    text: str
+
+
+class Label(paretune.DataModel):
+    """The output."""
+
+    label: str
+
+
+async def labelling(*models: paretune.LanguageModel) -> paretune.Program:
+    """A program that asks each model about each example, one after the other."""
+    inputs = output = paretune.Input(data_model=Text)
+    for model in models:
+        given = inputs if output is inputs else inputs + output
+        output = await paretune.Generator(data_model=Label, language_model=model)(given)
+    program = paretune.Program(inputs=inputs, outputs=output)
+    program.compile(reward=paretune.rewards.ExactMatch())
+    return program
+
+
+def scripted(name: str, concurrency: int, **options: Any) -> paretune.LanguageModel:
+    script = lambda request: '{"label": "joy"}'  # noqa: E731
+    return paretune.ScriptedLanguageModel(script, name=name, concurrency=concurrency, **options)
+
+
+@pytest.mark.parametrize("concurrency", [3, 300, 600])
+def test_as_many_calls_at_once_as_the_model_allows(concurrency: int) -> None:
+    """Neither fewer nor more, in evaluate and in predict."""
+    model = scripted("one", concurrency, latency_s=0.05)
+    program = run_maybe_nested(labelling(model))
+    x = [Text(text=f"text {number}") for number in range(700 if concurrency > 9 else 20)]
+    run_maybe_nested(program.evaluate(x, [Label(label="joy") for _ in x]))
+    assert (model.backend.peak, len(model.backend.calls)) == (concurrency, len(x))  # type: ignore[attr-defined]
+    again = scripted("again", concurrency, latency_s=0.05)
+    assert len(run_maybe_nested(run_maybe_nested(labelling(again)).predict(x))) == len(x)
+    assert again.backend.peak == concurrency  # type: ignore[attr-defined]
+
+
+def test_models_one_after_the_other_are_busy_together() -> None:
+    """Examples on their way to the second model do not keep the first one waiting."""
+    models = [scripted(name, 200, latency_s=0.05) for name in ("first", "second")]
+    program = run_maybe_nested(labelling(*models))
+    x = [Text(text=f"text {number}") for number in range(900)]
+    run_maybe_nested(program.evaluate(x, [Label(label="joy") for _ in x]))
+    assert [model.backend.peak for model in models] == [200, 200]  # type: ignore[attr-defined]
+
+
+def test_not_all_examples_are_begun_at_once() -> None:
+    """What examples hold in memory does not grow with their number: some hundreds are under way where a model takes
+    few."""
+    model = scripted("slow", 4)
+    program = run_maybe_nested(labelling(model))
+    begun = most = 0
+    original = model.complete
+
+    async def counted(request: Any) -> Any:
+        nonlocal begun, most
+        begun += 1
+        most = max(most, begun)
+        try:
+            return await original(request)
+        finally:
+            begun -= 1
+
+    model.complete = counted  # type: ignore[method-assign]
+    x = [Text(text=f"text {number}") for number in range(1500)]
+    run_maybe_nested(program.evaluate(x, [Label(label="joy") for _ in x]))
+    assert len(model.backend.calls) == 1500 and 4 <= most <= 256  # type: ignore[attr-defined]
+
+
+def test_the_work_of_a_turn_does_not_grow_with_the_window() -> None:
+    """With a limit a minute, 40,000 attempts of one window take about ten times as long as 4,000."""
+
+    async def seconds(count: int) -> float:
+        limiter = Limiter(1000, requests_per_minute=10**6)
+        loop = asyncio.get_running_loop()
+
+        async def one(_: int) -> None:
+            async with limiter.attempt() as attempt:
+                await asyncio.sleep(0)
+                attempt.sent()
+
+        started = loop.time()
+        await map_ordered(one, range(count), 2000)
+        return loop.time() - started
+
+    async def ratio() -> float:
+        return min([await seconds(40_000) for _ in range(2)]) / min([await seconds(4_000) for _ in range(3)])
+
+    assert asyncio.run(ratio()) < 25
