@@ -17,7 +17,7 @@ import yaml
 from paretune.commands.compose import compose, find_root
 from paretune.commands.main import main
 from paretune.errors import ConfigError
-from paretune.metrics import measure
+from paretune.metrics import measures
 from paretune.pipeline.conf_digest import conf_digest
 from paretune.pipeline.rows import as_labels, open_dataset
 from paretune.pipeline.sections import together
@@ -295,7 +295,7 @@ def test_check_params_compares_the_sections(section: str, changes: Any, message:
 
 def test_the_operational_measures_have_one_list_of_names() -> None:
     """What check_params takes as an axis is what is measured."""
-    assert tuple(measure.OPERATIONAL) == together.OPERATIONAL
+    assert tuple(measures.OPERATIONAL) == together.OPERATIONAL
 
 
 def test_check_params_takes_an_axis_that_is_measured_but_no_objective(project: Path) -> None:

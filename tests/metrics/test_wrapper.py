@@ -18,7 +18,7 @@ from pydantic import ConfigDict
 
 from paretune.errors import UsageError
 from paretune.metrics import MeanMetricWrapper
-from paretune.metrics.measure import measures_of
+from paretune.metrics.measures import measures_of
 from paretune.metrics.outcome import Outcome
 from paretune.rewards import ExactMatch, LMAsJudge, RewardFunctionWrapper
 from paretune.schemas.data_model import DataModel

@@ -89,7 +89,7 @@ def test_what_changes_the_digest(tmp_path: Path) -> None:
     """Numbers, files and proposals do; what is printed of a ledger, drawn, estimated or composed does not."""
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     changes = run(EVERY_FILE, tmp_path, tmp_path / "src")
-    decide = ("files.py", "stats/pareto.py", "metrics/measure.py", "tuners/loop.py", "schemas/parsing.py")
+    decide = ("files.py", "stats/pareto.py", "metrics/measures.py", "tuners/loop.py", "schemas/parsing.py")
     decide += (
         "pipeline/tuners.py",
         "rewards/judge.py",

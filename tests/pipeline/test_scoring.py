@@ -12,7 +12,7 @@ import yaml
 from paretune import metrics
 from paretune.errors import ConfigError, UsageError
 from paretune.metrics import CategoricalRecall, F1Score
-from paretune.metrics.measure import measures_of
+from paretune.metrics.measures import measures_of
 from paretune.metrics.outcome import Outcome
 from paretune.pipeline.scorers import METRICS
 from paretune.pipeline.scoring import Scoring

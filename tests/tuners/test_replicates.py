@@ -18,7 +18,7 @@ from paretune.errors import TransientError
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Price, Request
 from paretune.metrics import CategoricalF1Score
-from paretune.metrics.measure import measures_of
+from paretune.metrics.measures import measures_of
 from paretune.pipeline.scoring import measures_of_trial
 from paretune.stats import Bootstrap
 from paretune.tuners import GridSearch

@@ -20,10 +20,10 @@ _MODEL, _ASKED_BY = HEAD.index("MODEL"), HEAD.index("ASKED BY")
 _DISPENSABLE = tuple(map(HEAD.index, ("TRIES", "LATENCY", "TOKENS")))
 
 
-def table_row(row: Mapping[str, Any], askers: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """A call's cells under ``HEAD``; ``askers`` are those who asked for it."""
-    valid = "" if not askers else "yes" if all(asker["valid"] for asker in askers) else "no"
-    more = f" +{len(askers) - 1}" if len(askers) > 1 else ""
+def table_row(row: Mapping[str, Any], callers: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """A call's cells under ``HEAD``; ``callers`` are those who asked for it."""
+    valid = "" if not callers else "yes" if all(caller["valid"] for caller in callers) else "no"
+    more = f" +{len(callers) - 1}" if len(callers) > 1 else ""
     return (
         row["key"][:10],
         _time(row["created_at"]),
@@ -33,7 +33,7 @@ def table_row(row: Mapping[str, Any], askers: Sequence[Mapping[str, Any]]) -> tu
         f"{compact(row['latency_s'])} s",
         str(row["attempts"]),
         valid,
-        _asker(askers[0], short=True) + more if askers else "",
+        _caller(callers[0], short=True) + more if callers else "",
     )
 
 
@@ -83,9 +83,9 @@ def call_lines(call: Mapping[str, Any]) -> Iterator[str]:
     yield f"key         {call['key']}"
     yield f"time        {_time(call['created_at'], zone=True)}"
     yield f"model       {call['model']}"
-    for asker in call["asked_by"]:
-        state = f"{'valid' if asker['valid'] else 'invalid'}, {'paid for' if asker['paid'] else 'served'}"
-        yield f"asked by    {_asker(asker)} ({state})"
+    for caller in call["asked_by"]:
+        state = f"{'valid' if caller['valid'] else 'invalid'}, {'paid for' if caller['paid'] else 'served'}"
+        yield f"asked by    {_caller(caller)} ({state})"
     yield f"tokens      {call['prompt_tokens']:,} prompt, {call['completion_tokens']:,} completion"
     price = call["price"]
     rate = f" (at ${price['prompt']} and ${price['completion']} a million tokens)" if price else ""
@@ -102,11 +102,11 @@ def call_lines(call: Mapping[str, Any]) -> Iterator[str]:
     yield f"\n--- reply\n{call['reply']}"
 
 
-def _asker(asker: Mapping[str, Any], short: bool = False) -> str:
-    search = asker["search"][:8] if short else asker["search"]
-    parts = {"search": search, "trial": asker["trial"], "": asker["example"], "by": asker["module"]}
+def _caller(caller: Mapping[str, Any], short: bool = False) -> str:
+    search = caller["search"][:8] if short else caller["search"]
+    parts = {"search": search, "trial": caller["trial"], "": caller["example"], "by": caller["module"]}
     if short:
-        return " ".join(part for part in (search, asker["trial"], asker["example"], asker["module"]) if part)
+        return " ".join(part for part in (search, caller["trial"], caller["example"], caller["module"]) if part)
     return ", ".join(f"{name} {value}".strip() for name, value in parts.items() if value)
 
 

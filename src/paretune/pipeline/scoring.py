@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from paretune.errors import DataError
 from paretune.eventloop import run_maybe_nested
 from paretune.files import canonical_json, read_jsonl
-from paretune.metrics.measure import mean_of_replicates, measures_of
+from paretune.metrics.measures import mean_of_replicates, measures_of
 from paretune.metrics.metric import Metric
 from paretune.metrics.outcome import Outcome
 from paretune.pipeline.data_models import input_model, output_model

@@ -11,7 +11,7 @@ from paretune.callbacks.progress import measures_line, print_line
 from paretune.errors import DataError, UsageError
 from paretune.files import read_json, write_json
 from paretune.lm.language_model import LanguageModel
-from paretune.metrics.measure import OPERATIONAL
+from paretune.metrics.measures import OPERATIONAL
 from paretune.metrics.metric import Metric
 from paretune.optimizers.optimizer import Optimizer
 from paretune.programs.examples import Examples, as_arrays, with_arrays

@@ -10,7 +10,7 @@ from paretune.errors import JudgementError, RefusedInputError, TransientError
 from paretune.eventloop import map_ordered
 from paretune.lm.ledger.attribution import attributed_to, current_caller
 from paretune.lm.types import REFUSAL
-from paretune.metrics.measure import measures_of
+from paretune.metrics.measures import measures_of
 from paretune.metrics.outcome import InvalidKind, Outcome
 from paretune.programs.examples import Examples, Row, as_rows
 from paretune.prompting.trace import Call, Sample, tracing

@@ -13,7 +13,7 @@ from paretune.callbacks.callback import CallbackList
 from paretune.callbacks.progress import ProgressDisplay
 from paretune.errors import UsageError
 from paretune.lm.types import Reply
-from paretune.metrics.measure import measures_of
+from paretune.metrics.measures import measures_of
 from paretune.metrics.outcome import Outcome
 from paretune.optimizers.optimizer import Observation
 from paretune.programs.examples import Examples

@@ -44,13 +44,13 @@ def reply_schema(language_model: LanguageModel, output_model: type[DataModel]) -
     return schema
 
 
-def call_options(owner: str, keywords: Mapping[str, Any]) -> CallOptions:
-    """The call options that ``owner`` was given as keyword arguments. Raises UsageError with every fault in them."""
+def call_options(taker: str, keywords: Mapping[str, Any]) -> CallOptions:
+    """The call options that ``taker`` was given as keyword arguments. Raises UsageError with every fault in them."""
     try:
         return CallOptions(**keywords)
     except ValidationError as error:
         faults = "".join(f"\n  {fault}" for fault in find_faults(error, CallOptions, noun="call option"))
-        raise UsageError(f"invalid call options of {owner}:{faults}") from None
+        raise UsageError(f"invalid call options of {taker}:{faults}") from None
 
 
 def supported(language_model: LanguageModel, options: CallOptions, stacklevel: int = 2) -> CallOptions:

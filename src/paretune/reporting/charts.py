@@ -17,7 +17,7 @@ from paretune.reporting.panels import frontier_panel, ranking_panel
 from paretune.reporting.results import Result
 from paretune.trials.goals import Objective
 
-__all__ = ["chart", "to_png", "to_svg"]
+__all__ = ["chart", "to_png"]
 
 _FONT = "Liberation Sans"  # inside vl-convert: no system font is needed
 _VERSION = "5.21"
@@ -72,13 +72,6 @@ def to_png(spec: Mapping[str, Any], scale: float = 2.0) -> bytes:
     import vl_convert
 
     return bytes(vl_convert.vegalite_to_png(dict(spec), vl_version=_VERSION, scale=scale, allowed_base_urls=[]))
-
-
-def to_svg(spec: Mapping[str, Any]) -> str:
-    """The specification as SVG. No browser, no network."""
-    import vl_convert
-
-    return str(vl_convert.vegalite_to_svg(dict(spec), vl_version=_VERSION, allowed_base_urls=[]))
 
 
 def _title(shown: Sequence[Result], objectives: Sequence[Objective]) -> str:

@@ -80,7 +80,7 @@ def _fault(detail: Any, model: type[BaseModel], noun: str) -> tuple[str, str, st
     kind: str = detail["type"]
     if kind == "extra_forbidden":
         parts, annotation, _ = _find(model, location[:-1])
-        known = [name for owner in _models(annotation) for name in owner.model_fields]
+        known = [name for model in _models(annotation) for name in model.model_fields]
         hint = did_you_mean(str(location[-1]), known)
         place = ".".join([*parts, _cut(str(location[-1]))])
         return place, f"unknown {noun} (known: {', '.join(known) or 'none'}){hint}", ""

@@ -37,7 +37,7 @@ def bare(text: str) -> str:
 def read_label(text: str, labels: Iterable[Any], *, strict: bool = False) -> Any:
     """The label that a text spells; the text itself where that is none, or could be several."""
     labels = list(labels)
-    spellings: tuple[Callable[[str], str], ...] = (str.strip, bare, lambda said: bare(said).casefold())
+    spellings: tuple[Callable[[str], str], ...] = (str.strip, bare, lambda text: bare(text).casefold())
     for spelling in spellings[:1] if strict else spellings:
         wanted = spelling(text)
         found = [label for label in labels if spelling(word(label)) == wanted and (wanted or not word(label))]

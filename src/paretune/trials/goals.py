@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from paretune.errors import UsageError
-from paretune.metrics.measure import OPERATIONAL
+from paretune.metrics.measures import OPERATIONAL
 
 __all__ = ["Constraint", "Goals", "Objective", "Scale", "as_constraint", "as_goals"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from paretune.errors import UsageError
 from paretune.files import canonical_json
-from paretune.metrics.measure import measures_of
+from paretune.metrics.measures import measures_of
 from paretune.programs.module import clear_session
 from paretune.programs.program import Program
 from paretune.trials.goals import Goals

@@ -192,8 +192,8 @@ def _read(code: Any) -> Any:
     except (OSError, TypeError):
         pass
     if inspect.isfunction(code):
-        said = [repr(value) for value in code.__code__.co_consts if isinstance(value, bool | int | float | str)]
-        return [code.__qualname__, code.__code__.co_code.hex(), said, list(code.__code__.co_names)]
+        constants = [repr(value) for value in code.__code__.co_consts if isinstance(value, bool | int | float | str)]
+        return [code.__qualname__, code.__code__.co_code.hex(), constants, list(code.__code__.co_names)]
     name = str(getattr(code, "__qualname__", type(code)))
     functions = [value for value in vars(code).values() if inspect.isfunction(value)] if inspect.isclass(code) else []
     return [name, *map(_source, functions)] if functions else name

@@ -36,9 +36,9 @@ def attributed_to(
     """Say who asks inside the block; what is None is as outside of it. Each task sees its own."""
     given = Caller(search, trial, example)
     outer = _caller.get()
-    asker = Caller(*(theirs if mine is None else mine for mine, theirs in zip(given, outer, strict=True)))
-    token = _caller.set(asker)
+    caller = Caller(*(theirs if mine is None else mine for mine, theirs in zip(given, outer, strict=True)))
+    token = _caller.set(caller)
     try:
-        yield asker
+        yield caller
     finally:
         _caller.reset(token)

@@ -133,11 +133,11 @@ class Budget:
     def _error(self, short: str, sure: Spent, most: Spent) -> BudgetError:
         cap, was, more = self.caps[short], getattr(sure, short), getattr(most, short)
         if short == "calls":
-            said, cheaper = f"{was} are spent or in flight", ""
+            reason, cheaper = f"{was} are spent or in flight", ""
         else:
-            said, cheaper = f"{was:.6g} is spent, and this call may take {more:.6g}", "lower max_tokens, "
+            reason, cheaper = f"{was:.6g} is spent, and this call may take {more:.6g}", "lower max_tokens, "
         return BudgetError(
-            f"budget.{short}={cap:g} does not allow another call: {said} (account {self.account!r}); "
+            f"budget.{short}={cap:g} does not allow another call: {reason} (account {self.account!r}); "
             f"raise budget.{short}, {cheaper}or name another budget.account"
         )
 

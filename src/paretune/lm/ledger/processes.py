@@ -20,9 +20,9 @@ def this_process() -> str:
     return _name(os.getpid())  # a fork is a process of its own
 
 
-def is_dead(owner: str, since: float) -> bool:
+def is_dead(process: str, since: float) -> bool:
     """Whether the process of a name that ``this_process`` gave has ended; ``since`` (Unix time) is when it gave it."""
-    machine, boot, number, started = owner.split(" ")
+    machine, boot, number, started = process.split(" ")
     here, boot_here, *_ = this_process().split(" ")
     if machine != here:
         return time.time() - since > _LONGEST_CALL_S

@@ -53,7 +53,7 @@ class CallFilter:
         return " AND ".join(filter(None, conditions)) or "1"
 
     def asked_condition(self) -> str:
-        """The part about a row ``a`` of the table of askers."""
+        """The part about a row ``a`` of the table of callers."""
         conditions = [
             "substr(a.search, 1, length(:search)) = :search" if self.search is not None else "",
             "a.trial <> '' AND ltrim(a.trial, '0') = ltrim(:trial, '0')" if self.trial is not None else "",

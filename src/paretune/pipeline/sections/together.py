@@ -18,8 +18,8 @@ from paretune.schemas.faults import did_you_mean
 
 __all__ = ["OPERATIONAL", "check_together"]
 
-#: What is measured beside the reward and the metrics: the names in ``paretune.metrics.measure``, which is not imported,
-#: so that a change in a metric does not check params.yaml again, nor read the data.
+#: What is measured beside the reward and the metrics: the names in ``paretune.metrics.measures``, which is not
+#: imported, so that a change in a metric does not check params.yaml again, nor read the data.
 OPERATIONAL = ("cost", "latency", "tokens_per_request", "failure_rate", "invalid_rate")
 
 

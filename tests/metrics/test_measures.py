@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paretune.metrics import BinaryF1Score, CategoricalF1Score, Metric
-from paretune.metrics.measure import OPERATIONAL, measures_of
+from paretune.metrics.measures import OPERATIONAL, measures_of
 from paretune.metrics.outcome import Outcome
 from paretune.schemas.data_model import DataModel
 from paretune.stats import Bootstrap, Measure, intervals_of, wilson
