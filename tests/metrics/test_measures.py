@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import replace
 from typing import Any, Literal
@@ -203,3 +204,9 @@ def test_failed_examples_change_nothing_but_the_failure_rate(
 
     scored = [pair for pair in pairs if pair[0].status != "failed"]
     assert of(pairs) == pytest.approx(of(scored), nan_ok=True)
+
+
+def test_a_constructor_is_shown_as_it_is() -> None:
+    """To inspect, and so to what checks a metric's parameters in params.yaml: a class shows them, an object its call."""
+    assert list(inspect.signature(BinaryF1Score).parameters)[:2] == ["average", "threshold"]
+    assert list(inspect.signature(BinaryF1Score()).parameters) == ["y_true", "y_pred"]
