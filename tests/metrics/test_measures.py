@@ -207,6 +207,6 @@ def test_failed_examples_change_nothing_but_the_failure_rate(
 
 
 def test_a_constructor_is_shown_as_it_is() -> None:
-    """To inspect, and so to what checks a metric's parameters in params.yaml: a class shows them, an object its call."""
+    """To inspect, and so to what checks a metric's parameters in params.yaml: a class shows them, an object a call."""
     assert list(inspect.signature(BinaryF1Score).parameters)[:2] == ["average", "threshold"]
     assert list(inspect.signature(BinaryF1Score()).parameters) == ["y_true", "y_pred"]
