@@ -76,15 +76,15 @@ def named_error(error: Exception, label: str, *, secrets: Iterable[str] = ()) ->
     if not type(error).__module__.startswith(("litellm", "openai", "httpx", "aiohttp", ServerError.__module__)):
         return None
     message = f"{label}: {masked(_reason(error), *secrets)[:300]}"
-    message = f"{error} {getattr(error, 'body', '')}"
+    words = f"{error} {getattr(error, 'body', '')}"
     status = getattr(error, "status_code", None)
     too_long, filtered = _is_refused(error)
-    filtered |= status == 400 and any(word in message for word in _FILTERED)
+    filtered |= status == 400 and any(word in words for word in _FILTERED)
     if too_long or filtered:
         return RefusedInputError(message, filtered)
     if any(isinstance(cause, ImportError) for cause in _causes(error)):  # a package that this provider needs
         return FatalError(message)
-    if status == 429 and any(word in message for word in _QUOTA):
+    if status == 429 and any(word in words for word in _QUOTA):
         return FatalError(message)
     # The status decides, not litellm's class: it makes a BadRequestError of any answer that says invalid_request_error.
     if isinstance(status, int) and (status >= 500 or status in _PASSING):
@@ -135,10 +135,10 @@ def _reason(error: Exception) -> str:
     unreadable = [cause for cause in causes if isinstance(cause, json.JSONDecodeError | AttributeError)]
     if unreadable and not any(type(cause).__name__ == "HTTPStatusError" for cause in causes):
         return f"the server's reply is no completion ({_first_line(unreadable[0])})"
-    message = getattr(error, "body", None)
-    message = message.get("message") if isinstance(message, dict) else message
+    words = getattr(error, "body", None)
+    words = words.get("message") if isinstance(words, dict) else words
     kinds = r"(?:(?:litellm\.)?\w*(?:Error|Timeout)(?: Error)?(?:: | - ))*(?:\w+Exception - )?"
-    line = without_advice(_first_line(message or re.sub(f"^{kinds}", "", str(error)))) or type(error).__name__
+    line = without_advice(_first_line(words or re.sub(f"^{kinds}", "", str(error)))) or type(error).__name__
     if _is_any(error, "aiohttp.ClientError", "httpx.HTTPError"):
         line = "the call timed out" if _is_any(error, "httpx.TimeoutException") else "Connection error."
     texts = (_first_line(getattr(cause, "message", None) or cause) for cause in reversed(causes))
@@ -146,18 +146,15 @@ def _reason(error: Exception) -> str:
     return f"{line.rstrip('.')}: {beneath}" if line == "Connection error." else line
 
 
-def without_advice(message: str) -> str:
+def without_advice(words: str) -> str:
     """Litellm's words without its own name and without the settings of litellm that it names as the cure."""
     return re.sub(
-        r"\s*To drop (?:unsupported|these)\b.*",
-        "",
-        message.removeprefix("litellm.UnsupportedParamsError: "),
-        flags=re.S,
+        r"\s*To drop (?:unsupported|these)\b.*", "", words.removeprefix("litellm.UnsupportedParamsError: "), flags=re.S
     )
 
 
-def _first_line(message: object) -> str:
-    return next(iter(str(message).strip().splitlines()), "")
+def _first_line(words: object) -> str:
+    return next(iter(str(words).strip().splitlines()), "")
 
 
 def _retry_after(error: Exception) -> float | None:
