@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from project_copy import copy_project
 
 from paretune.commands.compose import compose
 from paretune.commands.estimate import report
@@ -18,7 +18,6 @@ from paretune.errors import ConfigError
 from paretune.files import read_jsonl
 from paretune.stages import materialize, search, split
 
-ROOT = Path(__file__).resolve().parents[2]
 #: A hypermodel of the project's own, around a model that always says the same.
 BUILDER = """
 from typing import Literal
@@ -51,11 +50,7 @@ SMALL = ["data.splits.train.limit=20", "data.splits.test.limit=5"]
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of this project's configuration and sample data, as the current folder."""
     root = tmp_path / "project"
-    for name in ("conf", "hydra_plugins", "data/sample"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("params.yaml", "src/paretune/pipeline/conf_digest.py"):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, root / name)
+    copy_project(root)
     (root / "joyful.py").write_text(BUILDER)
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "path", list(sys.path))

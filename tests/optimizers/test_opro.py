@@ -7,11 +7,12 @@ import json
 import re
 import statistics
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import pytest
+from odd_numbers import Number, Parity, numbers
 
-from paretune import DataModel, Generator, Input, Program, ScriptedLanguageModel, clear_session, run_maybe_nested
+from paretune import Generator, Input, Program, ScriptedLanguageModel, clear_session, run_maybe_nested
 from paretune.errors import FatalError, RefusedInputError, TransientError, UsageError
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.ledger import Ledger
@@ -21,20 +22,6 @@ from paretune.tuners import GridSearch
 from paretune.tuners.run_trial import planned_calls
 
 ORIGINAL = "care 0"
-
-
-class Number(DataModel):
-    n: int
-
-
-class Parity(DataModel):
-    parity: Literal["odd", "even"]
-
-
-def numbers(count: int, start: int = 0) -> tuple[list[Number], list[Parity]]:
-    """Some numbers, and what they are."""
-    every = range(start, start + count)
-    return [Number(n=n) for n in every], [Parity(parity="odd" if n % 2 else "even") for n in every]
 
 
 def is_proposal(request: Request) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from openai_server import openai_server
 from openai_server import text as completion
+from project_copy import copy_project
 
 from paretune.commands.compose import compose
 from paretune.commands.estimate import report as estimate_report
@@ -24,7 +25,6 @@ from paretune.pipeline.sections.base import read_params
 from paretune.rewards import RewardFunctionWrapper
 from paretune.stages import check_params, evaluate, materialize, report, search, split
 
-ROOT = Path(__file__).resolve().parents[2]
 #: Joy is the right label for some examples, and the model says so of all.
 SCORERS = """
 import asyncio
@@ -100,11 +100,7 @@ SMALL += ["data.splits.train.limit=20", "data.splits.test.limit=5", "search.spac
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of this project's configuration and sample data with a module of its own, as the current folder."""
     root = tmp_path / "project"
-    for name in ("conf", "hydra_plugins", "data/sample"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("params.yaml", "src/paretune/pipeline/conf_digest.py"):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, root / name)
+    copy_project(root)
     (root / "glad.py").write_text(SCORERS)
     (root / "src" / "elsewhere.py").write_text("from glad import *\n")
     monkeypatch.chdir(root)
