@@ -143,7 +143,7 @@ def _fields(value: Any) -> list[type]:
 
 
 def _has_signature(value: type) -> bool:
-    return hasattr(value, "_fields") or any("__init__" in vars(cls) for cls in _own(value))
+    return hasattr(value, "_fields") or any("__init__" in vars(cls) for cls in value.__mro__ if not _foreign(cls))
 
 
 def _is_alias(value: Any) -> bool:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Sequence
-from typing import Any, Self, Unpack
-
-from pydantic import BaseModel
+from typing import Any, Unpack
 
 from paretune.errors import JudgementError, RefusedInputError
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.options import CallOptions, SeededCallKeywords
 from paretune.prompting.generate import call_options, generate_record, reply_schema, supported, writer_for
 from paretune.prompting.prompts import PromptWriter
-from paretune.rewards.reward import Reward
+from paretune.rewards.reward import MaskedReward
 from paretune.schemas.data_model import DataModel, Field, Score
-from paretune.schemas.masks import Mask
 
 __all__ = ["LMAsJudge"]
 
@@ -40,7 +36,7 @@ class Judgement(DataModel):
     score: Score = Field(description="How well the answer agrees with the reference, from 0.0 (wrong) to 1.0 (right)")
 
 
-class LMAsJudge(Reward):
+class LMAsJudge(MaskedReward):
     """The score (0.0, 0.1 … 1.0) that a language model gives to an answer beside the gold record.
 
     One call for each example with a valid output, through the judge's own ledger and limits: the same comparison is
@@ -76,26 +72,20 @@ class LMAsJudge(Reward):
         name: str = "lm_as_judge",
         **options: Unpack[SeededCallKeywords],
     ) -> None:
+        super().__init__(in_mask, out_mask)
         self.language_model = LanguageModel(language_model) if isinstance(language_model, str) else language_model
         self.instructions = INSTRUCTIONS if instructions is None else instructions
-        self.mask = Mask.of(in_mask, out_mask)
         self.name = name
         self.options = call_options(name, options)
-        self._fields: tuple[str, ...] = ()
 
     @property
     def language_models(self) -> tuple[LanguageModel, ...]:
         return (self.language_model,)
 
-    def bind(self, data_model: type[BaseModel]) -> Self:
-        bound = copy.copy(self)
-        bound._fields = self.mask.fields(data_model)
-        return bound
-
     async def __call__(self, y_true: Any, y_pred: Any) -> float:
         """Ask for the score. Raises JudgementError when the judge gives none, and the errors of the call."""
         true, pred = y_true.get_json(), y_pred.get_json()
-        fields = self._fields or self.mask.fields(type(y_true))
+        fields = self.kept(y_true)
         record = {
             "reference": {name: true[name] for name in fields},
             "answer": {name: pred[name] for name in fields if name in pred},

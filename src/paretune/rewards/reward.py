@@ -19,7 +19,15 @@ from paretune.schemas.masks import Mask, part_of
 if TYPE_CHECKING:
     from paretune.lm.language_model import LanguageModel
 
-__all__ = ["ExactMatch", "MetricReward", "Reward", "RewardFunctionWrapper", "as_reward", "checked_reward"]
+__all__ = [
+    "ExactMatch",
+    "MaskedReward",
+    "MetricReward",
+    "Reward",
+    "RewardFunctionWrapper",
+    "as_reward",
+    "checked_reward",
+]
 
 #: Sums of shares may be off by so much.
 _ROUNDING = 1e-9
@@ -48,14 +56,8 @@ class Reward(Configurable, ABC):
         """The reward of a prediction (a data model that has the gold record's fields, maybe more)."""
 
 
-class ExactMatch(Reward):
-    """1.0 when the masked records are equal, else 0.0.
-
-    Values are compared, not how they are written: numbers as numbers (1 equals 1.0), sets and mappings in any order,
-    decimals and instants as what they are (see ``schemas.canonical``); text to the letter.
-    """
-
-    name = "exact_match"
+class MaskedReward(Reward):
+    """Base class of rewards that compare the fields that a mask keeps."""
 
     def __init__(self, in_mask: Sequence[str] | None = None, out_mask: Sequence[str] | None = None) -> None:
         self.mask = Mask.of(in_mask, out_mask)
@@ -66,13 +68,26 @@ class ExactMatch(Reward):
         bound._fields = self.mask.fields(data_model)
         return bound
 
+    def kept(self, y_true: Any) -> tuple[str, ...]:
+        """The kept fields: those learned from the gold records, or this one's where ``bind`` was not called."""
+        return self._fields or self.mask.fields(type(y_true))
+
+
+class ExactMatch(MaskedReward):
+    """1.0 when the masked records are equal, else 0.0.
+
+    Values are compared, not how they are written: numbers as numbers (1 equals 1.0), sets and mappings in any order,
+    decimals and instants as what they are (see ``schemas.canonical``); text to the letter.
+    """
+
+    name = "exact_match"
+
     async def __call__(self, y_true: Any, y_pred: Any) -> float:
         true, pred = y_true.get_json(), y_pred.get_json()
-        fields = self._fields or self.mask.fields(type(y_true))
-        return float(all(name in pred and pred[name] == true[name] for name in fields))
+        return float(all(name in pred and pred[name] == true[name] for name in self.kept(y_true)))
 
 
-class RewardFunctionWrapper(Reward):
+class RewardFunctionWrapper(MaskedReward):
     """A sync or async function of (y_true, y_pred) as a reward: a number from 0 to 1, or a bool.
 
     ``kwargs`` are given to the function in each call. With a mask it gets records of the kept fields alone, else the
@@ -87,21 +102,15 @@ class RewardFunctionWrapper(Reward):
         out_mask: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
+        super().__init__(in_mask, out_mask)
         self.fn = fn
         self.name = name or str(getattr(fn, "__name__", "reward"))
         check_function(fn, kwargs, self.name)
-        self.mask = Mask.of(in_mask, out_mask)
         self.kwargs = kwargs
-        self._fields: tuple[str, ...] = ()
-
-    def bind(self, data_model: type[BaseModel]) -> Self:
-        bound = copy.copy(self)
-        bound._fields = self.mask.fields(data_model)
-        return bound
 
     async def __call__(self, y_true: Any, y_pred: Any) -> float:
         if self.mask:
-            fields = self._fields or self.mask.fields(type(y_true))
+            fields = self.kept(y_true)
             y_true, y_pred = part_of(y_true, fields), part_of(y_pred, fields)
         value = self.fn(y_true, y_pred, **self.kwargs)
         return checked_reward(await value if inspect.isawaitable(value) else value, self.name)
