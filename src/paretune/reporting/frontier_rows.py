@@ -117,6 +117,7 @@ def pareto_rows(
             row |= _cells(objective.name, result.metric(objective.name))
         row |= {
             "on_frontier": result.on_frontier,
+            "frontier_probability": exact(result.frontier_probability),
             "on_line": on_line,
             "is_winner": result.is_winner,
             "score": exact(result.record.score),

@@ -9,10 +9,23 @@ import numpy as np
 
 from paretune.errors import DataError
 from paretune.programs.running import Evaluation
+from paretune.reporting.draws import objective_draws
 from paretune.reporting.numbers import exact
 from paretune.reporting.results import shared_bootstrap
 from paretune.reporting.volume import volume_axes
-from paretune.stats import Interval, Measure, difference, intervals_of, newcombe, scaled_volume
+from paretune.stats import (
+    BayesianBootstrap,
+    Interval,
+    Measure,
+    difference,
+    frontier_probability,
+    hypervolume_of,
+    intervals_of,
+    newcombe,
+    scaled_volume,
+    settled,
+)
+from paretune.stats.measure import Array
 from paretune.trials.frontier import frontier
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
@@ -31,6 +44,7 @@ def metrics_json(
     goals: Goals,
     baseline: Evaluation | None = None,
     majority: Mapping[str, float] | None = None,
+    measures: Mapping[str, Sequence[Measure]] | None = None,
     references: Mapping[str, float] | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
@@ -42,7 +56,8 @@ def metrics_json(
     baseline's on the same test examples as ``test`` (DataError when their numbers differ). ``majority`` holds the
     reward and metrics of always giving the most common training output. ``optimism.reward`` is validation minus test;
     ``gain.reward`` is test minus baseline on the ``gain.n`` examples that both scored, in pairs, ``gain.p_mcnemar`` the
-    test of answers that are right or wrong. ``records`` are all trials, ``references`` those of ``volume_axes``.
+    test of answers that are right or wrong. ``records`` are all trials, ``measures`` by trial those of their validation
+    examples, ``references`` as for ``volume_axes``.
     """
 
     def numbers(evaluation: Evaluation) -> Scalars:
@@ -54,7 +69,11 @@ def metrics_json(
         sections["baseline"] = numbers(baseline)
         sections["gain"] = _gain(test, baseline, confidence=confidence, resamples=resamples, seed=seed)
     sections["majority"] = _scalars(majority or {})
-    sections["search"] = search_summary(records, goals, references)
+    draws = None
+    if measures:
+        n = shared_bootstrap(measures.values(), resamples=resamples, seed=seed).n
+        draws = objective_draws(records, measures, goals, BayesianBootstrap(n, resamples=resamples, seed=seed))
+    sections["search"] = search_summary(records, goals, draws, references=references, confidence=confidence)
     return {name: section for name, section in sections.items() if section}
 
 
@@ -72,28 +91,41 @@ def evaluation_summary(
 
 
 def search_summary(
-    records: Sequence[TrialRecord], goals: Goals, references: Mapping[str, float] | None = None
+    records: Sequence[TrialRecord],
+    goals: Goals,
+    draws: Array | None = None,
+    *,
+    references: Mapping[str, float] | None = None,
+    confidence: float = 0.95,
 ) -> Scalars:
     """Counts of trials, the frontier's size, the hypervolume in [0, 1], LM calls, retries and US dollars.
 
-    Frontier and hypervolume are those of the trials that keep the constraints.
+    Frontier and hypervolume are those of the trials that keep the constraints. With ``draws`` of the objectives (draws,
+    trials, objectives) the hypervolume is corrected for the luck of the best and has an interval, and
+    ``frontier_wrong`` says how many trials are expected to be on the wrong side of the frontier (see ``settled``).
     Calls and dollars are those of all trials, failed ones too, as if nothing had been served from the ledger. When a
     trial that made calls has no known cost, the sum is not known either and ``cost_usd`` is left out.
     """
     completed = [record for record in records if record.completed]
+    flags = frontier(records, goals)
     costs = [record.cost_usd for record in records if record.calls or record.cost_usd]
     counts: Scalars = {
         "trials": len(records),
         "completed": len(completed),
         "failed": len(records) - len(completed),
-        "frontier_size": sum(frontier(records, goals)),
+        "frontier_size": sum(flags),
         "lm_calls": sum(record.calls for record in records),
         "retries": sum(record.retries for record in records),
     }
-    points = [goals.point(record.metrics) for record in completed if goals.feasible(record.metrics)]
-    volume = scaled_volume(np.asarray(points), volume_axes(goals.objectives, references))
     spent = math.fsum(math.nan if cost is None else cost for cost in costs)
-    return counts | _scalars({"hypervolume": volume, "cost_usd": spent})
+    points = np.asarray([goals.point(record.metrics) for record in completed if goals.feasible(record.metrics)])
+    axes = volume_axes(goals.objectives, references)
+    found: dict[str, float | None] = {"hypervolume": scaled_volume(points, axes), "cost_usd": spent}
+    if draws is not None and not np.isnan(draws).all():
+        volume = hypervolume_of(points, axes, draws, confidence)
+        found |= {"hypervolume": volume.value, "hypervolume_lo": volume.lo, "hypervolume_hi": volume.hi}
+        found["frontier_wrong"] = settled(flags, frontier_probability(draws, goals.directions)).wrong
+    return counts | _scalars(found)
 
 
 def _optimism(val: Scalars, test: Scalars) -> Scalars:

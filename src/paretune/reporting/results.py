@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from paretune.errors import DataError
-from paretune.stats import Bootstrap, Interval, Measure, intervals_of
+from paretune.reporting.draws import frontier_chances, objective_draws
+from paretune.stats import BayesianBootstrap, Bootstrap, Interval, Measure, intervals_of, quantile_interval
 from paretune.trials.frontier import frontier
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
@@ -26,13 +29,18 @@ class Measurement(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """One trial: its record, its validation metrics with their intervals, and where it stands among the others."""
+    """One trial: its record, its validation metrics with their intervals, and where it stands among the others.
+
+    ``frontier_probability``: in what share of resamples of the examples it is on the frontier; NaN for a failed trial,
+    and where the examples of an objective are not known.
+    """
 
     record: TrialRecord
     metrics: Mapping[str, Measurement]
     feasible: bool
     on_frontier: bool
     is_winner: bool
+    frontier_probability: float = math.nan
 
     def metric(self, name: str) -> Measurement:
         """The measurement of one metric; all NaN when the trial has none."""
@@ -64,23 +72,27 @@ def results(
 
     ``measures`` holds by trial the measures of the validation examples (the reward, the metrics, the operational ones)
     under their bare names; they appear as ``val_<name>``, those that the search recorded. A recorded ``val_`` metric
-    without a measure has no interval.
+    without a measure has no interval. ``val_latency_median`` and ``val_latency_p95`` are of the seconds that an example
+    takes, all its calls together.
     """
     bootstrap = shared_bootstrap(measures.values(), resamples=resamples, seed=seed)
+    draws = objective_draws(records, measures, goals, BayesianBootstrap(bootstrap.n, resamples=resamples, seed=seed))
     found = iter(intervals_of([each for group in measures.values() for each in group], bootstrap, confidence))
     ends = {
         trial: {f"val_{each.name}": interval for each, interval in zip(group, found, strict=False)}
         for trial, group in measures.items()
     }
+    places = zip(records, frontier(records, goals), frontier_chances(records, draws, goals), strict=True)
     return [
         Result(
             record=record,
-            metrics=_measurements(record, ends.get(record.trial, {})),
+            metrics=_measurements(record, ends.get(record.trial, {})) | _latencies(record, confidence),
             feasible=record.completed and goals.feasible(record.metrics),
             on_frontier=flag,
             is_winner=record.trial == winner,
+            frontier_probability=float(chance),
         )
-        for record, flag in zip(records, frontier(records, goals), strict=True)
+        for record, flag, chance in places
     ]
 
 
@@ -90,3 +102,15 @@ def _measurements(record: TrialRecord, ends: Mapping[str, Interval]) -> dict[str
         for name, value in record.metrics.items()
         if name.startswith("val_")
     }
+
+
+def _latencies(record: TrialRecord, confidence: float) -> dict[str, Measurement]:
+    """Quantiles of the seconds an example; of replicates, whose seconds are no independent examples, without ends."""
+    seconds = [outcome.latency_s for outcome in record.outcomes if outcome.status != "failed"]
+    if not seconds:
+        return {}
+    found = {}
+    for name, quantile in (("val_latency_median", 0.5), ("val_latency_p95", 0.95)):
+        ends = quantile_interval(np.array(seconds), quantile, confidence) if len(record.replicates) == 1 else ()
+        found[name] = Measurement(float(np.quantile(seconds, quantile)), *ends)
+    return found

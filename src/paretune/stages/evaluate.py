@@ -60,6 +60,9 @@ async def _main() -> None:
         val=Evaluation(searched.outcomes, tuple(measures_of_trial(searched, val[1], winner.metrics))),
         records=records,
         goals=best.goals,
+        measures={
+            record.trial: measures_of_trial(record, val[1], scoring.metrics) for record in records if record.completed
+        },
         baseline=compared,
         majority=scoring.majority([*train[1], *val[1]], test[1]),
         confidence=report.confidence,
