@@ -28,7 +28,7 @@ from paretune.trials.winner import Best
 
 EMOTIONS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 ONE_BY_ONE = 20  # trials whose intervals are also computed one by one
-GOALS = as_goals(["val_reward", "val_tokens_per_request"], scale="range")
+GOALS = as_goals(["val_reward", "val_tokens_per_request"])
 
 
 class Flags(DataModel):

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paretune.reporting.numbers import compact
 from paretune.reporting.placement import Box, Scale, place, text_width
 from paretune.reporting.results import Measurement
 from paretune.trials.goals import Objective
+from paretune.wording import compact
 
 __all__ = [
     "DOMINATED", "FONT_SIZE", "FRONTIER", "INFEASIBLE", "INK", "MUTED", "VERMILLION", "WINNER",

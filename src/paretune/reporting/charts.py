@@ -12,10 +12,10 @@ from typing import Any
 from paretune.errors import DataError
 from paretune.reporting.annotations import INK, MUTED
 from paretune.reporting.frontier_rows import axes, brief_options, labels
-from paretune.reporting.numbers import metric_words, percent, words
 from paretune.reporting.panels import frontier_panel, ranking_panel
 from paretune.reporting.results import Result
 from paretune.trials.goals import Objective
+from paretune.wording import metric_words, percent, words
 
 __all__ = ["chart", "to_png"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from paretune.errors import ConfigError
-from paretune.reporting.numbers import axis_title, exact, label_parts
 from paretune.reporting.results import Measurement, Result
 from paretune.reporting.tables import hyperparameter_names
 from paretune.stats import non_dominated
 from paretune.trials.goals import Objective
+from paretune.wording import axis_title, exact, label_parts
 
 __all__ = ["axes", "brief_options", "labels", "pareto_rows", "shown_frontier"]
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from paretune.errors import DataError
 from paretune.programs.running import Evaluation
-from paretune.reporting.numbers import exact
 from paretune.reporting.results import shared_bootstrap
 from paretune.stats import Measure, difference_interval, intervals_of, normalised_hypervolume
 from paretune.trials.frontier import frontier
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
+from paretune.wording import exact
 
 __all__ = ["evaluation_summary", "metrics_json", "search_summary"]
 

@@ -24,10 +24,10 @@ from paretune.reporting.annotations import (
     reference_rule,
 )  # fmt: skip
 from paretune.reporting.frontier_rows import shown_frontier
-from paretune.reporting.numbers import axis_title
 from paretune.reporting.placement import Scale
 from paretune.reporting.results import Result
 from paretune.trials.goals import Objective
+from paretune.wording import axis_title
 
 __all__ = ["frontier_panel", "ranking_panel"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from paretune.reporting.numbers import exact
 from paretune.reporting.results import Result
+from paretune.wording import exact
 
 if TYPE_CHECKING:
     import pandas

@@ -32,8 +32,8 @@ def main() -> None:
     print(estimate(tuner, x, y, **fit), file=sys.stderr)
     tuner.search(x, y, **fit)
     records = tuner.trial_records()
-    best = Best.of(records, tuner.oracle.goals, tuner.stopped)
     write_trials(OUTPUT / "trials.jsonl", records)
+    best = Best.of(records, tuner.oracle.goals, tuner.rule, stopped=tuner.stopped)
     best.write(OUTPUT / "best.json")
     write_json(
         RUN,
@@ -45,7 +45,7 @@ def main() -> None:
             "stopped": tuner.stopped is not None,  # best.json tells why
         },
     )
-    print(f"{OUTPUT}: trial {int(best.trial)} is best of {len(records)}: {best.values}", file=sys.stderr)
+    print(f"{OUTPUT}: {best.why}\n  {best.values}", file=sys.stderr)
 
 
 if __name__ == "__main__":
