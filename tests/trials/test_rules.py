@@ -96,17 +96,19 @@ def test_reasons() -> None:
     found = trials([(0.80, 300.0), (0.79, 120.0), (0.60, 20.0), (0.55, 400.0)])
     goals = as_goals(GOALS.objectives, "val_tokens_per_request <= 350")
     reasons = {rule: choose(found, goals, Rule(rule)).why for rule in RULES}
-    kept = " Only trials with val_tokens_per_request <= 350.0 count."
     assert reasons == {
-        "epsilon": "trial 2 has the lowest tokens per request, 120, of the 2 trials within 0.02 of the best reward 0.8 "
-        f"(trial 1).{kept}",
-        "best_score": "trial 2 has the best score, -77.8, of 3 trials: reward 0.79 / 0.01, tokens per request 120 / 100."
-        + kept,
-        "one_standard_error": "trial 2 has the lowest tokens per request, 120, of the 2 trials within a standard error "
-        f"of the best reward 0.8 (trial 1).{kept}",
-        "constraint": f"trial 1 has the highest reward, 0.8, of 3 trials.{kept}",
-        "knee": "trial 2 is the knee of the 3 trials on the frontier, reward 0.79 at tokens per request 120 (log "
-        f"scale): a matter of taste.{kept}",
+        rule: f"{reason}. Only trials with val_tokens_per_request <= 350.0 count."
+        for rule, reason in {
+            "epsilon": "trial 2 has the lowest tokens per request, 120, of the 2 trials within 0.02 of the best "
+            "reward 0.8 (trial 1)",
+            "best_score": "trial 2 has the best score, -77.8, of 3 trials: reward 0.79 / 0.01, tokens per request "
+            "120 / 100",
+            "one_standard_error": "trial 2 has the lowest tokens per request, 120, of the 2 trials within a standard "
+            "error of the best reward 0.8 (trial 1)",
+            "constraint": "trial 1 has the highest reward, 0.8, of 3 trials",
+            "knee": "trial 2 is the knee of the 3 trials on the frontier, reward 0.79 at tokens per request 120 (log "
+            "scale): a matter of taste",
+        }.items()
     }
     alone = choose(found, GOALS, Rule(epsilon=0.0)).why
     assert alone == "trial 1 has the best reward 0.8, and no other one comes within 0 of it."
@@ -116,12 +118,8 @@ def test_where_nothing_is_minimised_the_cheapest_wins() -> None:
     """By dollars; where these are equal, by tokens; by another metric where it is named."""
 
     def won(rule: Rule, *more: tuple[float, float, float, float]) -> str:
-        rows = [
-            trial(
-                number, {"val_reward": reward, "val_cost": cost, "val_tokens_per_request": tokens, "val_f1": 1 - tokens}
-            )
-            for number, (reward, cost, tokens) in enumerate(more, start=1)
-        ]
+        names = ("val_reward", "val_cost", "val_tokens_per_request", "val_f1")
+        rows = [trial(number, dict(zip(names, each, strict=True))) for number, each in enumerate(more, start=1)]
         return choose(rows, as_goals("val_reward"), rule).record.trial
 
     assert won(Rule(), (0.8, 2.0, 1.0, 0.0), (0.79, 1.0, 9.0, 0.0)) == "0002"
