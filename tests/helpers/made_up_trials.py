@@ -21,10 +21,10 @@ N = 80
 
 
 def ratio(name: str, values: Any, direction: str = "max") -> Measure:
-    """A mean over examples; as in the metrics, only a reward is a proportion."""
+    """A mean over examples; as in the metrics, only a reward is a share."""
     column = np.asarray(values, dtype=float)
     statistics = np.stack([column, np.ones_like(column)], axis=1)
-    return Measure(name, direction, statistics, mean, proportion=name == "reward")
+    return Measure(name, direction, statistics, mean, "share" if name == "reward" else "mean")
 
 
 def numbers(right: int, tokens: float, n: int = N) -> list[Measure]:

@@ -74,7 +74,7 @@ def test_the_names_their_order_and_what_is_better() -> None:
     found = measures_of([INVALID], [JOY], [second, F1])
     assert [measure.name for measure in found] == ["reward", "accuracy", "f1", *OPERATIONAL]
     assert [measure.direction for measure in found] == ["max"] * 3 + ["min"] * 5
-    assert {measure.name for measure in found if measure.proportion} == {"reward", "failure_rate", "invalid_rate"}
+    assert {measure.name for measure in found if measure.kind == "share"} == {"reward", "failure_rate", "invalid_rate"}
     assert list(OPERATIONAL) == ["cost", "latency", "tokens_per_request", "failure_rate", "invalid_rate"]
 
 
@@ -127,12 +127,12 @@ def test_as_many_gold_records_as_outcomes() -> None:
 
 
 def test_the_statistics_module_takes_measures_as_they_are() -> None:
-    """A binary reward gets Wilson's interval over the scored examples; a cost of nothing is 0 for sure."""
+    """A binary reward gets Wilson's interval over the scored examples; 8 costs of nothing say nothing yet."""
     outcomes = [ok("joy", "joy", cost=0.0)] * 6 + [ok("fear", "joy", cost=0.0)] * 2 + [FAILED] * 2
     found, bootstrap = measured(outcomes, [JOY] * 10), Bootstrap(10)
     assert intervals_of([found["reward"]], bootstrap) == [wilson(6, 8)]
     assert intervals_of([found["failure_rate"]], bootstrap) == [wilson(2, 10)]
-    assert intervals_of([found["cost"]], bootstrap) == [(0.0, 0.0)]
+    assert intervals_of([found["cost"]], bootstrap) == [pytest.approx((math.nan, math.nan), nan_ok=True)]
 
 
 def test_outcomes_survive_their_rows() -> None:

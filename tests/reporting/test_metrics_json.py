@@ -7,11 +7,11 @@ import math
 import pytest
 from made_up_trials import F1, REWARD, TOKENS, TRIALS, N, failed, goals, has_nan, numbers, ratio
 
-from paretune.errors import DataError
+from paretune.errors import ConfigError, DataError
 from paretune.metrics.outcome import Outcome
 from paretune.programs.running import Evaluation
 from paretune.reporting.metrics_json import evaluation_summary, metrics_json, search_summary
-from paretune.stats import Measure, wilson
+from paretune.stats import Measure, agresti_min, newcombe, wilson
 
 
 def evaluation(measures: list[Measure], n: int = N, failures: int = 0) -> Evaluation:
@@ -39,7 +39,8 @@ def test_the_sections_and_their_keys() -> None:
     names = ("reward", "f1", "tokens_per_request")
     numbers_of = {f"{name}{end}" for name in names for end in ("", "_lo", "_hi")}
     assert set(found["test"]) == set(found["val"]) == set(found["baseline"]) == numbers_of | {"n", "failures"}
-    assert set(found["gain"]) == {"reward", "reward_lo", "reward_hi"}
+    assert set(found["optimism"]) == {"reward", "reward_lo", "reward_hi"}
+    assert set(found["gain"]) == {"reward", "reward_lo", "reward_hi", "p_mcnemar", "n"}
     assert found["majority"] == {"reward": 0.3}
     assert not has_nan(found)
 
@@ -49,11 +50,13 @@ def test_the_numbers_by_hand() -> None:
     found = full()
     assert found["test"]["reward"] == 0.6  # 48/80
     assert (found["test"]["reward_lo"], found["test"]["reward_hi"]) == pytest.approx(wilson(48, 80), abs=1e-9)
-    assert found["optimism"] == {"reward": 0.075}  # 54/80 - 48/80
-    # The winner is right wherever the baseline is and on 8 more: gain 0.1, se sqrt(0.1*0.9/80) = 0.0335
+    expected = newcombe(54 / 80, wilson(54, 80), 48 / 80, wilson(48, 80))
+    optimism = [found["optimism"][name] for name in ("reward", "reward_lo", "reward_hi")]
+    assert optimism == pytest.approx([0.075, *expected], abs=1e-9)
+    # The winner is right wherever the baseline is and on 8 more of the 80
     assert found["gain"]["reward"] == 0.1
-    assert found["gain"]["reward_lo"] == pytest.approx(0.1 - 1.96 * 0.0335, abs=0.015)
-    assert found["gain"]["reward_hi"] == pytest.approx(0.1 + 1.96 * 0.0335, abs=0.015)
+    assert (found["gain"]["reward_lo"], found["gain"]["reward_hi"]) == pytest.approx(agresti_min(8, 0, 80), abs=1e-9)
+    assert (found["gain"]["p_mcnemar"], found["gain"]["n"]) == (2 / 2**8 - 1 / 2**8, 80)
     assert (found["baseline"]["n"], found["baseline"]["failures"]) == (80, 1)
 
 
@@ -63,10 +66,20 @@ def test_the_search_by_hand() -> None:
     assert (found["trials"], found["completed"], found["failed"], found["frontier_size"]) == (9, 8, 1, 5)
     assert found["lm_calls"] == 8 * 160 + 12
     assert found["cost_usd"] == 8 * 0.5 + 0.25
-    # Shares of the worst trial's 515 tokens saved, best first: 0001 (365/515, .375), 0003 (285/515, .5),
-    # 0004 (275/515, .55), 0006 (180/515, .675), 0008 (0, .7):
-    # (365*.375 + 285*.125 + 275*.05 + 180*.125)/515 = (136.875 + 35.625 + 13.75 + 22.5)/515 = 208.75/515
-    assert found["hypervolume"] == pytest.approx(208.75 / 515)
+    # On a log scale from 100,000 tokens to 10, best first: 0001 (150, .375), 0003 (230, .5), 0004 (240, .55),
+    # 0006 (335, .675), 0008 (515, .7): the places times what each is better than the cheaper ones
+    steps = [(150, 0.375), (230, 0.125), (240, 0.05), (335, 0.125), (515, 0.025)]
+    expected = sum(math.log10(100_000 / tokens) / 4 * more for tokens, more in steps)
+    assert found["hypervolume"] == pytest.approx(expected)
+
+
+def test_the_hypervolume_of_a_declared_reference() -> None:
+    """From 1,000 tokens, 515 are 14 % of the way to 10; a reference better than the ideal is an error."""
+    dear = search_summary(TRIALS[7:], goals(REWARD, TOKENS), {"val_tokens_per_request": 1000.0})
+    assert dear["hypervolume"] == pytest.approx(0.7 * math.log10(1000 / 515) / 2)
+    for reference in (5.0, 10.0, -1.0):
+        with pytest.raises(ConfigError, match=r"report\.reference\.val_tokens_per_request: "):
+            search_summary(TRIALS, goals(REWARD, TOKENS), {"val_tokens_per_request": reference})
 
 
 def test_an_unknown_cost_is_left_out() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paretune.errors import UsageError
-from paretune.stats import fronts, hypervolume, non_dominated, normalised_hypervolume
+from paretune.stats import fronts, hypervolume, non_dominated, rounded
 
 NAN, INF = float("nan"), float("inf")
 clouds = st.integers(1, 4).flatmap(
@@ -108,51 +108,51 @@ def test_points_beyond_the_reference_add_nothing() -> None:
         hypervolume(np.array([[1, 1]]), ["max", "min"], [0])
 
 
-def test_a_normalised_hypervolume_by_hand() -> None:
-    """Rewards as they are, tokens as the share saved of the worst trial's."""
-    points = np.array([[0.5, 100], [0.8, 200]])
-    # (0.5, 1 - 100/200 = 0.5) and (0.8, 0): 0.5 * 0.5 + 0 = 0.25
-    assert normalised_hypervolume(points, ["max", "min"]) == pytest.approx(0.25)
+def test_infinities_have_a_volume_or_none() -> None:
+    """Infinitely dear adds nothing, infinitely good has no end; three objectives do not crash."""
+    points = np.array([[0.5, INF, 1.0], [0.5, 100.0, 1.0], [NAN, 1.0, 1.0]])
+    assert hypervolume(points, ["max", "min", "max"], [0, 200, 0]) == pytest.approx(50)
+    assert hypervolume(np.array([[INF, 1.0]]), ["max", "max"], [0, 0]) == INF
 
 
-def test_maximised_values_outside_0_and_1_are_scaled_by_their_range() -> None:
-    """A score of 10, 20 and 30 becomes 0, 0.5 and 1."""
-    points = np.array([[10, 0.9], [20, 0.4], [30, 0.2]])
-    # (0, .9), (.5, .4), (1, .2): 0.5*0.4 + 0.5*0.2 = 0.3
-    assert normalised_hypervolume(points, ["max", "max"]) == pytest.approx(0.3)
+def test_infinities_among_three_objectives() -> None:
+    """They compare as usual, in the frontier and in the fronts."""
+    points = np.array([[INF, 1, 1], [1, -INF, 1], [1, 1, 1], [INF, 0, 1]])
+    assert non_dominated(points, ["max"] * 3).tolist() == [True, False, False, False]
+    assert fronts(points, ["max"] * 3).tolist() == [0, 2, 1, 1]
 
 
-def test_minimised_values_below_zero_are_scaled_by_their_range() -> None:
-    """Losses of -2 and 2: the best is the ideal, since 0 is not."""
-    assert normalised_hypervolume(np.array([[-2.0], [2.0]]), ["min"]) == pytest.approx(1.0)
+def test_the_last_bit_of_a_float_decides_nothing() -> None:
+    """Three right of ten in three replicates is .1 whichever way it is summed: the cheaper one dominates."""
+    ways = [sum([0.0, 0.0, 0.3]) / 3, sum([0.0, 0.1, 0.2]) / 3]
+    assert ways[0] != ways[1]
+    points = np.array([[ways[0], 200], [ways[1], 100]])
+    assert non_dominated(points, ["max", "min"]).tolist() == [False, True]
+    assert fronts(points, ["max", "min"]).tolist() == [1, 0]
+    assert non_dominated(points[:, :1], ["max"]).tolist() == [True, True]
 
 
-def test_an_objective_without_extent_is_left_out() -> None:
-    """When every trial costs the same, or nothing, the volume is that of the other objectives."""
-    assert normalised_hypervolume(np.array([[0.5, 0], [0.6, 0]]), ["max", "min"]) == pytest.approx(0.6)
-    assert normalised_hypervolume(np.array([[0.6, 300]]), ["max", "min"]) == pytest.approx(0.6)
+@given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e20, max_value=1e20).filter(
+    lambda value: value == 0 or abs(value) > 1e-12))  # fmt: skip
+@settings(max_examples=300, deadline=None)
+def test_rounding_is_that_of_the_files(value: float) -> None:
+    """The slow twin is Python's own formatting with 10 significant digits, up to ties."""
+    slow = float(f"{value:.10g}")
+    found = float(rounded(value))
+    assert found == slow or abs(found - value) == pytest.approx(abs(slow - value), rel=1e-5)
+    assert float(rounded(found)) == found
 
 
-def test_no_finite_points_have_no_volume() -> None:
-    """Nothing, NaN and infinity alone reach nothing."""
-    assert normalised_hypervolume(np.array([]), ["max", "min"]) == 0
-    assert normalised_hypervolume(np.array([[NAN, 1], [1, INF]]), ["max", "min"]) == 0
+@given(st.integers(1, 10**9), st.integers(1, 10**9), st.floats(-3e-16, 3e-16))
+@settings(max_examples=200, deadline=None)
+def test_rounding_takes_the_noise_of_sums(right: int, n: int, noise: float) -> None:
+    """A share with the noise of a few additions rounds to the same float, unless it lies between two."""
+    share = right / n
+    digits = f"{share:.14e}".split("e")[0][11:]
+    if not 4995 <= int(digits) <= 5005:
+        assert rounded(share * (1 + noise)) == rounded(share)
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 900), st.floats(0, 1)), min_size=1, max_size=8))
-@settings(max_examples=80, deadline=None)
-def test_a_normalised_hypervolume_is_a_share_and_ignores_dominated_points(
-    points: list[tuple[float, float, float]],
-) -> None:
-    """It lies in [0, 1], does not depend on the order or the unit of cost, and agrees with counting random points."""
-    cloud, directions = np.array(points), ["max", "min", "max"]
-    found = normalised_hypervolume(cloud, directions)
-    assert 0 <= found <= 1
-    assert normalised_hypervolume(cloud[::-1], directions) == pytest.approx(found, abs=1e-9)
-    assert normalised_hypervolume(cloud * [1, 4, 1], directions) == pytest.approx(found, abs=1e-9)
-    worst = cloud[:, 1].max()
-    if cloud[:, 1].min() < worst:
-        shares = np.stack([cloud[:, 0], 1 - cloud[:, 1] / worst, cloud[:, 2]], axis=1)
-        darts = np.random.default_rng(0).random((4000, 3))
-        hit = (shares[None] >= darts[:, None]).all(axis=2).any(axis=1).mean()
-        assert hit == pytest.approx(found, abs=0.05)
+def test_rounding_keeps_what_is_no_number() -> None:
+    """NaN, infinities and 0 stay."""
+    assert np.array_equal(rounded(np.array([NAN, INF, -INF, 0.0])), [NAN, INF, -INF, 0.0], equal_nan=True)

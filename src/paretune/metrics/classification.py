@@ -32,18 +32,19 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel
 
 from paretune.errors import UsageError
+from paretune.metrics.counts import Counts, Flags, pseudo_examples, statistics_of
 from paretune.metrics.labels import classes_of, is_label
 from paretune.metrics.metric import Array, Metric, Record
 from paretune.metrics.wrapper import as_number
 from paretune.schemas.data_model import is_score
 from paretune.schemas.masks import Mask
+from paretune.stats.measure import PseudoExamples
 
 __all__ = [
     "Average",
@@ -58,28 +59,6 @@ __all__ = [
 ]
 
 Average = Literal["micro", "macro", "weighted"] | None
-Flags = npt.NDArray[np.bool_]
-
-
-class _Counts(NamedTuple):
-    """True and false positives and negatives, and decisions (the false negatives of invalid outputs included)."""
-
-    tp: Array
-    fp: Array
-    fn: Array
-    tn: Array
-    n: Array
-
-    @classmethod
-    def of(cls, totals: Array) -> _Counts:
-        """From summed statistics (..., 4 * classes + 1) to five arrays (..., classes)."""
-        counts = np.reshape(totals[..., :-1], (*np.shape(totals)[:-1], 4, -1))
-        tp, fp, fn, tn = np.moveaxis(counts, -2, 0)
-        return cls(tp, fp, fn, tn, np.broadcast_to(totals[..., -1:], np.shape(tp)))
-
-    def pooled(self) -> _Counts:
-        """Summed over the classes, which stay as an axis of length one."""
-        return _Counts(*(count.sum(axis=-1, keepdims=True) for count in self))
 
 
 class _Classification(Metric):
@@ -100,7 +79,7 @@ class _Classification(Metric):
         self.mask = Mask.of(in_mask, out_mask)
 
     @abstractmethod
-    def quotient(self, counts: _Counts) -> tuple[Array, Array]:
+    def quotient(self, counts: Counts) -> tuple[Array, Array]:
         """Numerator and denominator of the score."""
 
     @abstractmethod
@@ -109,12 +88,11 @@ class _Classification(Metric):
 
     def statistics(self, y_true: Record, y_pred: Record | None) -> Array:
         true = self.decisions(y_true)
-        valid = y_pred is not None
         pred = np.zeros_like(true) if y_pred is None else self.decisions(y_pred)
-        return np.concatenate([true & pred, ~true & pred, true & ~pred, valid & ~true & ~pred, [True]]).astype(float)
+        return statistics_of(true, pred, valid=y_pred is not None)
 
     def reduce(self, totals: Array) -> Array:
-        counts = _Counts.of(totals)
+        counts = Counts.of(totals)
         scores = _ratio(*self.quotient(counts.pooled() if self.average == "micro" else counts))
         if self.average == "weighted":
             support = counts.tp + counts.fn
@@ -122,25 +100,32 @@ class _Classification(Metric):
         scores = np.where(totals[..., -1:] > 0, scores, np.nan)
         return scores if self.average is None else np.asarray(scores.mean(axis=-1))
 
+    def pseudo_examples(self, statistics: Array) -> PseudoExamples:
+        return pseudo_examples(statistics)
+
+    def rare_classes(self, y_true: Sequence[Record], least: int = 5) -> dict[Any, int]:
+        support = sum((self.decisions(record) for record in y_true), np.zeros(len(self.classes), dtype=np.int64))
+        return {label: int(n) for label, n in zip(self.classes, support, strict=True) if n < least}
+
     def reward(self, y_true: Record, y_pred: Record | None) -> float:
-        counts = _Counts.of(self.statistics(y_true, y_pred)).pooled()
+        counts = Counts.of(self.statistics(y_true, y_pred)).pooled()
         if y_pred is not None and not (counts.tp + counts.fp + counts.fn).any():
             return 1.0
         return float(_ratio(*self.quotient(counts))[0])
 
 
 class _Precision(_Classification):
-    def quotient(self, counts: _Counts) -> tuple[Array, Array]:
+    def quotient(self, counts: Counts) -> tuple[Array, Array]:
         return counts.tp, counts.tp + counts.fp
 
 
 class _Recall(_Classification):
-    def quotient(self, counts: _Counts) -> tuple[Array, Array]:
+    def quotient(self, counts: Counts) -> tuple[Array, Array]:
         return counts.tp, counts.tp + counts.fn
 
 
 class _F1(_Classification):
-    def quotient(self, counts: _Counts) -> tuple[Array, Array]:
+    def quotient(self, counts: Counts) -> tuple[Array, Array]:
         return 2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn
 
 
@@ -247,7 +232,7 @@ class BinaryAccuracy(_Binary):
 
     name = "binary_accuracy"
 
-    def quotient(self, counts: _Counts) -> tuple[Array, Array]:
+    def quotient(self, counts: Counts) -> tuple[Array, Array]:
         return counts.tp + counts.tn, counts.n
 
 
@@ -288,7 +273,7 @@ class CategoricalAccuracy(_Categorical, _Recall):
 
     name = "categorical_accuracy"
 
-    def quotient(self, counts: _Counts) -> tuple[Array, Array]:
+    def quotient(self, counts: Counts) -> tuple[Array, Array]:
         return (counts.tp + counts.tn, counts.n) if self.many else super().quotient(counts)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from paretune.metrics.metric import Array, Metric, Record, mean
 from paretune.metrics.outcome import Outcome
-from paretune.stats.measure import Direction, Measure
+from paretune.stats.measure import Direction, Kind, Measure
 
 __all__ = ["OPERATIONAL", "mean_of_replicates", "measures_of"]
 
@@ -72,7 +72,8 @@ def _mean_measure(measures: Sequence[Measure]) -> Measure:
         return np.asarray(np.mean([first.reduce(part) for part in parts], axis=0))
 
     statistics = np.concatenate([measure.statistics for measure in measures], axis=1)
-    return replace(first, statistics=statistics, reduce=reduce, proportion=False)
+    pseudo = first.pseudo and first.pseudo._replace(rows=np.tile(first.pseudo.rows, count))
+    return replace(first, statistics=statistics, reduce=reduce, pseudo=pseudo)
 
 
 def _ratio_measure(
@@ -83,17 +84,21 @@ def _ratio_measure(
 ) -> Measure:
     keep_failed = name == "failure_rate"
     rows = [(0.0, 0.0) if outcome.status == "failed" and not keep_failed else value(outcome) for outcome in outcomes]
-    proportion = name == "reward" or name.endswith("_rate")
-    return Measure(name, direction, np.array(rows, np.float64).reshape(-1, 2), mean, proportion)
+    kind: Kind = "share" if name == "reward" or name.endswith("_rate") else "mean"
+    return Measure(name, direction, np.array(rows, np.float64).reshape(-1, 2), mean, kind)
 
 
 def _metric_measures(metric: Metric, rows: Sequence[Array]) -> list[Measure]:
     names = [metric.name] if metric.scalar else [f"{metric.name}_{label}" for label in metric.classes]
     if not rows:  # then nothing tells the number of statistics, and every value is NaN
-        return [Measure(name, metric.direction, np.zeros((0, 2)), mean) for name in names]
+        return [Measure(name, metric.direction, np.zeros((0, 2)), mean, "mean") for name in names]
     statistics = np.array(rows, np.float64)
     reduces = [metric.reduce] if metric.scalar else [_class_value(metric, index) for index in range(len(names))]
-    return [Measure(name, metric.direction, statistics, reduce) for name, reduce in zip(names, reduces, strict=True)]
+    pseudo = metric.pseudo_examples(statistics)
+    return [
+        Measure(name, metric.direction, statistics, reduce, metric.kind, pseudo)
+        for name, reduce in zip(names, reduces, strict=True)
+    ]
 
 
 def _class_value(metric: Metric, index: int) -> Callable[[Array], Array]:

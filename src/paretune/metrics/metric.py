@@ -11,16 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel
 
 from paretune.configurable import Configurable
 from paretune.errors import UsageError
-from paretune.stats.measure import Direction
+from paretune.stats.measure import Array, Direction, Kind, PseudoExamples
 
 __all__ = ["Array", "Metric", "Record", "mean"]
-
-Array = npt.NDArray[np.float64]
 
 #: A record as plain JSON values.
 Record = Mapping[str, Any]
@@ -36,11 +33,13 @@ class Metric(Configurable, ABC):
     """Base class of metrics.
 
     ``name`` is how the metric is called in histories and objectives (there with ``val_`` in front), ``direction`` says
-    what is better. ``scalar`` is False for a metric that reports one value per class, of ``classes`` once bound.
+    what is better, ``kind`` what is known of its intervals. ``scalar`` is False for a metric that reports one value per
+    class, of ``classes`` once bound.
     """
 
     name: str
     direction: Direction = "max"
+    kind: Kind = "other"
     scalar: bool = True
     classes: tuple[Any, ...] = ()
 
@@ -55,6 +54,15 @@ class Metric(Configurable, ABC):
     @abstractmethod
     def reduce(self, totals: Array) -> Array:
         """The metric's value from summed statistics: (..., k) -> (...), or (..., classes) when not ``scalar``."""
+
+    def pseudo_examples(self, statistics: Array) -> PseudoExamples | None:
+        """For a smooth function of counts, what is added to the ``statistics`` (n, k) for its interval."""
+        return None
+
+    def rare_classes(self, y_true: Sequence[Record], least: int = 5) -> dict[Any, int]:
+        """The classes with fewer than ``least`` gold examples, and how many these are: too few for an interval to mean
+        much. Empty for a metric without classes."""
+        return {}
 
     def reward(self, y_true: Record, y_pred: Record | None) -> float:
         """This metric as a reward: the score of one example alone."""

@@ -39,6 +39,7 @@ class F1Score(Metric):
     """
 
     name = "f1_score"
+    kind = "share"
 
     def __init__(
         self,

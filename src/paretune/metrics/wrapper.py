@@ -45,6 +45,8 @@ class MeanMetricWrapper(Metric):
         Given to the function in each call.
     """
 
+    kind = "share"
+
     def __init__(
         self,
         fn: Callable[[Any, Any], Any],

@@ -10,7 +10,8 @@ import numpy as np
 from paretune.errors import DataError
 from paretune.programs.running import Evaluation
 from paretune.reporting.results import shared_bootstrap
-from paretune.stats import Measure, difference_interval, intervals_of, normalised_hypervolume
+from paretune.reporting.volume import volume_axes
+from paretune.stats import Interval, Measure, difference, intervals_of, newcombe, scaled_volume
 from paretune.trials.frontier import frontier
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
@@ -30,6 +31,7 @@ def metrics_json(
     goals: Goals,
     baseline: Evaluation | None = None,
     majority: Mapping[str, float] | None = None,
+    references: Mapping[str, float] | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -39,19 +41,20 @@ def metrics_json(
     ``test`` and ``val`` are the winner's (with replicates, ``val`` has the outcomes of all), ``baseline`` the declared
     baseline's on the same test examples as ``test`` (DataError when their numbers differ). ``majority`` holds the
     reward and metrics of always giving the most common training output. ``optimism.reward`` is validation minus test;
-    ``gain.reward`` is test minus baseline with its paired bootstrap interval. ``records`` are all trials.
+    ``gain.reward`` is test minus baseline on the ``gain.n`` examples that both scored, in pairs, ``gain.p_mcnemar`` the
+    test of answers that are right or wrong. ``records`` are all trials, ``references`` those of ``volume_axes``.
     """
 
     def numbers(evaluation: Evaluation) -> Scalars:
         return evaluation_summary(evaluation, confidence=confidence, resamples=resamples, seed=seed)
 
     sections: dict[str, Scalars] = {"test": numbers(test), "val": numbers(val)}
-    sections["optimism"] = _scalars({"reward": _value(val, "reward") - _value(test, "reward")})
+    sections["optimism"] = _optimism(sections["val"], sections["test"])
     if baseline is not None:
         sections["baseline"] = numbers(baseline)
         sections["gain"] = _gain(test, baseline, confidence=confidence, resamples=resamples, seed=seed)
     sections["majority"] = _scalars(majority or {})
-    sections["search"] = search_summary(records, goals)
+    sections["search"] = search_summary(records, goals, references)
     return {name: section for name, section in sections.items() if section}
 
 
@@ -68,8 +71,10 @@ def evaluation_summary(
     return _scalars(found) | {"n": bootstrap.n, "failures": failures}
 
 
-def search_summary(records: Sequence[TrialRecord], goals: Goals) -> Scalars:
-    """Counts of trials, the frontier's size, the normalised hypervolume in [0, 1], LM calls, retries and US dollars.
+def search_summary(
+    records: Sequence[TrialRecord], goals: Goals, references: Mapping[str, float] | None = None
+) -> Scalars:
+    """Counts of trials, the frontier's size, the hypervolume in [0, 1], LM calls, retries and US dollars.
 
     Frontier and hypervolume are those of the trials that keep the constraints.
     Calls and dollars are those of all trials, failed ones too, as if nothing had been served from the ledger. When a
@@ -85,9 +90,19 @@ def search_summary(records: Sequence[TrialRecord], goals: Goals) -> Scalars:
         "lm_calls": sum(record.calls for record in records),
         "retries": sum(record.retries for record in records),
     }
-    points = np.asarray([goals.point(record.metrics) for record in completed if goals.feasible(record.metrics)])
+    points = [goals.point(record.metrics) for record in completed if goals.feasible(record.metrics)]
+    volume = scaled_volume(np.asarray(points), volume_axes(goals.objectives, references))
     spent = math.fsum(math.nan if cost is None else cost for cost in costs)
-    return counts | _scalars({"hypervolume": normalised_hypervolume(points, goals.directions), "cost_usd": spent})
+    return counts | _scalars({"hypervolume": volume, "cost_usd": spent})
+
+
+def _optimism(val: Scalars, test: Scalars) -> Scalars:
+    """Validation minus test: other examples, so the interval is made of the two's own."""
+    (first, lo, hi), (second, low, high) = (
+        [numbers.get(f"reward{end}", math.nan) for end in ("", "_lo", "_hi")] for numbers in (val, test)
+    )
+    ends = newcombe(first, Interval(lo, hi), second, Interval(low, high))
+    return _scalars({"reward": first - second, "reward_lo": ends.lo, "reward_hi": ends.hi})
 
 
 def _gain(test: Evaluation, baseline: Evaluation, *, confidence: float, resamples: int, seed: int) -> Scalars:
@@ -100,17 +115,12 @@ def _gain(test: Evaluation, baseline: Evaluation, *, confidence: float, resample
             f"(got {len(first.statistics)} and {len(second.statistics)})"
         )
     bootstrap = shared_bootstrap([[first]], resamples=resamples, seed=seed)
-    lo, hi = difference_interval(first, second, bootstrap, confidence)
-    return _scalars({"reward": first.value - second.value, "reward_lo": lo, "reward_hi": hi})
+    value, lo, hi, n, p_value = difference(first, second, bootstrap, confidence)
+    return _scalars({"reward": value, "reward_lo": lo, "reward_hi": hi, "p_mcnemar": p_value}) | {"n": n}
 
 
 def _measure(evaluation: Evaluation, name: str) -> Measure | None:
     return next((measure for measure in evaluation.measures if measure.name == name), None)
-
-
-def _value(evaluation: Evaluation, name: str) -> float:
-    measure = _measure(evaluation, name)
-    return math.nan if measure is None else measure.value
 
 
 def _scalars(numbers: Mapping[str, float | None]) -> Scalars:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,45 +10,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paretune.errors import UsageError
+from paretune.stats.measure import Array
 
-__all__ = ["fronts", "hypervolume", "non_dominated", "normalised_hypervolume"]
+__all__ = ["fronts", "hypervolume", "non_dominated", "rounded"]
 
 # moocore is imported where it is used: it loads a C library and a quarter of the package's import time.
+
+_DIGITS = 10  # the last digits of a float sum depend on the order of summation: they decide nothing
+
+
+def rounded(values: NDArray[Any] | float) -> Array:
+    """The values with 10 significant digits, as they stand in files; comparisons are of these."""
+    numbers = np.asarray(values, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        places = _DIGITS - 1 - np.floor(np.log10(np.abs(numbers)))
+        up, down = 10.0 ** np.clip(places, 0, 300), 10.0 ** np.clip(-places, 0, 300)
+        # of whole numbers and powers of ten, so that equal decimals are equal floats
+        found = np.round(numbers * up / down) * down / up
+    return np.where(np.isfinite(numbers) & (numbers != 0), found, numbers + 0.0)
 
 
 def non_dominated(points: NDArray[Any], directions: Sequence[str]) -> NDArray[np.bool_]:
     """Which points no other point dominates: shape (t, m) -> (t,) booleans.
 
-    A point dominates another when it is at least as good in every objective and better in one. Equal points do not
-    dominate each other, so duplicates are both kept. ``directions`` holds "max" or "min" for each of the m columns. A
-    point with a NaN is not comparable: it is never on the frontier and dominates nothing; infinities compare as usual.
+    A point dominates another when it is at least as good in every objective and better in one, of values rounded to 10
+    significant digits. Equal points do not dominate each other, so duplicates are both kept. ``directions`` holds "max"
+    or "min" for each of the m columns. A point with a NaN is not comparable: it is never on the frontier and dominates
+    nothing; infinities compare as usual.
     """
     columns, maximise = _checked(points, directions)
     complete = ~np.isnan(columns).any(axis=1)
     mask = np.zeros(len(columns), dtype=np.bool_)
-    if not complete.any():
-        return mask
-    if len(maximise) == 1:
-        best = columns[complete].max() if maximise[0] else columns[complete].min()
-        mask[complete] = columns[complete, 0] == best
-        return mask
-    import moocore
-
-    mask[complete] = moocore.is_nondominated(columns[complete], maximise=maximise, keep_weakly=True)
+    if complete.any():
+        mask[complete] = _frontier(_comparable(columns[complete]), maximise)
     return mask
 
 
 def fronts(points: NDArray[Any], directions: Sequence[str]) -> NDArray[np.intp]:
     """The front of each point: shape (t, m) -> (t,) numbers from 0 (non-dominated sorting; Deb et al., 2002).
 
-    Front 0 is the frontier, front 1 what would be the frontier without front 0, and so on. Infinities compare as usual;
-    NaN is not allowed.
+    Front 0 is the frontier, front 1 what would be the frontier without front 0, and so on. Values are rounded to 10
+    significant digits, infinities compare as usual; NaN is not allowed.
     """
     columns, maximise = _checked(points, directions)
     if np.isnan(columns).any():
         raise UsageError("fronts need numbers in every objective (got NaN)")
     if not len(columns):
         return np.zeros(0, dtype=np.intp)
+    columns = _comparable(columns)
     if len(maximise) == 1:
         return np.unique(-columns[:, 0] if maximise[0] else columns[:, 0], return_inverse=True)[1]
     import moocore
@@ -58,55 +68,43 @@ def fronts(points: NDArray[Any], directions: Sequence[str]) -> NDArray[np.intp]:
 def hypervolume(points: NDArray[Any], directions: Sequence[str], reference: Sequence[float]) -> float:
     """The volume between the reference point and what the points reach (Zitzler & Thiele, PPSN V, 1998).
 
-    ``points`` has shape (t, m), ``reference`` m numbers. In the product of the objectives' units. A point that is not
-    better than the reference in every objective adds nothing, nor does one with a NaN; no points give 0.
+    ``points`` has shape (t, m), ``reference`` m finite numbers. In the product of the objectives' units. A point that
+    is not better than the reference in every objective adds nothing, nor does one with a NaN; no points give 0.
     """
     columns, maximise = _checked(points, directions)
-    if len(reference) != len(maximise):
-        raise UsageError(
-            f"the reference needs one number for each of {len(maximise)} objectives (got {len(reference)})"
-        )
-    columns = columns[~np.isnan(columns).any(axis=1)]
-    if not len(columns):
-        return 0.0
+    limits = np.asarray(reference, dtype=np.float64)
+    if limits.shape != (len(maximise),) or not np.isfinite(limits).all():
+        raise UsageError(f"the reference needs one finite number for each of {len(maximise)} objectives")
+    gains = np.where(maximise, columns - limits, limits - columns)
+    gains = gains[(gains > 0).all(axis=1)]
+    if not len(gains) or not np.isfinite(gains).all():
+        return math.inf if len(gains) else 0.0
     if len(maximise) == 1:
-        gains = columns[:, 0] - reference[0] if maximise[0] else reference[0] - columns[:, 0]
-        return float(max(0.0, gains.max()))
+        return float(gains.max())
     import moocore
 
-    return float(moocore.hypervolume(columns, ref=np.asarray(reference, dtype=np.float64), maximise=maximise))
+    return float(moocore.hypervolume(gains, ref=np.zeros(len(maximise)), maximise=True))
 
 
-def normalised_hypervolume(points: NDArray[Any], directions: Sequence[str]) -> float:
-    """A search's hypervolume in [0, 1]: 1 is a configuration that is ideal in every objective at once.
+def _frontier(columns: Array, maximise: Sequence[bool]) -> NDArray[np.bool_]:
+    """Which of some comparable points no other dominates."""
+    if len(maximise) == 1:
+        return np.asarray(columns[:, 0] == (columns.max() if maximise[0] else columns.min()))
+    import moocore
 
-    Each objective is first mapped to [0, 1], 0 being its reference and 1 its ideal:
-
-    - maximised with all values in [0, 1] (a reward, an F1 score): as it is, reference 0, ideal 1;
-    - minimised with all values >= 0 (tokens, cost, seconds): reference = the worst point's value, ideal = 0;
-    - any other: reference = the worst point's value, ideal = the best point's.
-
-    An objective of the last two kinds in which all points are equal tells them apart in nothing and has no extent: it
-    is left out (mapped to 1). The references come from the points given, so compare only searches over similar
-    configurations. Points with a NaN or an infinity are left out; no points give 0.
-    """
-    columns, maximise = _checked(points, directions)
-    columns = columns[np.isfinite(columns).all(axis=1)]
-    if not len(columns):
-        return 0.0
-    scaled = np.ones_like(columns)
-    for index, larger_is_better in enumerate(maximise):
-        column = columns[:, index]
-        low, high = float(column.min()), float(column.max())
-        if larger_is_better and low >= 0 and high <= 1:
-            scaled[:, index] = column
-        elif high > low:
-            worst, best = (low, high) if larger_is_better else (high, min(low, 0.0))
-            scaled[:, index] = (column - worst) / (best - worst)
-    return min(1.0, max(0.0, hypervolume(scaled, ["max"] * len(maximise), [0.0] * len(maximise))))
+    return np.asarray(moocore.is_nondominated(columns, maximise=list(maximise), keep_weakly=True))
 
 
-def _checked(points: NDArray[Any], directions: Sequence[str]) -> tuple[NDArray[np.float64], list[bool]]:
+def _comparable(columns: Array) -> Array:
+    """Rounded; where a column has infinities, its ranks instead: dominance depends on the order alone, and moocore
+    crashes on an infinity among three objectives."""
+    columns = rounded(columns)
+    for place in np.flatnonzero(np.isinf(columns).any(axis=0)):
+        columns[:, place] = np.unique(columns[:, place], return_inverse=True)[1]
+    return columns
+
+
+def _checked(points: NDArray[Any], directions: Sequence[str]) -> tuple[Array, list[bool]]:
     """The points as floats, and for each objective whether it is maximised."""
     columns = np.asarray(points, dtype=np.float64)
     wrong = [direction for direction in directions if direction not in ("max", "min")]
