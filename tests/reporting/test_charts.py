@@ -19,11 +19,12 @@ from paretune.reporting.frontier_rows import pareto_rows
 from paretune.reporting.placement import Box, Scale, place, text_width
 from paretune.reporting.report import report
 from paretune.reporting.results import results
+from paretune.trials.rules import Rule
 from paretune.trials.winner import Best
 
 TEMPLATE = Path(__file__).parents[2] / ".dvc" / "plots" / "pareto.json"
 GOALS = goals(REWARD, TOKENS)
-BEST = Best.of(TRIALS, GOALS)
+BEST = Best.of(TRIALS, GOALS, Rule())
 
 
 def svg_of(spec: dict[str, Any]) -> str:

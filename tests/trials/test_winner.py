@@ -66,15 +66,13 @@ def test_a_dear_trial_is_not_on_the_frontier() -> None:
 
 def test_what_best_json_holds(tmp_path: Path) -> None:
     """It is read back as it was written; its keys are those that others rely on."""
-    best = Best.of(
-        records([(0.5, 3.0), (0.0, 1.0)]), GOALS, Rule(by="val_cost"), stopped="no money", confidence_set=["0002"]
-    )
+    best = Best.of(records([(0.5, 3.0), (0.0, 1.0)]), GOALS, Rule(by="val_cost"), stopped="no money")
     best.write(tmp_path / "best.json")
     assert Best.read(tmp_path / "best.json") == best
     row = read_json(tmp_path / "best.json")
     assert list(row) == [
-        "trial", "values", "metrics", "score", "stopped", "why", "rule", "objectives", "constraints", "frontier",
-        "confidence_set", "state",
+        "trial", "values", "metrics", "score", "stopped", "why", "doubt", "rule", "objectives", "constraints",
+        "frontier", "confidence_set", "state",
     ]  # fmt: skip
     assert row["objectives"][0] == {"name": "val_reward", "direction": "max", "unit": 1.0}
     assert row["rule"] == {"name": "epsilon", "epsilon": 0.02, "by": "val_cost", "allow_broken": False}

@@ -22,7 +22,7 @@ from paretune.trials.rules import Rule
 from paretune.tuners import TUNERS
 from paretune.tuners.tuner import Tuner
 
-__all__ = ["code_digest", "declared_rule", "make_tuner"]
+__all__ = ["code_digest", "declared_rule", "make_tuner", "replying"]
 
 #: The sections whose values decide what a trial's replies are.
 _IDENTITY = ("task", "layout", "program")
@@ -68,17 +68,23 @@ def declared_rule(params: Mapping[str, Any]) -> Rule:
 
 
 def _identity(params: Mapping[str, Any], setup: ProgramSetup) -> dict[str, Any]:
+    program, own = setup.program, list(setup.scoring.layout.own_code.values())
+    return {
+        "params": replying(params),
+        "code": code_digest([*own, program.builder], program.source) if program.builder else code_digest(own),
+    }
+
+
+def replying(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of params.yaml that decide what a program of given hyperparameters replies."""
+
     def deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
         return {name: settings[name] for name in _LM_IDENTITY if name in settings}
 
-    program, own = setup.program, list(setup.scoring.layout.own_code.values())
     models = {name: deciding(settings) for name, settings in params["lm"].get("models", {}).items()}
     sections = {name: params[name] for name in _IDENTITY}
     sections["layout"] = {name: value for name, value in params["layout"].items() if name != "metrics"}
-    return {
-        "params": {**sections, "lm": deciding(params["lm"]), "models": models},
-        "code": code_digest([*own, program.builder], program.source) if program.builder else code_digest(own),
-    }
+    return {**sections, "lm": deciding(params["lm"]), "models": models}
 
 
 def code_digest(own: Iterable[str] = (), source: str | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,24 +12,37 @@ from paretune.errors import DataError
 from paretune.programs.running import Evaluation
 from paretune.reporting.results import shared_bootstrap
 from paretune.reporting.volume import volume_axes
-from paretune.stats import Interval, Measure, difference, intervals_of, newcombe, scaled_volume
+from paretune.stats import (
+    Bootstrap,
+    Interval,
+    Measure,
+    confidence_at,
+    difference,
+    holm,
+    intervals_of,
+    newcombe,
+    scaled_volume,
+)
+from paretune.trials.correction import corrected_reward
 from paretune.trials.frontier import frontier
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
+from paretune.trials.winner import Best
 from paretune.wording import exact
 
 __all__ = ["evaluation_summary", "metrics_json", "search_summary"]
 
-Scalars = dict[str, int | float]
+Scalars = dict[str, Any]
 _LEFT_OUT = {"latency"}  # it says more about the machine than about the configuration: trials.csv has it
 
 
 def metrics_json(
     *,
-    test: Evaluation,
-    val: Evaluation,
+    winner: Best,
+    tested: Mapping[str, Evaluation],
+    looks: int,
     records: Sequence[TrialRecord],
-    goals: Goals,
+    measures: Mapping[str, Sequence[Measure]],
     baseline: Evaluation | None = None,
     majority: Mapping[str, float] | None = None,
     references: Mapping[str, float] | None = None,
@@ -38,23 +52,40 @@ def metrics_json(
 ) -> dict[str, Scalars]:
     """The whole of metrics.json; what has no value or no interval is left out, so no NaN and no null appears.
 
-    ``test`` and ``val`` are the winner's (with replicates, ``val`` has the outcomes of all), ``baseline`` the declared
-    baseline's on the same test examples as ``test`` (DataError when their numbers differ). ``majority`` holds the
-    reward and metrics of always giving the most common training output. ``optimism.reward`` is validation minus test;
-    ``gain.reward`` is test minus baseline on the ``gain.n`` examples that both scored, in pairs, ``gain.p_mcnemar`` the
-    test of answers that are right or wrong. ``records`` are all trials, ``references`` those of ``volume_axes``.
+    ``tested`` has the winner on the test examples, and other trials that were tested as well; ``looks`` is how many
+    configurations were tested on them by now, which the intervals there allow for (see ``confidence_at``).
+    ``baseline`` is the declared baseline on the same examples (DataError when their numbers differ). ``majority`` holds
+    the reward and metrics of always giving the most common training output. ``records`` are all trials, ``measures``
+    those of the completed ones on the validation examples; ``references`` are those of ``volume_axes``.
+
+    ``val.corrected`` is the winner's reward there corrected for its choice, ``optimism.reward`` validation minus test.
+    ``gain.reward`` is test minus baseline on the ``gain.n`` examples that both scored, in pairs; ``gain.p_mcnemar``
+    tests answers that are right or wrong, ``gain.p_holm`` is the same corrected for all that were tested.
     """
+    strict = confidence_at(looks, confidence)
 
-    def numbers(evaluation: Evaluation) -> Scalars:
-        return evaluation_summary(evaluation, confidence=confidence, resamples=resamples, seed=seed)
+    def numbers(evaluation: Evaluation, level: float) -> Scalars:
+        return evaluation_summary(evaluation, confidence=level, resamples=resamples, seed=seed)
 
-    sections: dict[str, Scalars] = {"test": numbers(test), "val": numbers(val)}
-    sections["optimism"] = _optimism(sections["val"], sections["test"])
+    record = next(record for record in records if record.trial == winner.trial)
+    val = Evaluation(record.outcomes, tuple(measures[winner.trial]))
+    corrected = _corrected(
+        winner, records, measures, shared_bootstrap(measures.values(), resamples=resamples, seed=seed), confidence
+    )
+    sections: dict[str, Scalars] = {
+        "winner": {"trial": int(winner.trial), "rule": winner.rule.name, "why": winner.why, "doubt": winner.doubt},
+        "test": numbers(tested[winner.trial], strict) | {"looks": looks},
+        "val": numbers(val, confidence) | corrected,
+    }
+    sections["optimism"] = _optimism(sections["val"], numbers(tested[winner.trial], confidence))
+    others = {f"frontier_{name}": each for name, each in tested.items() if name != winner.trial}
+    sections |= {name: numbers(each, strict) for name, each in others.items()}
     if baseline is not None:
-        sections["baseline"] = numbers(baseline)
-        sections["gain"] = _gain(test, baseline, confidence=confidence, resamples=resamples, seed=seed)
+        sections["baseline"] = numbers(baseline, confidence)
+        compared = {"gain" if name == winner.trial else f"gain_{name}": each for name, each in tested.items()}
+        sections |= _gains(compared, baseline, confidence=strict, resamples=resamples, seed=seed)
     sections["majority"] = _scalars(majority or {})
-    sections["search"] = search_summary(records, goals, references)
+    sections["search"] = search_summary(records, winner.goals, references)
     return {name: section for name, section in sections.items() if section}
 
 
@@ -103,6 +134,38 @@ def _optimism(val: Scalars, test: Scalars) -> Scalars:
     )
     ends = newcombe(first, Interval(lo, hi), second, Interval(low, high))
     return _scalars({"reward": first - second, "reward_lo": ends.lo, "reward_hi": ends.hi})
+
+
+def _corrected(
+    winner: Best,
+    records: Sequence[TrialRecord],
+    measures: Mapping[str, Sequence[Measure]],
+    bootstrap: Bootstrap,
+    confidence: float,
+) -> Scalars:
+    """The winner's reward on validation as if other examples had chosen it."""
+    if not winner.goals.feasible(winner.metrics):
+        return {}
+    completed = [record for record in records if record.completed]
+    found = corrected_reward(completed, measures, winner.goals, winner.rule, bootstrap, confidence)
+    if found is None:
+        return {}
+    return _scalars({"corrected": found.value, "corrected_lo": found.lo, "corrected_hi": found.hi})
+
+
+def _gains(
+    tested: Mapping[str, Evaluation], baseline: Evaluation, *, confidence: float, resamples: int, seed: int
+) -> dict[str, Scalars]:
+    """What each gains over the baseline, with Holm's correction where there are several."""
+    gains = {
+        name: _gain(each, baseline, confidence=confidence, resamples=resamples, seed=seed)
+        for name, each in tested.items()
+    }
+    if len(gains) > 1:
+        known = [name for name, gain in gains.items() if "p_mcnemar" in gain]
+        for name, p_value in zip(known, holm([float(gains[name]["p_mcnemar"]) for name in known]), strict=True):
+            gains[name] |= _scalars({"p_holm": p_value})
+    return gains
 
 
 def _gain(test: Evaluation, baseline: Evaluation, *, confidence: float, resamples: int, seed: int) -> Scalars:

@@ -1,4 +1,4 @@
-"""How the winner is chosen among the trials: rules that are fixed before the search, as pure functions of records.
+"""The rules by which a winner is chosen: fixed before the search, as pure functions of numbers.
 
 No rule depends on the range of a metric over the trials, so that a trial that loses to another one in everything never
 decides between two others. Numbers are compared to ten significant digits.
@@ -7,20 +7,20 @@ decides between two others. Numbers are compared to ten significant digits.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
-from paretune.errors import SearchError, UsageError
+from paretune.errors import UsageError
 from paretune.metrics.measures import OPERATIONAL
-from paretune.stats.pareto import non_dominated
+from paretune.stats.measure import Array
+from paretune.stats.pareto import non_dominated, rounded
 from paretune.trials.goals import Goals, Objective
-from paretune.trials.record import TrialRecord
-from paretune.wording import compact, metric_words, rounded
 
-__all__ = ["Choice", "Rule", "RuleName", "as_rule", "choose"]
+__all__ = ["Pick", "Rule", "RuleName", "Standings", "as_rule", "pick", "second_goals"]
 
 RuleName = Literal["epsilon", "best_score", "one_standard_error", "constraint", "knee"]
 #: By what close trials are told apart where no objective is minimised.
@@ -67,11 +67,29 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The winner, and why it is that one: a sentence with numbers."""
+class Standings:
+    """What the rules compare: the metrics of t trials in each of d draws, by name, shape (d, t), NaN where one was not
+    measured; and for ``one_standard_error`` the rewards of the n examples, (t, n), and their weights in each draw,
+    (d, n)."""
 
-    record: TrialRecord
-    why: str
+    metrics: Mapping[str, Array]
+    rewards: Array
+    weights: Array
+
+    def cost(self, goal: Objective) -> Array:
+        """A metric so that less is better, infinite where it was not measured: (d, t)."""
+        known = next(iter(self.metrics.values()))
+        values = self.metrics.get(goal.name, np.full_like(known, np.nan))
+        return np.where(np.isnan(values), np.inf, rounded(values if goal.direction == "min" else -values))
+
+
+class Pick(NamedTuple):
+    """The places of the winners, (d,), -1 where no trial keeps the constraints; of the best by the first objective,
+    (d,); and which trials were close enough to that one to win, (d, t)."""
+
+    winners: NDArray[np.intp]
+    best: NDArray[np.intp]
+    close: NDArray[np.bool_]
 
 
 def as_rule(given: RuleName | Rule) -> Rule:
@@ -79,168 +97,96 @@ def as_rule(given: RuleName | Rule) -> Rule:
     return given if isinstance(given, Rule) else Rule(given)
 
 
-def choose(records: Sequence[TrialRecord], goals: Goals, rule: Rule) -> Choice:
-    """The winner of a search's trials.
-
-    Raises SearchError when no trial was completed, and when none keeps the constraints (without ``allow_broken``).
-    """
-    completed = [record for record in records if record.completed]
-    if not completed:
-        raise SearchError(f"no trial was completed; the last one: {records[-1].error if records else 'there is none'}")
-    feasible = [record for record in completed if goals.feasible(record.metrics)]
-    bounds = " and ".join(bound.describe() for bound in goals.constraints)
-    if not feasible:
-        closest = min(completed, key=lambda record: rounded(goals.violation(record.metrics)))
-        if not rule.allow_broken:
-            shown = ", ".join(
-                f"{bound.name} {compact(closest.metrics.get(bound.name, math.nan))}" for bound in goals.constraints
-            )
-            raise SearchError(
-                f"no trial keeps {bounds}, so there is no winner; {_name(closest)} comes closest ({shown}). Widen the "
-                "bound, or allow a winner that breaks it (winner.allow_broken=true)"
-            )
-        return Choice(closest, f"no trial keeps {bounds}; {_name(closest)} breaks it the least")
-    rule.check(goals)
-    choice = _RULES[rule.name](feasible, goals, rule)
-    kept = f" Only trials with {bounds} count." if goals.constraints else ""
-    return Choice(choice.record, f"{_name(choice.record)} {choice.why}.{kept}")
-
-
-def _epsilon(records: Sequence[TrialRecord], goals: Goals, rule: Rule) -> Choice:
+def second_goals(rule: Rule, goals: Goals) -> list[Objective]:
+    """By what trials that are close in the first objective are told apart, in this order."""
     first = goals.objectives[0]
-    best = _best(records, first)
-    close = [record for record in records if rounded(_gap(record, best, first)) <= rounded(rule.epsilon)]
-    return _cheapest(close, best, goals, rule, f"within {compact(rule.epsilon)} of")
-
-
-def _one_standard_error(records: Sequence[TrialRecord], goals: Goals, rule: Rule) -> Choice:
-    best = _best(records, goals.objectives[0])
-    top = _rewards(best)
-
-    def close(record: TrialRecord) -> bool:
-        differences = top - _rewards(record)
-        differences = differences[~np.isnan(differences)]
-        if len(differences) < 2:
-            return record is best
-        error = float(np.std(differences, ddof=1) / math.sqrt(len(differences)))
-        return rounded(float(differences.mean())) <= rounded(error)
-
-    return _cheapest(
-        [record for record in records if record is best or close(record)],
-        best,
-        goals,
-        rule,
-        "within a standard error of",
-    )
-
-
-def _cheapest(close: Sequence[TrialRecord], best: TrialRecord, goals: Goals, rule: Rule, near: str) -> Choice:
-    """The best by the second goal of the trials that are close to the best by the first."""
-    first = goals.objectives[0]
-    seconds = _second_goals(close, goals, rule)
-    winner = min(close, key=lambda record: [*(_cost(record, each) for each in seconds), _cost(record, first)])
-    top = f"{metric_words(first.name)} {_value(best, first)}"
-    if len(close) == 1:
-        return Choice(winner, f"has the best {top}, and no other one comes {near} it")
-    second = next((each for each in seconds if len({_cost(record, each) for record in close}) > 1), first)
-    which = f"the {len(close)} trials {near} the best {top} ({_name(best)})"
-    return Choice(winner, f"has the {_superlative(second)}, {_value(winner, second)}, of {which}")
-
-
-def _best_score(records: Sequence[TrialRecord], goals: Goals, rule: Rule) -> Choice:
-    winner = records[goals.order([record.metrics for record in records])[0]]
-    if not goals.listed:
-        first = goals.objectives[0]
-        return Choice(winner, f"has the {_superlative(first)}, {_value(winner, first)}, of {_trials(records)}")
-    parts = [f"{metric_words(each.name)} {_value(winner, each)} / {compact(each.unit)}" for each in goals.objectives]
-    score = compact(goals.score(winner.metrics))
-    return Choice(winner, f"has the best score, {score}, of {_trials(records)}: {', '.join(parts)}")
-
-
-def _constraint(records: Sequence[TrialRecord], goals: Goals, rule: Rule) -> Choice:
-    first = goals.objectives[0]
-    seconds = _second_goals(records, goals, rule)
-    winner = min(records, key=lambda record: [_cost(record, first), *(_cost(record, each) for each in seconds)])
-    return Choice(winner, f"has the {_superlative(first)}, {_value(winner, first)}, of {_trials(records)}")
-
-
-def _knee(records: Sequence[TrialRecord], goals: Goals, rule: Rule) -> Choice:
-    first, second = goals.objectives[0], _second_goals(records, goals, rule)[0]
-    places = np.array([[_cost(record, second), _cost(record, first)] for record in records])
-    if not (second.direction == "min" and (places[:, 0] > 0).all()):
-        raise SearchError(
-            f"the rule 'knee' takes the logarithm of {second.name}, which must be minimised and above 0 in every trial "
-            f"(got {compact(float(places[:, 0].min()))}); name another metric as winner.by"
-        )
-    front = np.flatnonzero(non_dominated(places, ["min", "min"]))
-    line = front[np.lexsort((places[front, 1], places[front, 0]))]
-    across, up = np.log(places[line, 0]), -places[line, 1]
-    if across[-1] <= across[0]:
-        above = up
-    else:
-        above = up - (up[0] + (up[-1] - up[0]) * (across - across[0]) / (across[-1] - across[0]))
-    winner = records[line[int(np.argmax([rounded(float(each)) for each in above]))]]
-    where = (
-        f"{metric_words(first.name)} {_value(winner, first)} at {metric_words(second.name)} {_value(winner, second)}"
-    )
-    return Choice(
-        winner, f"is the knee of the {len(line)} trials on the frontier, {where} (log scale): a matter of taste"
-    )
-
-
-_RULES: dict[str, Callable[[Sequence[TrialRecord], Goals, Rule], Choice]] = {
-    "epsilon": _epsilon,
-    "one_standard_error": _one_standard_error,
-    "best_score": _best_score,
-    "constraint": _constraint,
-    "knee": _knee,
-}
-
-
-def _second_goals(records: Sequence[TrialRecord], goals: Goals, rule: Rule) -> list[Objective]:
-    first = goals.objectives[0]
-    known = {each.name: each for each in goals.objectives}
     if rule.by is not None:
-        if not any(rule.by in record.metrics for record in records):
-            measured = ", ".join(sorted({name for record in records for name in record.metrics}))
-            raise SearchError(f"winner.by must name something measured: {measured} (got {rule.by!r})")
+        known = {each.name: each for each in goals.objectives}
         operational = rule.by.removeprefix("val_") in OPERATIONAL
         return [known.get(rule.by) or Objective(rule.by, "min" if operational else "max")]
     cheap = [each for each in goals.objectives if each.direction == "min" and each is not first]
     return cheap or [Objective(name) for name in _CHEAPEST if name != first.name]
 
 
-def _best(records: Sequence[TrialRecord], goal: Objective) -> TrialRecord:
-    return min(records, key=lambda record: _cost(record, goal))
+def pick(rule: Rule, goals: Goals, standings: Standings) -> Pick:
+    """Which trial wins in each draw. Raises UsageError for a ``knee`` whose second goal has no logarithm."""
+    first, seconds = goals.objectives[0], second_goals(rule, goals)
+    feasible = _feasible(goals, standings)
+    cost = np.where(feasible, standings.cost(first), np.inf)
+    others = [standings.cost(each) for each in seconds]
+    best = _first_of([cost, *others])
+    close = feasible
+    if rule.name == "best_score":
+        winners = _first_of([~feasible, _scalar(goals, standings)])
+    elif rule.name == "constraint":
+        winners = best
+    elif rule.name == "knee":
+        winners = _knees(cost, others[0], seconds[0])
+    else:
+        near = _within(cost, rule.epsilon) if rule.name == "epsilon" else _within_an_error(standings, cost, best)
+        close = feasible & near
+        winners = _first_of([~close, *others, cost])
+    return Pick(np.where(feasible.any(axis=1), winners, -1), best, close)
 
 
-def _cost(record: TrialRecord, goal: Objective) -> float:
-    """A metric so that less is better; infinite where it could not be measured."""
-    value = record.metrics.get(goal.name, math.nan)
-    return math.inf if math.isnan(value) else rounded(value if goal.direction == "min" else -value)
+def _feasible(goals: Goals, standings: Standings) -> NDArray[np.bool_]:
+    known = np.ones_like(next(iter(standings.metrics.values())), dtype=np.bool_)
+    for bound in goals.constraints:
+        cost = standings.cost(Objective(bound.name, "min" if bound.sign == "<=" else "max"))
+        known &= cost <= rounded(bound.bound if bound.sign == "<=" else -bound.bound)
+    return known
 
 
-def _gap(record: TrialRecord, best: TrialRecord, goal: Objective) -> float:
-    return _cost(record, goal) - _cost(best, goal)
+def _first_of(keys: Sequence[NDArray[Any]]) -> NDArray[np.intp]:
+    """The place of the least in each draw, by the first key, of equals by the next; of equals in all, the first."""
+    return np.asarray(np.lexsort(list(keys)[::-1], axis=-1)[:, 0])
 
 
-def _rewards(record: TrialRecord) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """The reward of each validation example, its mean over the replicates; NaN where one was not scored."""
-    rows = [[np.nan if one.reward is None else one.reward for one in each.examples] for each in record.replicates]
-    return np.asarray(np.mean(np.array(rows, np.float64), axis=0))
+def _within(cost: Array, epsilon: float) -> NDArray[np.bool_]:
+    with np.errstate(invalid="ignore"):  # where nothing was measured, inf - inf
+        return np.asarray(rounded(cost - cost.min(axis=1, keepdims=True)) <= rounded(epsilon))
 
 
-def _name(record: TrialRecord) -> str:
-    return f"trial {int(record.trial)}"
+def _within_an_error(standings: Standings, cost: Array, best: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Whose mean paired difference to the best one's rewards is at most its standard error, sd / sqrt(n), over the
+    examples that both have scored."""
+    rewards = standings.rewards
+    scored, filled = (~np.isnan(rewards)).astype(np.float64), np.nan_to_num(rewards)
+    close = np.zeros(cost.shape, dtype=np.bool_)
+    for draw, (weights, top) in enumerate(zip(standings.weights, best, strict=True)):
+        both = scored * scored[top] * weights  # (t, n)
+        n = both.sum(axis=1)
+        differences = filled[top] - filled
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = (both * differences).sum(axis=1) / n
+            variance = (both * differences**2).sum(axis=1) / n - mean**2
+            error = np.sqrt(np.maximum(variance, 0.0) / (n - 1))  # the sample's variance has n / (n - 1) times as much
+        close[draw] = (rounded(mean) <= rounded(error)) & (n >= 2)
+        close[draw, top] = True
+    return close
 
 
-def _trials(records: Sequence[TrialRecord]) -> str:
-    return "1 trial" if len(records) == 1 else f"{len(records)} trials"
+def _scalar(goals: Goals, standings: Standings) -> Array:
+    """The scalar of the objectives so that less is better; see ``Goals.score``."""
+    if not goals.listed:
+        return standings.cost(goals.objectives[0])
+    return rounded(sum((standings.cost(each) / each.unit for each in goals.objectives), start=np.zeros(())))
 
 
-def _value(record: TrialRecord, goal: Objective) -> str:
-    return compact(record.metrics.get(goal.name, math.nan))
+def _knees(cost: Array, second: Array, goal: Objective) -> NDArray[np.intp]:
+    if goal.direction != "min" or not (second[np.isfinite(cost)] > 0).all():
+        raise UsageError(
+            f"the rule 'knee' takes the logarithm of {goal.name}, which must be minimised and above 0 in every trial; "
+            "name another metric as winner.by"
+        )
+    return np.array([_knee(*draw) for draw in zip(cost, second, strict=True)], dtype=np.intp)
 
 
-def _superlative(goal: Objective) -> str:
-    return f"{'lowest' if goal.direction == 'min' else 'highest'} {metric_words(goal.name)}"
+def _knee(cost: Array, second: Array) -> int:
+    front = np.flatnonzero(non_dominated(np.stack([np.where(np.isfinite(cost), second, np.nan), cost], 1), ["min"] * 2))
+    if not len(front):
+        return 0
+    line = front[np.lexsort((front, second[front]))]
+    across, up = np.log(second[line]), -cost[line]
+    slope = (up[-1] - up[0]) / (across[-1] - across[0]) if across[-1] > across[0] else 0.0
+    return int(line[np.argmax(rounded(up - up[0] - slope * (across - across[0])))])

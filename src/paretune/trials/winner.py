@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from paretune.errors import DataError, UsageError
 from paretune.files import read_json, write_json
+from paretune.stats.measure import Measure
+from paretune.trials.choice import choose, confidence_set, doubt
 from paretune.trials.constraint import as_constraint
 from paretune.trials.frontier import frontier
 from paretune.trials.goals import Goals, Objective
 from paretune.trials.record import TrialRecord
-from paretune.trials.rules import Rule, choose
+from paretune.trials.rules import Rule
 
 __all__ = ["Best"]
 
@@ -21,8 +23,9 @@ __all__ = ["Best"]
 @dataclass(frozen=True)
 class Best:
     """What best.json holds: the winner with its trained ``state``; the ``rule`` that chose it by the ``goals``, and
-    ``why`` in a sentence; the names of the trials on the frontier, and of those that cannot be told from the winner
-    (``confidence_set``). ``stopped``: why the search ended before all its trials (None: it did not)."""
+    ``why`` in a sentence; the names of the trials on the frontier, and of those that may be the best in the first
+    objective (``confidence_set``), with a sentence (``doubt``). ``stopped``: why the search ended before all its trials
+    (None: it did not)."""
 
     trial: str
     values: dict[str, Any]
@@ -30,6 +33,7 @@ class Best:
     score: float | None
     stopped: str | None
     why: str
+    doubt: str
     rule: Rule
     goals: Goals
     frontier: tuple[str, ...]
@@ -44,9 +48,11 @@ class Best:
         rule: Rule,
         *,
         stopped: str | None = None,
-        confidence_set: Sequence[str] = (),
+        measures: Mapping[str, Sequence[Measure]] | None = None,
     ) -> Best:
-        """The best of a search's trials. Raises SearchError when there is none (see ``choose``)."""
+        """The best of a search's trials; ``measures`` are those of the completed ones on the validation examples, by
+        trial. Raises SearchError when there is none (see ``choose``)."""
+        names = confidence_set(records, measures, goals) if measures else ()
         choice = choose(records, goals, rule)
         winner = choice.record
         flags = zip(records, frontier(records, goals), strict=True)
@@ -57,10 +63,11 @@ class Best:
             score=winner.score,
             stopped=stopped,
             why=choice.why,
+            doubt=doubt(names, records, goals),
             rule=rule,
             goals=goals,
             frontier=tuple(record.trial for record, flag in flags if flag),
-            confidence_set=tuple(confidence_set),
+            confidence_set=names,
             state=winner.state,
         )
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from paretune.eventloop import run_maybe_nested
 from paretune.programs.program import Program
+from paretune.trials.choice import Choice, choose
 from paretune.trials.record import TrialRecord
-from paretune.trials.rules import Choice, Rule, choose
+from paretune.trials.rules import Rule
 from paretune.tuners.building import build
 from paretune.tuners.keras_api import HyperParameters, Trial
 from paretune.tuners.loop import restore
