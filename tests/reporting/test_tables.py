@@ -24,6 +24,7 @@ def test_the_columns_of_the_table() -> None:
         "val_tokens_per_request", "val_tokens_per_request_lo", "val_tokens_per_request_hi",
         "replicates", "n", "calls", "retries", "prompt_tokens", "completion_tokens",
         "cost_usd", "latency_s", "score", "feasible", "on_frontier",
+        "frontier_probability",
     ]  # fmt: skip
 
 

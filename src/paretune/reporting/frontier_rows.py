@@ -89,7 +89,8 @@ def pareto_rows(
 
     ``x``, ``y`` (with ``_lo``, ``_hi``, ``_title``) are the first pair of `axes`, so that a plot need not be
     configured anew when the objectives change; each objective is there under its own name too. ``on_frontier``
-    counts all objectives, ``on_line`` only the two shown; a trial that breaks a constraint is on neither, and its label
+    counts all objectives (as do ``frontier_probability`` and ``drawn``: solid, hollow, faint), ``on_line`` only the two
+    shown; a trial that breaks a constraint is on neither, and its label
     says so. ``x_direction`` says which way the frontier's steps go. A
     single objective is set against the rank (1 is the best).
     """
@@ -118,6 +119,8 @@ def pareto_rows(
         row |= {
             "on_frontier": result.on_frontier,
             "on_line": on_line,
+            "frontier_probability": exact(result.frontier_probability),
+            "drawn": result.drawn,
             "is_winner": result.is_winner,
             "score": exact(result.record.score),
         }

@@ -19,12 +19,13 @@ from paretune.stats import (
     confidence_at,
     difference,
     holm,
+    hypervolume_of,
     intervals_of,
     newcombe,
     scaled_volume,
 )
 from paretune.trials.correction import corrected_reward
-from paretune.trials.frontier import frontier
+from paretune.trials.frontier import FrontierDraws, frontier, frontier_draws
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
 from paretune.trials.winner import Best
@@ -85,7 +86,8 @@ def metrics_json(
         compared = {"gain" if name == winner.trial else f"gain_{name}": each for name, each in tested.items()}
         sections |= _gains(compared, baseline, confidence=strict, resamples=resamples, seed=seed)
     sections["majority"] = _scalars(majority or {})
-    sections["search"] = search_summary(records, winner.goals, references)
+    draws = frontier_draws(records, measures, winner.goals, resamples=resamples, seed=seed)
+    sections["search"] = search_summary(records, winner.goals, references, draws, confidence)
     return {name: section for name, section in sections.items() if section}
 
 
@@ -103,11 +105,16 @@ def evaluation_summary(
 
 
 def search_summary(
-    records: Sequence[TrialRecord], goals: Goals, references: Mapping[str, float] | None = None
+    records: Sequence[TrialRecord],
+    goals: Goals,
+    references: Mapping[str, float] | None = None,
+    draws: FrontierDraws | None = None,
+    confidence: float = 0.95,
 ) -> Scalars:
     """Counts of trials, the frontier's size, the hypervolume in [0, 1], LM calls, retries and US dollars.
 
-    Frontier and hypervolume are those of the trials that keep the constraints.
+    Frontier and hypervolume are those of the trials that keep the constraints; with ``draws`` the hypervolume has an
+    interval, and a value corrected for its bias.
     Calls and dollars are those of all trials, failed ones too, as if nothing had been served from the ledger. When a
     trial that made calls has no known cost, the sum is not known either and ``cost_usd`` is left out.
     """
@@ -121,10 +128,14 @@ def search_summary(
         "lm_calls": sum(record.calls for record in records),
         "retries": sum(record.retries for record in records),
     }
-    points = [goals.point(record.metrics) for record in completed if goals.feasible(record.metrics)]
-    volume = scaled_volume(np.asarray(points), volume_axes(goals.objectives, references))
+    points = np.asarray([goals.point(record.metrics) for record in completed if goals.feasible(record.metrics)])
+    axes = volume_axes(goals.objectives, references)
     spent = math.fsum(math.nan if cost is None else cost for cost in costs)
-    return counts | _scalars({"hypervolume": volume, "cost_usd": spent})
+    if draws is None:
+        return counts | _scalars({"hypervolume": scaled_volume(points, axes), "cost_usd": spent})
+    volume, lo, hi, plug_in = hypervolume_of(points, axes, draws.values, confidence)
+    volumes = {"hypervolume": plug_in, "hypervolume_corrected": volume, "hypervolume_lo": lo, "hypervolume_hi": hi}
+    return counts | _scalars({**volumes, "cost_usd": spent})
 
 
 def _optimism(val: Scalars, test: Scalars) -> Scalars:

@@ -32,13 +32,13 @@ def trial_table(results: Sequence[Result]) -> pandas.DataFrame:
 
     Columns: ``trial``, ``status``, the hyperparameters (one that is called like another column gets the prefix
     ``hp_``), each validation metric with ``_lo`` and ``_hi`` (with several replicates also ``_se``, the standard error
-    of their mean), then counts, costs (USD), seconds, ``feasible`` (it keeps every constraint) and
-    ``on_frontier`` (of the feasible).
+    of their mean), then counts, costs (USD), seconds, ``feasible`` (it keeps every constraint),
+    ``on_frontier`` (of the feasible) and ``frontier_probability`` (how often so with other examples).
     """
     import pandas
 
     metrics = metric_names(results)
-    fixed = {"trial", "status", "replicates", *_COUNTS, *_AMOUNTS, "feasible", "on_frontier"}
+    fixed = {"trial", "status", "replicates", *_COUNTS, *_AMOUNTS, "feasible", "on_frontier", "frontier_probability"}
     fixed.update(f"{name}{end}" for name in metrics for end in ("", "_lo", "_hi", "_se"))
     replicated = any(result.record.standard_errors for result in results)
     columns: dict[str, Any] = {
@@ -63,4 +63,6 @@ def trial_table(results: Sequence[Result]) -> pandas.DataFrame:
         columns[name] = pandas.Series([exact(getattr(result.record, name)) for result in results], dtype="Float64")
     columns["feasible"] = [result.feasible for result in results]
     columns["on_frontier"] = [result.on_frontier for result in results]
+    chances = [exact(result.frontier_probability) for result in results]
+    columns["frontier_probability"] = pandas.Series(chances, dtype="Float64")
     return pandas.DataFrame(columns)
