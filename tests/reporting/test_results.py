@@ -27,7 +27,7 @@ def searched(answers: Sequence[Sequence[int]], tokens: Sequence[float], *constra
 
 
 def test_what_is_clear_is_drawn_so() -> None:
-    """Each is better wherever the cheaper one is and elsewhere too: on the frontier in all draws, the others in none."""
+    """Each is right wherever the cheaper one is, and elsewhere: on the frontier in all draws, the others in none."""
     assert [each.drawn for each in resolved()] == [
         "solid",
         "faint",
