@@ -141,7 +141,7 @@ def test_the_winner_and_its_corrected_score() -> None:
     assert found["winner"] == {
         "trial": 6,
         "rule": "epsilon",
-        "why": "trial 6 has the lowest tokens per request, 335, of the 2 trials within 0.03 of the best reward 0.7 "
+        "why": "Trial 6 has the lowest tokens per request, 335, of the 2 trials within 0.03 of the best reward 0.7 "
         "(trial 8).",
         "doubt": "By reward the trials 6, 7, 8 cannot be told apart: each may be the best (95 % confidence).",
     }

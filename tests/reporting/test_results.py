@@ -50,7 +50,7 @@ def test_what_chance_decides_is_hollow() -> None:
         True,
         False,
     ]
-    assert unsettled(found).startswith("The frontier is not settled: about 0.")
+    assert unsettled(found).startswith("The frontier is not settled: 0.")
 
 
 def test_a_constraint_counts_in_each_draw() -> None:

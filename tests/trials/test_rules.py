@@ -100,19 +100,19 @@ def test_reasons() -> None:
     assert reasons == {
         rule: f"{reason}. Only trials with val_tokens_per_request <= 350.0 count."
         for rule, reason in {
-            "epsilon": "trial 2 has the lowest tokens per request, 120, of the 2 trials within 0.02 of the best "
+            "epsilon": "Trial 2 has the lowest tokens per request, 120, of the 2 trials within 0.02 of the best "
             "reward 0.8 (trial 1)",
-            "best_score": "trial 2 has the best score, -77.8, of 3 trials: reward 0.79 / 0.01, tokens per request "
+            "best_score": "Trial 2 has the best score, -77.8, of 3 trials: reward 0.79 / 0.01, tokens per request "
             "120 / 100",
-            "one_standard_error": "trial 2 has the lowest tokens per request, 120, of the 2 trials within a standard "
+            "one_standard_error": "Trial 2 has the lowest tokens per request, 120, of the 2 trials within a standard "
             "error of the best reward 0.8 (trial 1)",
-            "constraint": "trial 1 has the highest reward, 0.8, of 3 trials",
-            "knee": "trial 2 is the knee of the frontier, reward 0.79 at tokens per request 120 (log "
+            "constraint": "Trial 1 has the highest reward, 0.8, of 3 trials",
+            "knee": "Trial 2 is the knee of the frontier, reward 0.79 at tokens per request 120 (log "
             "scale): a matter of taste",
         }.items()
     }
     alone = choose(found, GOALS, Rule(epsilon=0.0)).why
-    assert alone == "trial 1 has the best reward 0.8, and no other one comes within 0 of it."
+    assert alone == "Trial 1 has the best reward 0.8, and no other one comes within 0 of it."
 
 
 def test_where_nothing_is_minimised_the_cheapest_wins() -> None:
@@ -175,7 +175,7 @@ def test_no_trial_keeps_the_constraints(rule: Any) -> None:
         choose(found, goals, Rule(rule))
     choice = choose(found, goals, Rule(rule, allow_broken=True))
     assert choice.record.trial == "0002"
-    assert choice.why == "no trial keeps val_tokens_per_request <= 100.0; trial 2 breaks it the least"
+    assert choice.why == "No trial keeps val_tokens_per_request <= 100.0; trial 2 breaks it the least."
 
 
 def test_without_a_completed_trial_there_is_no_winner() -> None:

@@ -108,7 +108,7 @@ def unsettled(found: Sequence[Result]) -> str:
     wrong, is_settled = settled([result.on_frontier for result in known], chances)
     if is_settled:
         return ""
-    return f"The frontier is not settled: about {compact(wrong)} of its trials, or of those missing, are wrong."
+    return f"The frontier is not settled: {compact(wrong)} trials are expected to be on it wrongly, or missing."
 
 
 def _measurements(record: TrialRecord, ends: Mapping[str, Interval]) -> dict[str, Measurement]:

@@ -45,7 +45,7 @@ def choose(records: Sequence[TrialRecord], goals: Goals, rule: Rule) -> Choice:
     picked = pick(rule, goals, _standings(feasible, rule))
     winner = feasible[int(picked.winners[0])]
     kept = f" Only trials with {_bounds(goals)} count." if goals.constraints else ""
-    return Choice(winner, f"{_name(winner)} {_reason(feasible, winner, picked, goals, rule)}.{kept}")
+    return Choice(winner, f"Trial {int(winner.trial)} {_reason(feasible, winner, picked, goals, rule)}.{kept}")
 
 
 def confidence_set(
@@ -108,7 +108,7 @@ def _check_measured(records: Sequence[TrialRecord], rule: Rule) -> None:
 def _least_broken(completed: Sequence[TrialRecord], goals: Goals, rule: Rule) -> Choice:
     closest = min(completed, key=lambda record: rounded(goals.violation(record.metrics)))
     if rule.allow_broken:
-        return Choice(closest, f"no trial keeps {_bounds(goals)}; {_name(closest)} breaks it the least")
+        return Choice(closest, f"No trial keeps {_bounds(goals)}; {_name(closest)} breaks it the least.")
     shown = ", ".join(
         f"{bound.name} {compact(closest.metrics.get(bound.name, math.nan))}" for bound in goals.constraints
     )
