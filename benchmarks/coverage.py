@@ -1,6 +1,6 @@
 """How often intervals hold the truth and probabilities come true: simulated, by the product's own functions.
 
-    python benchmarks/coverage.py [--runs 40] [--seed 0]     (the tables in docs/benchmarks.md: --runs 2000)
+    python benchmarks/coverage.py [--runs 40] [--seed 0]     (the tables in docs/benchmarks.md: --runs 300)
 
 Each cell of the first table is the share of runs whose 95 % interval holds the true value, averaged over a grid of
 truths; in brackets the lowest of the grid and the mean width. ``-``: too few examples for an interval as a rule.

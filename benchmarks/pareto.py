@@ -54,7 +54,7 @@ def reached(
     space = HyperParameters()
     for number in range(VARIABLES):
         space.Float(f"x{number}", 0.0, 1.0)
-    objective = Goals((Objective("f1", "min"), Objective("f2", "min")), scale="range")
+    objective = Goals((Objective("f1", "min"), Objective("f2", "min")))
     oracle = kind(objective, hyperparameters=space, max_trials=TRIALS, seed=seed, slots=SLOTS, **options)
     running: deque[Any] = deque()
     points = []

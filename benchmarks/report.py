@@ -24,11 +24,12 @@ from paretune.schemas.data_model import DataModel
 from paretune.stats import Bootstrap, intervals_of
 from paretune.trials.goals import as_goals
 from paretune.trials.record import ReplicateRecord, TrialRecord, finite
+from paretune.trials.rules import Rule
 from paretune.trials.winner import Best
 
 EMOTIONS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 ONE_BY_ONE = 20  # trials whose intervals are also computed one by one
-GOALS = as_goals(["val_reward", "val_tokens_per_request"], scale="range")
+GOALS = as_goals(["val_reward", "val_tokens_per_request"])
 
 
 class Flags(DataModel):
@@ -111,7 +112,7 @@ def main() -> None:
         for measure in some:
             intervals_of([measure], bootstrap)
     with tempfile.TemporaryDirectory() as folder, timed("report", seconds):
-        report(records, measures, Best.of(records, GOALS), folder)
+        report(records, measures, Best.of(records, GOALS, Rule()), folder)
     whole = seconds["measures"] + seconds["report"]
     alone = seconds["one by one"] * len(every) / len(some)
     print(f"{len(records)} trials of {arguments.examples} examples, {len(every)} intervals: {whole:.2f} s, of which")

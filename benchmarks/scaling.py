@@ -60,7 +60,6 @@ def trial_times(kind: str, folder: Path) -> list[float]:
         directory=folder,
         parallel_trials=2,
         verbose=False,
-        scale="range",
         **SEARCHES[kind],
     )
     tuner.search(x, y, validation_data=(x, y))

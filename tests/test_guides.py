@@ -341,7 +341,7 @@ def test_multi_objective_selection(server: OpenAIServer, tmp_path: Path, layout:
 
 def test_a_third_objective_to_minimise(server: OpenAIServer, tmp_path: Path) -> None:
     """Directions mix: with tokens to save, at 0.02 a token, the frugal model overtakes the right one."""
-    tokens = synalinks.tuners.Objective("val_tokens_per_request", direction="min", weight=0.02)
+    tokens = synalinks.tuners.Objective("val_tokens_per_request", direction="min", unit=50)
     tweets = write_tweets(tmp_path / "tweets")
     tuner, _ = select_a_model(server.api_base, tweets, tmp_path / "search", "booleans", third=tokens)
     scores = {

@@ -90,7 +90,8 @@ def run_pipeline(root: Path) -> None:
     """What DVC runs, and a saved program."""
     for stage in (search, evaluate, report):
         run_stage(stage.main)
-    program = run_maybe_nested(rebuild(ProgramSetup(read_params()), Best.read("data/search/best.json")))
+    best = Best.read("data/search/best.json")
+    program = run_maybe_nested(rebuild(ProgramSetup(read_params()), best.values, best.state))
     program.save(root / "reports" / "program.json")
 
 

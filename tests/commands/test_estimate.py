@@ -19,7 +19,7 @@ def test_for_people(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     main(["estimate", "search.max_trials=2", "data.splits.train.limit=10"])
     lines = capsys.readouterr().out.splitlines()
     subjects = [line.split()[0] for line in lines]
-    assert subjects == ["trials", "calls", "tokens", "dollars", "time", "test:", "test:"]
+    assert subjects == ["trials", "calls", "tokens", "dollars", "time", "test:", "test:", "test:"]
     assert len({line.index(text) for line, text in zip(lines, ("2 in", "17"), strict=False)}) == 1
     assert max(map(len, lines)) <= 80
     assert (ROOT / "params.yaml").read_bytes() == before and not own_state.exists()

@@ -15,8 +15,8 @@ from paretune import ScriptedLanguageModel
 from paretune.errors import FatalError
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Price, Request
-from paretune.trials.goals import Goals, as_constraint, as_goals
-from paretune.tuners import Objective
+from paretune.trials.constraint import as_constraint
+from paretune.trials.goals import Goals, Objective, as_goals
 from paretune.tuners.keras_api import HyperParameters, TrialStatus
 from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.tuner import Tuner
@@ -66,9 +66,9 @@ def drive(
         oracle.finish(trial, status, metrics or {}, 0, None)
 
 
-def two_objectives(scale: Any = "none") -> Goals:
+def two_objectives() -> Goals:
     """One to maximise and one to minimise."""
-    return as_goals([Objective("val_reward"), Objective("val_cost")], scale=scale)
+    return as_goals([Objective("val_reward"), Objective("val_cost", unit=1.0)])
 
 
 def reward_and_cost(values: Mapping[str, Any]) -> dict[str, float] | None:

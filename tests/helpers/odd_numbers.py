@@ -53,8 +53,10 @@ def mostly_right(request: Request) -> str:
     return json.dumps({**thinking, "parity": parity})
 
 
-def make_builder(model: LanguageModel, temperatures: Iterable[float] = (0.0, 0.5, 1.0)) -> Callable[[Any], Any]:
-    """A hypermodel of two hyperparameters."""
+def make_builder(
+    model: LanguageModel, temperatures: Iterable[float] = (0.0, 0.5, 1.0), average: Any = "macro"
+) -> Callable[[Any], Any]:
+    """A hypermodel of two hyperparameters; ``average`` is that of its metric."""
     choices = list(temperatures)
 
     async def build_program(hp: Any) -> Program:
@@ -66,7 +68,7 @@ def make_builder(model: LanguageModel, temperatures: Iterable[float] = (0.0, 0.5
         )
         program = Program(inputs=inputs, outputs=await module(inputs))
         program.compile(
-            metrics=[CategoricalF1Score(average="macro", name="f1")],
+            metrics=[CategoricalF1Score(average=average, name="f1")],
             optimizer=RandomFewShot(1, 2, seed=3),
         )
         return program

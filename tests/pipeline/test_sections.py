@@ -118,8 +118,8 @@ def test_a_union_is_one_fault_at_a_place_of_the_file(space: dict[str, Any], line
         ("lm", LmParams, {"model": "a", "concurrency": 10**12}),
         ("budget", BudgetParams, {"usd": 1e308}),
         ("budget", BudgetParams, {"tokens": 10**20}),
-        ("objective", ObjectiveParams, {"objectives": [{"name": "a", "direction": "max", "weight": 1e308}]}),
-        ("objective", ObjectiveParams, {"objectives": [{"name": "a", "direction": "max", "weight": 5e-324}]}),
+        ("objective", ObjectiveParams, {"objectives": [{"name": "a", "direction": "max", "unit": 1e308}]}),
+        ("objective", ObjectiveParams, {"objectives": [{"name": "a", "direction": "max", "unit": 5e-324}]}),
     ],
 )
 def test_absurd_numbers_are_refused(name: str, model: type[Params], values: dict[str, Any]) -> None:

@@ -19,11 +19,12 @@ from paretune.reporting.frontier_rows import pareto_rows
 from paretune.reporting.placement import Box, Scale, place, text_width
 from paretune.reporting.report import report
 from paretune.reporting.results import results
+from paretune.trials.rules import Rule
 from paretune.trials.winner import Best
 
 TEMPLATE = Path(__file__).parents[2] / ".dvc" / "plots" / "pareto.json"
 GOALS = goals(REWARD, TOKENS)
-BEST = Best.of(TRIALS, GOALS)
+BEST = Best.of(TRIALS, GOALS, Rule())
 
 
 def svg_of(spec: dict[str, Any]) -> str:
@@ -82,7 +83,7 @@ def test_one_panel_for_two_objectives() -> None:
     assert [point["x"] for point in line["data"]["values"]] == [150, 230, 240, 335, 515]
     (symbols,) = marks(spec, "point")
     roles = [row["role"] for row in symbols["data"]["values"]]
-    assert roles == ["dominated"] * 3 + ["on the frontier"] * 4 + ["winner (best score)"]
+    assert roles == ["not on it"] * 3 + ["on the frontier"] * 4 + ["winner"]
     texts = [row["text"] for layer in marks(spec, "text") for row in layer["data"]["values"]]
     assert "always the most common answer: 0.3" in texts
     assert ["few shot 8,", "structured output"] in texts or ["few shot 8, structured output"] in texts

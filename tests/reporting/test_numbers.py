@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paretune.reporting.numbers import axis_title, compact, exact, label_parts, metric_words, percent
+from paretune.wording import axis_title, compact, exact, label_parts, metric_words, percent
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ def test_the_columns_of_the_table() -> None:
         "val_reward", "val_reward_lo", "val_reward_hi", "val_f1", "val_f1_lo", "val_f1_hi",
         "val_tokens_per_request", "val_tokens_per_request_lo", "val_tokens_per_request_hi",
         "replicates", "n", "calls", "retries", "prompt_tokens", "completion_tokens",
-        "cost_usd", "latency_s", "score", "feasible", "on_frontier", "frontier_probability",
+        "cost_usd", "latency_s", "score", "feasible", "on_frontier",
+        "frontier_probability",
     ]  # fmt: skip
 
 
@@ -40,9 +41,6 @@ def test_the_cells_of_the_table() -> None:
     assert (row["val_reward_lo"], row["val_reward_hi"]) == pytest.approx(wilson(28, 80), abs=1e-9)
     assert row["val_tokens_per_request_lo"] < 165 < row["val_tokens_per_request_hi"]
     assert table["on_frontier"].tolist() == [True, False, True, True, False, True, False, True]
-    # 0001 is cheapest in every resample; 0004 is always 4 answers better than 0003, 0005 always dearer and worse
-    chances = table["frontier_probability"]
-    assert chances["0001"] == chances["0004"] == 1 and chances["0005"] == 0
 
 
 def test_seconds_are_told_by_their_quantiles() -> None:
@@ -61,7 +59,6 @@ def test_a_dear_trial_is_not_on_the_frontier() -> None:
     """With at most 400 tokens allowed, the two best trials are no part of it, and keep nobody off it."""
     table = trial_table(resolved(constraints=["val_tokens_per_request <= 400"])).set_index("trial")
     assert table["feasible"].tolist() == [True] * 6 + [False] * 2
-    assert table["frontier_probability"].iloc[6:].tolist() == [0, 0]  # dearer in every resample
     assert table["on_frontier"].tolist() == [True, False, True, True, False, True, False, False]
 
 

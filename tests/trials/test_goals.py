@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paretune.errors import UsageError
-from paretune.trials.goals import Constraint, Goals, Objective, as_constraint, as_goals
+from paretune.trials.constraint import Constraint, as_constraint
+from paretune.trials.goals import Goals, Objective, as_goals
 from paretune.tuners.keras_api import KerasMultiObjective, KerasObjective
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
@@ -20,42 +21,40 @@ DIRECTIONS = st.lists(st.sampled_from(["min", "max"]), min_size=1, max_size=5)
 
 @given(DIRECTIONS, st.data())
 def test_scalar_is_that_of_keras_tuner(directions, data):
-    """With all weights 1 the scalar equals Keras-Tuner's: the sum of what is minimised less what is maximised."""
+    """With all units 1 the scalar equals Keras-Tuner's: the sum of what is minimised less what is maximised."""
     names = [f"m{index}" for index in range(len(directions))]
     logs = {name: data.draw(NUMBERS) for name in names}
     ours = Goals(tuple(Objective(*pair) for pair in zip(names, directions, strict=True)))
     theirs = KerasMultiObjective([KerasObjective(*pair) for pair in zip(names, directions, strict=True)])
-    assert ours.scores([logs]) == [pytest.approx(theirs.get_value(logs), rel=1e-9, abs=1e-6)]
+    assert ours.score(logs) == pytest.approx(theirs.get_value(logs), rel=1e-9, abs=1e-6)
     assert ours.order([logs, {**logs, names[0]: logs[names[0]] + (1 if directions[0] == "min" else -1)}]) == [0, 1]
 
 
-def test_weights():
-    """3 * cost - 2 * reward: 3 * 0.5 - 2 * 0.25 = 1."""
-    objective = Goals((Objective("val_reward", "max", 2), Objective("val_cost", "min", 3)))
-    assert objective.scores([{"val_reward": 0.25, "val_cost": 0.5}]) == [1.0]
+def test_units():
+    """0.5 / 0.25 of cost less 0.25 / 0.5 of reward: 2 - 0.5."""
+    goals = Goals((Objective("val_reward", "max", 0.5), Objective("val_cost", "min", 0.25)))
+    assert goals.score({"val_reward": 0.25, "val_cost": 0.5}) == 1.5
 
 
-def test_range_scale():
-    """Each metric is divided by its range over the trials; one that never varies is left as it is.
-
-    Rewards 0.2, 0.6 have the range 0.4; costs 0.001, 0.005 the range 0.004; so -0.5 + 0.25 and -1.5 + 1.25.
-    """
-    objective = Goals((Objective("r", "max"), Objective("c", "min"), Objective("k", "min")), scale="range")
-    trials = [{"r": 0.2, "c": 0.001, "k": 7.0}, {"r": 0.6, "c": 0.005, "k": 7.0}]
-    assert objective.scores(trials) == pytest.approx([6.75, 6.75])
-    assert objective.scores([]) == []
-    assert objective.relative and not objective.unscaled().relative
+def test_units_left_out():
+    """A hundredth of the reward is worth 100 tokens a call, a hundredth of a cent, or a second a call."""
+    goals = as_goals(["val_reward", "val_tokens_per_request", "val_cost", "val_latency", "val_invalid_rate"])
+    assert [objective.unit for objective in goals.objectives] == [1.0, 10_000.0, 0.01, 100.0, 1.0]
 
 
-@given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=2, max_size=8), st.floats(1e-3, 1e3))
-def test_range_scale_ignores_units(points, factor):
-    """In whatever unit a metric is measured, the ranks by the scaled scalar are the same where it varies enough."""
-    if any(max(column) - min(column) < 1e-2 for column in zip(*points, strict=True)):
-        return
-    objective = Goals((Objective("a", "max"), Objective("b", "min")), scale="range")
-    plain = objective.scores([{"a": a, "b": b} for a, b in points])
-    other = objective.scores([{"a": a, "b": b * factor} for a, b in points])
-    assert other == pytest.approx(plain, rel=1e-6, abs=1e-6)
+def test_the_last_digits_decide_nothing():
+    """Of equals to ten digits the earlier comes first: 0.1 as a mean of (0, 0, .3) and of (0, .1, .2) is one number."""
+    goals = as_goals(["val_reward"])
+    assert goals.order([{"val_reward": 0.09999999999999999}, {"val_reward": 0.10000000000000002}]) == [0, 1]
+    assert as_goals("val_reward", "val_reward >= 0.1").feasible({"val_reward": 0.09999999999999999})
+
+
+def test_broken_constraints_are_ranked_by_how_far():
+    """Three times the bound is worse than twice the bound, whatever the reward; what cannot be measured is worst."""
+    goals = as_goals("val_reward", "val_cost <= 2")
+    trials = [{"val_reward": 1.0}, {"val_reward": 0.9, "val_cost": 6.0}, {"val_reward": 0.1, "val_cost": 4.0}]
+    assert goals.order(trials) == [2, 1, 0]
+    assert goals.order([*trials, {"val_reward": 0.0, "val_cost": 2.0}]) == [3, 2, 1, 0]
 
 
 @pytest.mark.parametrize("name", ["cost", "latency", "tokens_per_request", "failure_rate", "invalid_rate"])
@@ -79,13 +78,12 @@ def test_operational_measures_need_no_direction(name):
         lambda: as_goals(["val_reward", "val_reward"]),
         lambda: as_goals(["val_reward", ["val_cost"]]),
         lambda: as_goals(["val_reward", as_goals(["val_cost"])]),
-        lambda: as_goals(["val_reward", "val_cost"], scale="log"),
         lambda: as_goals(3),
         lambda: as_goals("val_f1").resolved({"reward": "max"}),
     ],
 )
 def test_wrong_objectives_are_refused(make: Any):
-    """No or another direction, a weight that is no positive number, repeats and further lists are errors."""
+    """No or another direction, a unit that is no positive number, repeats and further lists are errors."""
     with pytest.raises(UsageError):
         make()
 
@@ -95,12 +93,9 @@ def test_what_a_tuner_takes():
     assert as_goals("val_reward").directions == ["max"]
     single = Objective("val_f1", "max")
     assert as_goals(single).objectives == (single,) and not as_goals(single).listed
-    several = as_goals([single, "val_cost"], scale="range")
-    assert several.listed and several.scale == "range"
-    assert [part.describe() for part in several.objectives] == [
-        {"name": "val_f1", "direction": "max", "weight": 1.0},
-        {"name": "val_cost", "direction": "min", "weight": 1.0},
-    ]
+    several = as_goals([single, "val_cost"])
+    assert several.listed
+    assert several.objectives == (Objective("val_f1", "max", 1.0), Objective("val_cost", "min", 0.01))
 
 
 @pytest.mark.parametrize(("constraint", "violation"), [("val_cost <= 0.5", -0.25), ("val_cost >= 0.5", 0.25)])

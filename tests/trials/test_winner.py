@@ -1,4 +1,4 @@
-"""The frontier and the winner: pure functions of the records, and the same as what the oracle says."""
+"""The frontier, and best.json."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paretune.errors import DataError, SearchError
+from paretune.errors import DataError
 from paretune.files import read_json
 from paretune.trials.frontier import frontier
 from paretune.trials.goals import Goals, as_goals
 from paretune.trials.record import ReplicateRecord, TrialRecord
-from paretune.trials.winner import Best, choose
+from paretune.trials.rules import Rule
+from paretune.trials.winner import Best
 
 GOALS = as_goals(["val_reward", "val_cost"], ["val_cost <= 3"])
 Points = list[tuple[float, float] | None]
@@ -59,40 +60,23 @@ def test_a_dear_trial_is_not_on_the_frontier() -> None:
     """(1.0, 4.0) breaks the bound: (0.5, 3.0) is on the frontier beside (0.0, 1.0), and wins."""
     trials = records([(1.0, 4.0), (0.5, 3.0), (0.0, 1.0), (0.0, 2.0), None])
     assert frontier(trials, GOALS) == [False, True, True, False, False]
-    best = Best.of(trials, as_goals(["val_reward"], ["val_cost <= 3"]))
+    best = Best.of(trials, as_goals(["val_reward"], ["val_cost <= 3"]), Rule())
     assert (best.trial, best.frontier) == ("0002", ("0002",))
 
 
-@given(POINTS.filter(any), st.sampled_from(["none", "range"]), st.sampled_from([("val_cost <= 3",), ()]))
-def test_the_winner_has_the_best_scalar(points: Points, scale: Any, constraints: tuple[str, ...]) -> None:
-    """Of those that keep the constraints, where there are any; of equals the first: compared one by one."""
-    goals = as_goals(["val_reward", "val_cost"], constraints, scale)
-    completed = [record for record in records(points) if record.completed]
-    keys = [
-        (constraints != () and record.metrics["val_cost"] > 3, score, record.trial)
-        for record, score in zip(completed, goals.scores([record.metrics for record in completed]), strict=True)
-    ]
-    assert choose(records(points), goals).trial == min(keys)[2]
-
-
-def test_without_a_completed_trial_there_is_no_winner() -> None:
-    """The error tells why the last one failed."""
-    for trials, reason in (([], "there is none"), ([TrialRecord("0001", "FAILED", {}, error="503")], "503")):
-        with pytest.raises(SearchError, match=f"no trial was completed; the last one: {reason}"):
-            choose(trials, GOALS)
-
-
 def test_what_best_json_holds(tmp_path: Path) -> None:
-    """It is read back as it was written, but for how the trials are ranked; its keys are those that others rely on."""
-    best = Best.of(records([(0.5, 3.0), (0.0, 1.0)]), GOALS, stopped="no money")
+    """It is read back as it was written; its keys are those that others rely on."""
+    best = Best.of(records([(0.5, 3.0), (0.0, 1.0)]), GOALS, Rule(by="val_cost"), stopped="no money")
     best.write(tmp_path / "best.json")
     assert Best.read(tmp_path / "best.json") == best
     row = read_json(tmp_path / "best.json")
     assert list(row) == [
-        "trial", "values", "metrics", "score", "stopped", "objectives", "constraints", "frontier", "state",
+        "trial", "values", "metrics", "score", "stopped", "why", "doubt", "rule", "objectives", "constraints",
+        "frontier", "confidence_set", "state",
     ]  # fmt: skip
-    assert row["objectives"][0] == {"name": "val_reward", "direction": "max", "weight": 1.0}
-    assert (row["constraints"], row["state"]) == (["val_cost <= 3.0"], {"trained": 2})
+    assert row["objectives"][0] == {"name": "val_reward", "direction": "max", "unit": 1.0}
+    assert row["rule"] == {"name": "epsilon", "epsilon": 0.02, "by": "val_cost", "allow_broken": False}
+    assert (row["constraints"], row["state"]) == (["val_cost <= 3.0"], {"trained": 1})
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"objectives": [], "constraints": [], "frontier": []}'])

@@ -19,7 +19,7 @@ from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
 from paretune.optimizers import RandomFewShot
 from paretune.programs.trainer import History
-from paretune.trials.goals import as_goals
+from paretune.trials.goals import Objective, as_goals
 from paretune.trials.record import TrialRecord
 from paretune.tuners import Hyperband
 from paretune.tuners.keras_api import HyperParameters, KerasHyperbandOracle, KerasObjective, Trial, TrialStatus
@@ -45,12 +45,12 @@ def four_points(hp: HyperParameters) -> None:
 
 
 def oracle_of(
-    declare: Any = continuous, objective: Any = "val_reward", constraints: Any = (), scale: Any = "none", **options: Any
+    declare: Any = continuous, objective: Any = "val_reward", constraints: Any = (), **options: Any
 ) -> HyperbandOracle:
     """An oracle over the space that a function declares."""
     space = HyperParameters()
     declare(space)
-    goals = as_goals(objective, constraints, scale)
+    goals = as_goals(objective, constraints)
     return HyperbandOracle(goals, hyperparameters=space, **{"max_epochs": 9, **options})
 
 
@@ -212,16 +212,17 @@ def test_seeds_and_iterations():
 
 
 def test_a_round_is_judged_among_its_own_trials():
-    """With ranges as the scale, trials of other rounds do not stretch them; what breaks a constraint comes last.
+    """Trials of other rounds do not count; what breaks a constraint comes last, by how far it does.
 
-    Round 0 of bracket 1: rewards 0.5 … 0.9 over a width of 0.4, costs 1 … 3 over a width of 2. The scalars cost/2 -
-    reward/0.4 are 0.5-1.25, 1-2, 1.5-2.25, 0.5-1.5, 1-1.75, so the best are the second and fourth (-1, equal: the lower
-    number first). With the ranges of all trials (a reward of 100, say) only the costs would count.
+    Round 0 of bracket 1, with units of 0.4 of reward and 2 of cost: the scalars cost/2 - reward/0.4 are 0.5-1.25, 1-2,
+    1.5-2.25, 0.5-1.5, 1-1.75, so the best are the second and fourth (-1, equal: the lower number first). A bound of 1
+    on the cost is kept by the first and fourth.
     """
+    objectives = [Objective("val_reward", unit=0.4), Objective("val_cost", unit=2)]
     logs = [(0.5, 1), (0.8, 2), (0.9, 3), (0.6, 1), (0.7, 2)]
 
     def survivors(constraints: list[str]) -> list[str]:
-        oracle = oracle_of(objective=["val_reward", "val_cost"], max_epochs=9, constraints=constraints, scale="range")
+        oracle = oracle_of(objective=objectives, max_epochs=9, constraints=constraints)
         while (number := oracle.next_number()) is not None and number < 20:
             trial = oracle.start(number, oracle.propose(number))
             reward, cost = logs[number - 13] if 13 <= number < 18 else (100.0 * number, 0.0)

@@ -12,7 +12,7 @@ from odd_numbers import Number, Parity, fit_arguments, make_builder, mostly_righ
 
 import paretune
 from paretune import Budget, Generator, Input, LanguageModel, Program, ScriptedLanguageModel
-from paretune.errors import BudgetError, TransientError, UsageError
+from paretune.errors import BudgetError, SearchError, TransientError, UsageError
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Price, Request
 from paretune.metrics import CategoricalF1Score
@@ -375,27 +375,29 @@ def cost_limit(tuner: Tuner) -> float:
 @pytest.mark.parametrize("kind", TUNERS)
 @pytest.mark.parametrize("objective", ["val_reward", ["val_reward", "val_cost"]])
 def test_constraints_rank_first(model, search, kind, objective, capsys):
-    """Of trials that keep the constraint the best wins, and all of them come before those that break it."""
+    """Of trials that keep the constraint the best wins; the others come last, by how far they break it."""
     limit = cost_limit(search(make_builder(model)))
     tuner = search(make_builder(model), kind, objective, constraints=[f"val_cost <= {limit!r}"])
     best = tuner.oracle.get_best_trials(99)
     keeps = [tuner.records[trial.trial_id].metrics["val_cost"] <= limit for trial in best]
     assert keeps == sorted(keeps, reverse=True) and True in keeps and False in keeps
-    sign = 1 if objective == "val_reward" else -1
-    for group in (True, False):
-        scores = [sign * trial.score for trial, keep in zip(best, keeps, strict=True) if keep is group]
-        assert scores == sorted(scores, reverse=True)
+    losses = [tuner.oracle.loss(trial) for trial in best[: sum(keeps)]]
+    excesses = [tuner.records[trial.trial_id].metrics["val_cost"] for trial in best[sum(keeps) :]]
+    assert losses == sorted(losses) and excesses == sorted(excesses)
     assert tuner.get_best_hyperparameters()[0].values == best[0].hyperparameters.values
     tuner.results_summary(99)
     assert capsys.readouterr().out.count("breaks a constraint") == keeps.count(False)
 
 
 def test_constraint_that_nothing_keeps(model, search, capsys):
-    """Where all break it, the best by the objective is still told, and it is told that it breaks the constraint."""
+    """Where all break it, the one that breaks it the least is told, and that it does; there is no winner."""
     tuner = search(make_builder(model), constraints=["val_cost <= 0"], verbose=True)
     shown = capsys.readouterr().err
     assert "note: no trial keeps the constraints" in shown
     assert shown.count("breaks a constraint") == len(tuner.records)
     best = tuner.oracle.get_best_trials(1)[0]
     assert not tuner.oracle.feasible(best)
-    assert best.score == max(record.score for record in tuner.trial_records())
+    costs = {record.trial: record.metrics["val_cost"] for record in tuner.trial_records()}
+    assert costs[best.trial_id] == min(costs.values())
+    with pytest.raises(SearchError, match=r"no trial keeps val_cost <= 0\.0, so there is no winner; trial"):
+        tuner.choose()

@@ -16,7 +16,8 @@ from test_bayesian import nested
 from paretune.errors import UsageError
 from paretune.files import canonical_json
 from paretune.stats.pareto import non_dominated
-from paretune.trials.goals import Objective, as_constraint
+from paretune.trials.constraint import as_constraint
+from paretune.trials.goals import Objective
 from paretune.tuners import ParetoSearch
 from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.oracles.optuna import ParetoOracle

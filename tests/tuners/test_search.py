@@ -263,7 +263,7 @@ def test_going_on_after_an_error_with_one_tuner(model, tuner):
     assert search.resumed == 1 and len(search.trial_records()) == 6
 
 
-@pytest.mark.parametrize("change", ["space", "data", "objective", "weight", "epochs", "builder", "model", "identity"])
+@pytest.mark.parametrize("change", ["space", "data", "epochs", "builder", "model", "identity"])
 def test_another_search_has_a_record_of_its_own(model, tuner, change):
     """Whatever the trials depend on is told apart; going back finds the first record again."""
     first = tuner(make_builder(model()))
@@ -273,10 +273,6 @@ def test_another_search_has_a_record_of_its_own(model, tuner, change):
         builder = make_builder(model(), [0.0, 0.5])
     elif change == "data":
         fit["x"] = [*fit["x"][:-1], Number(n=77)]
-    elif change == "objective":
-        options = {"objective": "val_reward"}
-    elif change == "weight":
-        options = {"objective": ["val_reward", Objective("val_f1", "max", weight=2.0)]}
     elif change == "epochs":
         fit["epochs"] = 2
     elif change == "builder":
@@ -315,7 +311,6 @@ CHANGES: dict[str, dict[str, Any]] = {
     "class of a module": {"kind": ChainOfThought},
     "reward": {"reward": never},
     "mask of the reward": {"reward": ExactMatch(in_mask=["parity"])},
-    "metric": {"metrics": [CategoricalF1Score(average="micro", name="f1")]},
     "optimizer": {"optimizer": RandomFewShot(1, 3)},
 }
 
@@ -347,31 +342,40 @@ def test_what_a_builder_finds_around_it(model, tuner, change):
     assert [resumed(), resumed(), resumed(**CHANGES[change]), resumed(**CHANGES[change]), resumed()] == [0, 2, 0, 2, 2]
 
 
-@pytest.mark.parametrize("change", [{"scale": "range"}, {"constraints": ["val_f1 >= 0.9"]}])
-@pytest.mark.parametrize(
-    ("kind", "resumed"), [(RandomSearch, 4), (BayesianOptimization, 0), (ParetoSearch, 0), (Hyperband, 0)]
-)
-def test_another_ranking_of_the_trials(model, tuner, kind, resumed, change):
-    """Where proposals follow from ranks, another ranking is another search; elsewhere the trials are the same."""
+RESCORED: dict[str, dict[str, Any]] = {
+    "units": {"objective": [Objective("val_reward", unit=2.0), Objective("val_f1", "max", unit=0.01)]},
+    "constraints": {"constraints": ["val_f1 >= 0.9"]},
+    "rule": {"rule": "epsilon"},
+    "metric": {"average": "micro"},
+    "price": {"price": Price(1.0, 1.0)},
+}
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+@pytest.mark.parametrize("change", RESCORED)
+@pytest.mark.parametrize("kind", [RandomSearch, BayesianOptimization, ParetoSearch, Hyperband])
+def test_a_finished_search_is_scored_anew(model, tuner, kind, change, epochs):
+    """With other units, constraints, metrics or prices the trials stay, whatever proposes them; they are scored as if
+    they had been from the beginning, and no call is paid for."""
     options = {"max_epochs": 2, "factor": 2} if kind is Hyperband else {"max_trials": 4}
-    tuner(make_builder(model()), kind, **options).search(**fit_arguments())
-    other = tuner(make_builder(model()), kind, **options, **change)
-    other.search(**fit_arguments())
-    assert other.resumed == resumed
 
+    def search(price: Price | None = None, average: Any = "macro", **more: Any) -> Any:
+        builder = make_builder(model(price=price or Price(2.0, 2.0)), average=average)
+        found = tuner(builder, kind, **{"objective": ["val_reward", "val_f1"], **options, **more})
+        found.search(**fit_arguments(), epochs=epochs)
+        return found
 
-@pytest.mark.parametrize("options", [{"epochs": 2}, {"executions_per_trial": 2}])
-def test_other_constraints_where_they_choose(model, tuner, options):
-    """A constraint chooses a trial's epoch and replicate, so another one is another search where there are several."""
-    epochs = {name: options.pop(name) for name in ("epochs",) if name in (options := dict(options))}
-
-    def resumed(**constraints: Any) -> int:
-        search = tuner(make_builder(model()), RandomSearch, max_trials=2, **options, **constraints)
-        search.search(**fit_arguments(), **epochs)
-        return search.resumed
-
-    bound = {"constraints": ["val_f1 >= 0.9"]}
-    assert [resumed(), resumed(**bound), resumed(**bound), resumed()] == [0, 0, 2, 2]
+    first, again = search(), search(**RESCORED[change])
+    assert first.session.paid > 0 == again.session.paid
+    assert again.resumed == len(first.records) == len(again.records)
+    values = [record.values for record in first.trial_records()]
+    assert [record.values for record in again.trial_records()] == values
+    for record, before in zip(again.trial_records(), first.trial_records(), strict=True):
+        if change == "price":
+            assert record.metrics["val_cost"] == pytest.approx(before.metrics["val_cost"] / 2)
+        if change == "metric":
+            assert record.metrics["val_f1"] == record.metrics["val_reward"]  # of one label an example
+    assert rows(search()) == rows(first)
 
 
 @pytest.mark.parametrize(
@@ -675,19 +679,15 @@ def test_seeds_of_a_random_search(model, tuner):
     assert values(seed=0) == values() == values(seed=0, overwrite=True) != values(seed=1)
 
 
-def test_range_scale_of_a_search(model, tuner):
-    """Scores are scaled by the ranges over all trials, those of the first ones included."""
-    lm = model(price=Price(1.0, 1.0))
-    search = tuner(make_builder(lm), objective=["val_reward", "val_cost"], scale="range")
+def test_the_scalar_of_a_search(model, tuner):
+    """Each objective counts by its unit, and no trial's scalar depends on the others: a hundredth of a cent is worth a
+    hundredth of the reward, unless another unit is given."""
+    objectives = ["val_reward", Objective("val_cost"), Objective("val_f1", "max", unit=0.5)]
+    search = tuner(make_builder(model(price=Price(1.0, 1.0))), objective=objectives)
     search.search(**fit_arguments())
-    records = search.trial_records()
-    width = {
-        name: max(r.metrics[name] for r in records) - min(r.metrics[name] for r in records)
-        for name in ("val_reward", "val_cost")
-    }
-    for record in records:
-        expected = record.metrics["val_cost"] / width["val_cost"] - record.metrics["val_reward"] / width["val_reward"]
-        assert record.score == pytest.approx(expected)
+    for record in search.trial_records():
+        reward, cost, f1 = (record.metrics[name] for name in ("val_reward", "val_cost", "val_f1"))
+        assert record.score == pytest.approx(cost / 0.01 - reward - f1 / 0.5)
 
 
 def test_one_search_at_a_time(model, tuner):

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from paretune.lm.ledger.queries import Totals
-from paretune.reporting.numbers import compact
 from paretune.terminal import plain
+from paretune.wording import compact
 
 __all__ = ["HEAD", "aligned", "call_lines", "sum_lines", "table_row"]
 

@@ -32,12 +32,16 @@ from paretune.pipeline.sections.layout import LayoutParams
 from paretune.pipeline.sections.split import SplitParams
 from paretune.pipeline.sections.task import TaskParams
 from paretune.pipeline.tuners import make_tuner
+from paretune.stats.formulas import detectable_difference
+from paretune.wording import compact
 
 __all__ = ["report"]
 
 MATERIALIZED = Path("data/materialized")
 SPLITS = Path("data/splits")
 LOCK = Path("dvc.lock")
+#: On what share of the test examples two programs may differ in being right; what a test can show depends on it.
+_DIFFERING = (0.1, 0.3)
 
 Split = tuple[Records, Records]
 
@@ -47,16 +51,20 @@ def report(root: Path, overrides: Sequence[str] = (), *, as_json: bool = False) 
     held-out test after it: lines for people, or JSON."""
     with contextlib.chdir(root), tempfile.TemporaryDirectory() as scratch, _importable(root):
         file = compose(root, overrides, Path(scratch) / "params.yaml") if overrides else "params.yaml"
-        estimate, test = run_maybe_nested(_estimate(read_params(file), Path(scratch)))
+        estimate, test, n = run_maybe_nested(_estimate(read_params(file), Path(scratch)))
+    smallest = [detectable_difference(n, differing) for differing in _DIFFERING]
     if as_json:
         numbers = {name: share.as_json() for name, share in test.items()}
-        return json.dumps({"search": estimate.as_json(), "test": numbers}, indent=2)
+        shows = {"examples": n, "difference": dict(zip(map(str, _DIFFERING), smallest, strict=True))}
+        return json.dumps({"search": estimate.as_json(), "test": numbers, "test_shows": shows}, indent=2)
     lines = [f"{f'test: {name}':<14} {spending_text(share)}" for name, share in test.items()]
+    shown = " – ".join(compact(100 * each) for each in smallest)
+    lines.append(f"{'test: shows':<14} a gain of {shown} points ({n} examples, power 80 %)")
     return "\n".join([str(estimate), *lines])
 
 
-async def _estimate(params: Mapping[str, Any], scratch: Path) -> tuple[Estimate, dict[str, Spending]]:
-    """The search, and by program (winner, baseline) what the held-out test takes."""
+async def _estimate(params: Mapping[str, Any], scratch: Path) -> tuple[Estimate, dict[str, Spending], int]:
+    """The search; by program (winner, frontier, baseline) what the held-out test takes; and its number of examples."""
     setup = ProgramSetup(params)
     compare = section(params, "evaluate", EvaluateParams)
     train, val, test = _data(params, setup, scratch)
@@ -64,15 +72,20 @@ async def _estimate(params: Mapping[str, Any], scratch: Path) -> tuple[Estimate,
     fit = {"epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
     estimate, looked_at = await survey(tuner, {"x": train[0], "y": train[1], "validation_data": val, **fit})
     models = {name: model for one in looked_at for name, model in one.models.items()}
-    tallies: dict[str, Tally] = {"winner": chosen(one.evaluation(len(test[1])) for one in looked_at)}
+    replicates = setup.search.executions_per_trial
+    tested = [added([one.evaluation(len(test[1]))] * replicates) for one in looked_at]
+    tallies: dict[str, Tally] = {"winner": chosen(tested)}
+    if compare.frontier:  # the winner may be alone on it, or every trial
+        most = chosen(tested, max(1, estimate.trials - 1))
+        tallies["frontier"] = {name: take * [0, 1] for name, take in most.items()}
     view = LedgerView(setup.language_model(setup.lm.model).ledger.path)
     if compare.baseline is not None:
         program = await baseline_program(setup, compare.baseline)
         rehearsal = await rehearse(program, {"x": train[0], "y": train[1], **fit}, view, 50)
         trained = rehearsal.training(0, setup.search.epochs) if program.optimizer is not None else {}
-        tallies["baseline"] = added([trained, rehearsal.evaluation(len(test[1]))])
+        tallies["baseline"] = added([trained, rehearsal.evaluation(len(test[1]))] * replicates)
         models |= rehearsal.models
-    return estimate, {name: spending(tally, models, view) for name, tally in tallies.items()}
+    return estimate, {name: spending(tally, models, view) for name, tally in tallies.items()}, len(test[1])
 
 
 @contextlib.contextmanager

@@ -32,6 +32,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="print the numbers as JSON")
     command.set_defaults(run=_estimate)
 
+    command = commands.add_parser("check", help="exit 1 where this checkout's winner does worse than a revision's")
+    command.add_argument("--against", default="HEAD", metavar="REV", help="a revision of Git (default: HEAD)")
+    command.add_argument("--tolerance", type=float, default=0.0, help="a loss of reward that is accepted (default: 0)")
+    command.add_argument("--strict", action="store_true", help="exit 1 also where a loss cannot be excluded")
+    command.add_argument("--markdown", type=Path, metavar="FILE", help="also write the result for a pull request")
+    command.set_defaults(run=_check)
+
     command = commands.add_parser("calls", help="list the calls of language models in the ledger, or show one in full")
     calls.add_arguments(command)
     command.set_defaults(run=calls.run)
@@ -49,6 +56,18 @@ def _estimate(arguments: argparse.Namespace) -> None:
     from paretune.commands.estimate import report
 
     print(report(find_root(Path.cwd()), arguments.overrides, as_json=arguments.json))
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from paretune.commands.check import check
+    from paretune.commands.compose import find_root
+
+    found = check(find_root(Path.cwd()), arguments.against, arguments.tolerance)
+    if arguments.markdown is not None:
+        arguments.markdown.write_text(found.markdown(), encoding="utf-8")
+    print(*found.lines(), sep="\n")
+    if found.regressed or (arguments.strict and not found.excluded):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -16,21 +16,25 @@ from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.budget import BudgetParams
 from paretune.pipeline.sections.objective import ObjectiveParams
 from paretune.pipeline.sections.tuner import TunerParams
+from paretune.pipeline.sections.winner import WinnerParams
 from paretune.trials.goals import Objective
+from paretune.trials.rules import Rule
 from paretune.tuners import TUNERS
 from paretune.tuners.tuner import Tuner
 
-__all__ = ["code_digest", "make_tuner"]
+__all__ = ["code_digest", "declared_rule", "make_tuner", "replying"]
 
-#: The sections whose values a search's results depend on.
-_IDENTITY = ("task", "layout", "program", "objective")
-#: The settings of language models that decide what a reply is or costs; the others decide when it comes.
-_LM_IDENTITY = ("model", "api_base", "fallbacks", "price")
+#: The sections whose values decide what a trial's replies are.
+_IDENTITY = ("task", "layout", "program")
+#: The settings of language models that decide what a reply is; the others decide when it comes and what it costs.
+_LM_IDENTITY = ("model", "api_base", "fallbacks")
 
 
 def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
     """The declared tuner; its state is kept below ``state_root()``, one file for each different search."""
-    check_sections(params, {"budget": BudgetParams, "tuner": TunerParams, "objective": ObjectiveParams})
+    check_sections(
+        params, {"budget": BudgetParams, "tuner": TunerParams, "objective": ObjectiveParams, "winner": WinnerParams}
+    )
     objective = section(params, "objective", ObjectiveParams)
     search = setup.search
     chosen = section(params, "tuner", TunerParams)
@@ -40,9 +44,9 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
     tuner: Callable[..., Tuner] = getattr(module, entry.class_name)
     return tuner(
         setup.build_program,
-        objective=[Objective(part.name, part.direction, part.weight) for part in objective.objectives],
-        scale=objective.scale,
+        objective=[Objective(**part.model_dump()) for part in objective.objectives],
         constraints=objective.constraints,
+        rule=declared_rule(params),
         seed=search.seed,
         directory=state_root(),
         project_name="searches",
@@ -57,17 +61,30 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
     )
 
 
+def declared_rule(params: Mapping[str, Any]) -> Rule:
+    """How the winner is chosen."""
+    winner = section(params, "winner", WinnerParams)
+    return Rule(winner.rule, winner.epsilon, winner.by, winner.allow_broken)
+
+
 def _identity(params: Mapping[str, Any], setup: ProgramSetup) -> dict[str, Any]:
+    program, own = setup.program, list(setup.scoring.layout.own_code.values())
+    return {
+        "params": replying(params),
+        "code": code_digest([*own, program.builder], program.source) if program.builder else code_digest(own),
+    }
+
+
+def replying(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of params.yaml that decide what a program of given hyperparameters replies."""
+
     def deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
         return {name: settings[name] for name in _LM_IDENTITY if name in settings}
 
-    program, own = setup.program, list(setup.scoring.layout.own_code.values())
     models = {name: deciding(settings) for name, settings in params["lm"].get("models", {}).items()}
     sections = {name: params[name] for name in _IDENTITY}
-    return {
-        "params": {**sections, "lm": deciding(params["lm"]), "models": models},
-        "code": code_digest([*own, program.builder], program.source) if program.builder else code_digest(own),
-    }
+    sections["layout"] = {name: value for name, value in params["layout"].items() if name != "metrics"}
+    return {**sections, "lm": deciding(params["lm"]), "models": models}
 
 
 def code_digest(own: Iterable[str] = (), source: str | None = None) -> str:

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paretune.reporting.numbers import compact
 from paretune.reporting.placement import Box, Scale, place, text_width
 from paretune.reporting.results import Measurement
 from paretune.trials.goals import Objective
+from paretune.wording import compact
 
 __all__ = [
-    "DOMINATED", "FONT_SIZE", "FRONTIER", "INFEASIBLE", "INK", "MUTED", "VERMILLION", "WINNER",
+    "DOMINATED", "FONT_SIZE", "FRONTIER", "INFEASIBLE", "INK", "MUTED", "PERHAPS", "VERMILLION", "WINNER",
     "Point", "caption", "encoding", "labels", "obstacles", "reference_rule",
 ]  # fmt: skip
 
-WINNER, FRONTIER, DOMINATED = "winner (best score)", "on the frontier", "dominated"
+WINNER, FRONTIER, PERHAPS, DOMINATED = "winner", "on the frontier", "perhaps on it", "not on it"
 INFEASIBLE = "breaks a constraint"
 INK, MUTED, VERMILLION = "#222222", "#5a5a5a", "#D55E00"
 FONT_SIZE, _LINE = 12.5, 15.0

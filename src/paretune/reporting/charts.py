@@ -6,22 +6,24 @@ renders to the same bytes on every machine (vl-convert brings its own JavaScript
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from paretune.errors import DataError
 from paretune.reporting.annotations import INK, MUTED
 from paretune.reporting.frontier_rows import axes, brief_options, labels
-from paretune.reporting.numbers import metric_words, percent, words
 from paretune.reporting.panels import frontier_panel, ranking_panel
 from paretune.reporting.results import Result
 from paretune.trials.goals import Objective
+from paretune.wording import metric_words, percent, words
 
 __all__ = ["chart", "to_png"]
 
 _FONT = "Liberation Sans"  # inside vl-convert: no system font is needed
 _VERSION = "5.21"
 _WIDTH = 900  # pixels, the width of a README
+_COLUMNS = 135  # characters of a subtitle in it
 
 
 def chart(
@@ -32,12 +34,13 @@ def chart(
     y: str | None = None,
     confidence: float = 0.95,
     references: Mapping[str, float] | None = None,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The Vega-Lite specification of a search, about 900 pixels wide.
 
     One objective: a ranked dot plot. Two: one panel. Three or more: two panels side by side that share their x axis
     (see `axes` for the choice). ``references`` maps objective names to the value of always answering the most common
-    training output. Raise DataError when no trial was completed.
+    training output; ``notes`` are sentences below the title. Raise DataError when no trial was completed.
     """
     shown = [result for result in results if result.record.completed]
     if not shown:
@@ -57,7 +60,10 @@ def chart(
         ]
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "title": {"text": _title(shown, objectives), "subtitle": _subtitle(results, len(pairs), confidence, brief)},
+        "title": {
+            "text": _title(shown, objectives),
+            "subtitle": [*_subtitle(results, len(pairs), confidence, brief), *_wrapped(notes)],
+        },
         "hconcat": panels,
         "spacing": 34,
         "resolve": {"scale": {"stroke": "shared", "fill": "shared", "shape": "shared", "size": "shared"}},
@@ -99,6 +105,11 @@ def _subtitle(
     for name, options in brief.items():
         second += f" {_capital(words(name))}: {' or '.join(options)}."
     return [first, second]
+
+
+def _wrapped(notes: Sequence[str]) -> list[str]:
+    """Sentences in lines as wide as the picture."""
+    return textwrap.wrap(" ".join(notes), _COLUMNS)
 
 
 def _configurations(count: int) -> str:

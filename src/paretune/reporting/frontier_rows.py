@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from paretune.errors import ConfigError
-from paretune.reporting.numbers import axis_title, exact, label_parts
 from paretune.reporting.results import Measurement, Result
 from paretune.reporting.tables import hyperparameter_names
 from paretune.stats import non_dominated
 from paretune.trials.goals import Objective
+from paretune.wording import axis_title, exact, label_parts
 
 __all__ = ["axes", "brief_options", "labels", "pareto_rows", "shown_frontier"]
 
@@ -89,7 +89,8 @@ def pareto_rows(
 
     ``x``, ``y`` (with ``_lo``, ``_hi``, ``_title``) are the first pair of `axes`, so that a plot need not be
     configured anew when the objectives change; each objective is there under its own name too. ``on_frontier``
-    counts all objectives, ``on_line`` only the two shown; a trial that breaks a constraint is on neither, and its label
+    counts all objectives (as do ``frontier_probability`` and ``drawn``: solid, hollow, faint), ``on_line`` only the two
+    shown; a trial that breaks a constraint is on neither, and its label
     says so. ``x_direction`` says which way the frontier's steps go. A
     single objective is set against the rank (1 is the best).
     """
@@ -117,8 +118,9 @@ def pareto_rows(
             row |= _cells(objective.name, result.metric(objective.name))
         row |= {
             "on_frontier": result.on_frontier,
-            "frontier_probability": exact(result.frontier_probability),
             "on_line": on_line,
+            "frontier_probability": exact(result.frontier_probability),
+            "drawn": result.drawn,
             "is_winner": result.is_winner,
             "score": exact(result.record.score),
         }

@@ -4,47 +4,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from paretune.errors import DataError
 from paretune.programs.running import Evaluation
-from paretune.reporting.draws import objective_draws
-from paretune.reporting.numbers import exact
 from paretune.reporting.results import shared_bootstrap
 from paretune.reporting.volume import volume_axes
 from paretune.stats import (
-    BayesianBootstrap,
+    Bootstrap,
     Interval,
     Measure,
+    confidence_at,
     difference,
-    frontier_probability,
+    holm,
     hypervolume_of,
     intervals_of,
     newcombe,
     scaled_volume,
-    settled,
 )
-from paretune.stats.measure import Array
-from paretune.trials.frontier import frontier
+from paretune.trials.correction import corrected_reward
+from paretune.trials.frontier import FrontierDraws, frontier, frontier_draws
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
+from paretune.trials.winner import Best
+from paretune.wording import exact
 
 __all__ = ["evaluation_summary", "metrics_json", "search_summary"]
 
-Scalars = dict[str, int | float]
+Scalars = dict[str, Any]
 _LEFT_OUT = {"latency"}  # it says more about the machine than about the configuration: trials.csv has it
 
 
 def metrics_json(
     *,
-    test: Evaluation,
-    val: Evaluation,
+    winner: Best,
+    tested: Mapping[str, Evaluation],
+    looks: int,
     records: Sequence[TrialRecord],
-    goals: Goals,
+    measures: Mapping[str, Sequence[Measure]],
     baseline: Evaluation | None = None,
     majority: Mapping[str, float] | None = None,
-    measures: Mapping[str, Sequence[Measure]] | None = None,
     references: Mapping[str, float] | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
@@ -52,28 +53,41 @@ def metrics_json(
 ) -> dict[str, Scalars]:
     """The whole of metrics.json; what has no value or no interval is left out, so no NaN and no null appears.
 
-    ``test`` and ``val`` are the winner's (with replicates, ``val`` has the outcomes of all), ``baseline`` the declared
-    baseline's on the same test examples as ``test`` (DataError when their numbers differ). ``majority`` holds the
-    reward and metrics of always giving the most common training output. ``optimism.reward`` is validation minus test;
-    ``gain.reward`` is test minus baseline on the ``gain.n`` examples that both scored, in pairs, ``gain.p_mcnemar`` the
-    test of answers that are right or wrong. ``records`` are all trials, ``measures`` by trial those of their validation
-    examples, ``references`` as for ``volume_axes``.
+    ``tested`` has the winner on the test examples, and other trials that were tested as well; ``looks`` is how many
+    configurations were tested on them by now, which the intervals there allow for (see ``confidence_at``).
+    ``baseline`` is the declared baseline on the same examples (DataError when their numbers differ). ``majority`` holds
+    the reward and metrics of always giving the most common training output. ``records`` are all trials, ``measures``
+    those of the completed ones on the validation examples; ``references`` are those of ``volume_axes``.
+
+    ``val.corrected`` is the winner's reward there corrected for its choice, ``optimism.reward`` validation minus test.
+    ``gain.reward`` is test minus baseline on the ``gain.n`` examples that both scored, in pairs; ``gain.p_mcnemar``
+    tests answers that are right or wrong, ``gain.p_holm`` is the same corrected for all that were tested.
     """
+    strict = confidence_at(looks, confidence)
 
-    def numbers(evaluation: Evaluation) -> Scalars:
-        return evaluation_summary(evaluation, confidence=confidence, resamples=resamples, seed=seed)
+    def numbers(evaluation: Evaluation, level: float) -> Scalars:
+        return evaluation_summary(evaluation, confidence=level, resamples=resamples, seed=seed)
 
-    sections: dict[str, Scalars] = {"test": numbers(test), "val": numbers(val)}
-    sections["optimism"] = _optimism(sections["val"], sections["test"])
+    record = next(record for record in records if record.trial == winner.trial)
+    val = Evaluation(record.outcomes, tuple(measures[winner.trial]))
+    corrected = _corrected(
+        winner, records, measures, shared_bootstrap(measures.values(), resamples=resamples, seed=seed), confidence
+    )
+    sections: dict[str, Scalars] = {
+        "winner": {"trial": int(winner.trial), "rule": winner.rule.name, "why": winner.why, "doubt": winner.doubt},
+        "test": numbers(tested[winner.trial], strict) | {"looks": looks},
+        "val": numbers(val, confidence) | corrected,
+    }
+    sections["optimism"] = _optimism(sections["val"], numbers(tested[winner.trial], confidence))
+    others = {f"frontier_{name}": each for name, each in tested.items() if name != winner.trial}
+    sections |= {name: numbers(each, strict) for name, each in others.items()}
     if baseline is not None:
-        sections["baseline"] = numbers(baseline)
-        sections["gain"] = _gain(test, baseline, confidence=confidence, resamples=resamples, seed=seed)
+        sections["baseline"] = numbers(baseline, confidence)
+        compared = {"gain" if name == winner.trial else f"gain_{name}": each for name, each in tested.items()}
+        sections |= _gains(compared, baseline, confidence=strict, resamples=resamples, seed=seed)
     sections["majority"] = _scalars(majority or {})
-    draws = None
-    if measures:
-        n = shared_bootstrap(measures.values(), resamples=resamples, seed=seed).n
-        draws = objective_draws(records, measures, goals, BayesianBootstrap(n, resamples=resamples, seed=seed))
-    sections["search"] = search_summary(records, goals, draws, references=references, confidence=confidence)
+    draws = frontier_draws(records, measures, winner.goals, resamples=resamples, seed=seed)
+    sections["search"] = search_summary(records, winner.goals, references, draws, confidence)
     return {name: section for name, section in sections.items() if section}
 
 
@@ -93,39 +107,35 @@ def evaluation_summary(
 def search_summary(
     records: Sequence[TrialRecord],
     goals: Goals,
-    draws: Array | None = None,
-    *,
     references: Mapping[str, float] | None = None,
+    draws: FrontierDraws | None = None,
     confidence: float = 0.95,
 ) -> Scalars:
     """Counts of trials, the frontier's size, the hypervolume in [0, 1], LM calls, retries and US dollars.
 
-    Frontier and hypervolume are those of the trials that keep the constraints. With ``draws`` of the objectives (draws,
-    trials, objectives) the hypervolume is corrected for the luck of the best and has an interval, and
-    ``frontier_wrong`` says how many trials are expected to be on the wrong side of the frontier (see ``settled``).
+    Frontier and hypervolume are those of the trials that keep the constraints; with ``draws`` the hypervolume has an
+    interval, and a value corrected for its bias.
     Calls and dollars are those of all trials, failed ones too, as if nothing had been served from the ledger. When a
     trial that made calls has no known cost, the sum is not known either and ``cost_usd`` is left out.
     """
     completed = [record for record in records if record.completed]
-    flags = frontier(records, goals)
     costs = [record.cost_usd for record in records if record.calls or record.cost_usd]
     counts: Scalars = {
         "trials": len(records),
         "completed": len(completed),
         "failed": len(records) - len(completed),
-        "frontier_size": sum(flags),
+        "frontier_size": sum(frontier(records, goals)),
         "lm_calls": sum(record.calls for record in records),
         "retries": sum(record.retries for record in records),
     }
-    spent = math.fsum(math.nan if cost is None else cost for cost in costs)
     points = np.asarray([goals.point(record.metrics) for record in completed if goals.feasible(record.metrics)])
     axes = volume_axes(goals.objectives, references)
-    found: dict[str, float | None] = {"hypervolume": scaled_volume(points, axes), "cost_usd": spent}
-    if draws is not None and not np.isnan(draws).all():
-        volume = hypervolume_of(points, axes, draws, confidence)
-        found |= {"hypervolume": volume.value, "hypervolume_lo": volume.lo, "hypervolume_hi": volume.hi}
-        found["frontier_wrong"] = settled(flags, frontier_probability(draws, goals.directions)).wrong
-    return counts | _scalars(found)
+    spent = math.fsum(math.nan if cost is None else cost for cost in costs)
+    if draws is None:
+        return counts | _scalars({"hypervolume": scaled_volume(points, axes), "cost_usd": spent})
+    volume, lo, hi, plug_in = hypervolume_of(points, axes, draws.values, confidence)
+    volumes = {"hypervolume": plug_in, "hypervolume_corrected": volume, "hypervolume_lo": lo, "hypervolume_hi": hi}
+    return counts | _scalars({**volumes, "cost_usd": spent})
 
 
 def _optimism(val: Scalars, test: Scalars) -> Scalars:
@@ -135,6 +145,38 @@ def _optimism(val: Scalars, test: Scalars) -> Scalars:
     )
     ends = newcombe(first, Interval(lo, hi), second, Interval(low, high))
     return _scalars({"reward": first - second, "reward_lo": ends.lo, "reward_hi": ends.hi})
+
+
+def _corrected(
+    winner: Best,
+    records: Sequence[TrialRecord],
+    measures: Mapping[str, Sequence[Measure]],
+    bootstrap: Bootstrap,
+    confidence: float,
+) -> Scalars:
+    """The winner's reward on validation as if other examples had chosen it."""
+    if not winner.goals.feasible(winner.metrics):
+        return {}
+    completed = [record for record in records if record.completed]
+    found = corrected_reward(completed, measures, winner.goals, winner.rule, bootstrap, confidence)
+    if found is None:
+        return {}
+    return _scalars({"corrected": found.value, "corrected_lo": found.lo, "corrected_hi": found.hi})
+
+
+def _gains(
+    tested: Mapping[str, Evaluation], baseline: Evaluation, *, confidence: float, resamples: int, seed: int
+) -> dict[str, Scalars]:
+    """What each gains over the baseline, with Holm's correction where there are several."""
+    gains = {
+        name: _gain(each, baseline, confidence=confidence, resamples=resamples, seed=seed)
+        for name, each in tested.items()
+    }
+    if len(gains) > 1:
+        known = [name for name, gain in gains.items() if "p_mcnemar" in gain]
+        for name, p_value in zip(known, holm([float(gains[name]["p_mcnemar"]) for name in known]), strict=True):
+            gains[name] |= _scalars({"p_holm": p_value})
+    return gains
 
 
 def _gain(test: Evaluation, baseline: Evaluation, *, confidence: float, resamples: int, seed: int) -> Scalars:

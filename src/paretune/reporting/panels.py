@@ -14,6 +14,7 @@ from paretune.reporting.annotations import (
     INFEASIBLE,
     INK,
     MUTED,
+    PERHAPS,
     VERMILLION,
     WINNER,
     Point,
@@ -24,10 +25,10 @@ from paretune.reporting.annotations import (
     reference_rule,
 )  # fmt: skip
 from paretune.reporting.frontier_rows import shown_frontier
-from paretune.reporting.numbers import axis_title
 from paretune.reporting.placement import Scale
 from paretune.reporting.results import Result
 from paretune.trials.goals import Objective
+from paretune.wording import axis_title
 
 __all__ = ["frontier_panel", "ranking_panel"]
 
@@ -37,7 +38,8 @@ _Looks: TypeAlias = dict[str, tuple[str, str, str, int]]
 _LOOKS: _Looks = {  # role: stroke, fill, shape, size
     WINNER: (VERMILLION, VERMILLION, "diamond", 190),
     FRONTIER: (_BLUE, _BLUE, "circle", 95),
-    DOMINATED: (_GREY, "#ffffff", "circle", 60),
+    PERHAPS: (_BLUE, "#ffffff", "circle", 95),
+    DOMINATED: ("#c4c4c4", "#ffffff", "circle", 60),
 }
 #: Shown where there is such a trial.
 _INFEASIBLE_LOOK: _Looks = {INFEASIBLE: (_GREY, _GREY, "cross", 60)}
@@ -176,7 +178,9 @@ def ranking_panel(
 def _role(result: Result) -> str:
     if result.is_winner:
         return WINNER
-    return FRONTIER if result.on_frontier else DOMINATED if result.feasible else INFEASIBLE
+    if not result.feasible:
+        return INFEASIBLE
+    return {"solid": FRONTIER, "hollow": PERHAPS, "faint": DOMINATED}[result.drawn]
 
 
 def _axis(title: str, scale: Scale) -> dict[str, Any]:

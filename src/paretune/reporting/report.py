@@ -10,7 +10,7 @@ from paretune.errors import ConfigError
 from paretune.files import open_atomic, write_json
 from paretune.reporting.charts import chart, to_png
 from paretune.reporting.frontier_rows import pareto_rows
-from paretune.reporting.results import results
+from paretune.reporting.results import results, unsettled
 from paretune.reporting.tables import metric_names, trial_table
 from paretune.stats import Measure
 from paretune.trials.record import TrialRecord
@@ -45,7 +45,9 @@ def report(
     for key, name in (("x", x), ("y", y)):
         if name is not None and name not in known:
             raise ConfigError(f"report.{key}: must be one of the metrics {known} (got {name!r})")
-    spec = chart(found, goals.objectives, x=x, y=y, confidence=confidence, references=references)
+    open_question = unsettled(found) if len(goals.objectives) > 1 else ""
+    notes = [note for note in (best.why, best.doubt, open_question) if note]
+    spec = chart(found, goals.objectives, x=x, y=y, confidence=confidence, references=references, notes=notes)
     folder = Path(folder)
     paths = [folder / "trials.csv", folder / "pareto.json", folder / "pareto.png"]
     with open_atomic(paths[0]) as handle:

@@ -10,13 +10,15 @@ from typing import NamedTuple
 import numpy as np
 
 from paretune.errors import DataError
-from paretune.reporting.draws import frontier_chances, objective_draws
-from paretune.stats import BayesianBootstrap, Bootstrap, Interval, Measure, intervals_of, quantile_interval
-from paretune.trials.frontier import frontier
+from paretune.stats import Bootstrap, Interval, Measure, intervals_of, quantile_interval, settled
+from paretune.trials.frontier import frontier, frontier_draws
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
+from paretune.wording import compact
 
-__all__ = ["Measurement", "Result", "results", "shared_bootstrap"]
+__all__ = ["Measurement", "Result", "results", "shared_bootstrap", "unsettled"]
+
+_SOLID, _HOLLOW = 0.9, 0.1
 
 
 class Measurement(NamedTuple):
@@ -29,18 +31,22 @@ class Measurement(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """One trial: its record, its validation metrics with their intervals, and where it stands among the others.
-
-    ``frontier_probability``: in what share of resamples of the examples it is on the frontier; NaN for a failed trial,
-    and where the examples of an objective are not known.
-    """
+    """One trial: its record, its validation metrics with their intervals, and where it stands among the others."""
 
     record: TrialRecord
     metrics: Mapping[str, Measurement]
     feasible: bool
     on_frontier: bool
     is_winner: bool
+    #: The share of draws of other examples in which it is on the frontier; NaN where that is not known.
     frontier_probability: float = math.nan
+
+    @property
+    def drawn(self) -> str:
+        """How it is drawn: ``solid`` where it is on the frontier with a probability of 0.9 or more, ``hollow`` from 0.1
+        on, else ``faint``; by its measured place where the probability is not known."""
+        chance = float(self.on_frontier) if math.isnan(self.frontier_probability) else self.frontier_probability
+        return "solid" if chance >= _SOLID else "hollow" if chance >= _HOLLOW else "faint"
 
     def metric(self, name: str) -> Measurement:
         """The measurement of one metric; all NaN when the trial has none."""
@@ -76,13 +82,13 @@ def results(
     takes, all its calls together.
     """
     bootstrap = shared_bootstrap(measures.values(), resamples=resamples, seed=seed)
-    draws = objective_draws(records, measures, goals, BayesianBootstrap(bootstrap.n, resamples=resamples, seed=seed))
     found = iter(intervals_of([each for group in measures.values() for each in group], bootstrap, confidence))
     ends = {
         trial: {f"val_{each.name}": interval for each, interval in zip(group, found, strict=False)}
         for trial, group in measures.items()
     }
-    places = zip(records, frontier(records, goals), frontier_chances(records, draws, goals), strict=True)
+    draws = frontier_draws(records, measures, goals, resamples=resamples, seed=seed)
+    chances = {} if draws is None else dict(zip(draws.names, draws.probability.tolist(), strict=True))
     return [
         Result(
             record=record,
@@ -90,10 +96,20 @@ def results(
             feasible=record.completed and goals.feasible(record.metrics),
             on_frontier=flag,
             is_winner=record.trial == winner,
-            frontier_probability=float(chance),
+            frontier_probability=chances.get(record.trial, math.nan),
         )
-        for record, flag, chance in places
+        for record, flag in zip(records, frontier(records, goals), strict=True)
     ]
+
+
+def unsettled(found: Sequence[Result]) -> str:
+    """A sentence where the frontier is not settled (see ``stats.settled``), else nothing."""
+    known = [result for result in found if not math.isnan(result.frontier_probability)]
+    chances = np.array([result.frontier_probability for result in known])
+    wrong, is_settled = settled([result.on_frontier for result in known], chances)
+    if is_settled:
+        return ""
+    return f"The frontier is not settled: {compact(wrong)} trials are expected to be on it wrongly, or missing."
 
 
 def _measurements(record: TrialRecord, ends: Mapping[str, Interval]) -> dict[str, Measurement]:

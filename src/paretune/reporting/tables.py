@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from paretune.reporting.numbers import exact
 from paretune.reporting.results import Result
+from paretune.wording import exact
 
 if TYPE_CHECKING:
     import pandas
@@ -32,8 +32,8 @@ def trial_table(results: Sequence[Result]) -> pandas.DataFrame:
 
     Columns: ``trial``, ``status``, the hyperparameters (one that is called like another column gets the prefix
     ``hp_``), each validation metric with ``_lo`` and ``_hi`` (with several replicates also ``_se``, the standard error
-    of their mean), then counts, costs (USD), seconds, ``feasible`` (it keeps every constraint) and
-    ``on_frontier`` (of the feasible) and ``frontier_probability``.
+    of their mean), then counts, costs (USD), seconds, ``feasible`` (it keeps every constraint),
+    ``on_frontier`` (of the feasible) and ``frontier_probability`` (how often so with other examples).
     """
     import pandas
 
@@ -63,5 +63,6 @@ def trial_table(results: Sequence[Result]) -> pandas.DataFrame:
         columns[name] = pandas.Series([exact(getattr(result.record, name)) for result in results], dtype="Float64")
     columns["feasible"] = [result.feasible for result in results]
     columns["on_frontier"] = [result.on_frontier for result in results]
-    columns["frontier_probability"] = [exact(result.frontier_probability) for result in results]
+    chances = [exact(result.frontier_probability) for result in results]
+    columns["frontier_probability"] = pandas.Series(chances, dtype="Float64")
     return pandas.DataFrame(columns)

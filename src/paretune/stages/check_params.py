@@ -25,6 +25,7 @@ from paretune.pipeline.sections.split import SplitParams
 from paretune.pipeline.sections.task import TaskParams
 from paretune.pipeline.sections.together import check_together
 from paretune.pipeline.sections.tuner import TunerParams
+from paretune.pipeline.sections.winner import WinnerParams
 from paretune.schemas.faults import did_you_mean, shown
 
 CONF = Path("conf")
@@ -40,6 +41,7 @@ SECTIONS: dict[str, type[Params]] = {
     "budget": BudgetParams,
     "tuner": TunerParams,
     "objective": ObjectiveParams,
+    "winner": WinnerParams,
     "evaluate": EvaluateParams,
     "report": ReportParams,
 }

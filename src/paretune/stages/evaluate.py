@@ -8,16 +8,16 @@ from pathlib import Path
 from paretune.errors import SearchError
 from paretune.eventloop import run_maybe_nested
 from paretune.files import write_json, write_jsonl
-from paretune.lm.ledger.attribution import attributed_to
 from paretune.metrics.outcome import too_many_failures
-from paretune.pipeline.evaluation import baseline, evaluation_rows, rebuild
+from paretune.pipeline.evaluation import evaluation_rows, reward_rows, tested_baseline, tested_trial
+from paretune.pipeline.looks import count_looks
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.scoring import measures_of_trial
 from paretune.pipeline.sections.base import read_params, section
 from paretune.pipeline.sections.evaluate import EvaluateParams
 from paretune.pipeline.sections.report import ReportParams
-from paretune.programs.running import Evaluation
+from paretune.pipeline.tuners import replying
 from paretune.reporting.metrics_json import metrics_json
 from paretune.trials.store import read_trials
 from paretune.trials.winner import Best
@@ -27,6 +27,7 @@ TEST = Path("data/materialized/test.jsonl")
 SEARCH = Path("data/search")
 OUTPUT = Path("data/evaluation")
 METRICS = Path("reports/metrics.json")
+REWARDS = Path("reports/test_rewards.jsonl")
 
 
 def main() -> None:
@@ -38,33 +39,36 @@ async def _main() -> None:
     params = read_params()
     setup = ProgramSetup(params)
     scoring = setup.scoring
-    compare, report = section(params, "evaluate", EvaluateParams), section(params, "report", ReportParams)
+    settings, report = section(params, "evaluate", EvaluateParams), section(params, "report", ReportParams)
     train, val, test = scoring.read(SPLITS / "train.jsonl"), scoring.read(SPLITS / "val.jsonl"), scoring.read(TEST)
     best, records = Best.read(SEARCH / "best.json"), read_trials(SEARCH / "trials.jsonl")
-    winner = await rebuild(setup, best)
-    with attributed_to(search="evaluate", trial=best.trial, example="test"):
-        tested = await winner.evaluation(*test)
-    if error := too_many_failures(tested.outcomes, setup.search.max_failure_rate):
+    by_name = {record.trial: record for record in records}
+    named = [best.trial, *(name for name in best.frontier if settings.frontier and name != best.trial)]
+    tested = {name: await tested_trial(setup, by_name[name], test) for name in named}
+    if error := too_many_failures(tested[best.trial].outcomes, setup.search.max_failure_rate):
         raise SearchError(f"the winner could not be evaluated: {error}")
-    write_jsonl(OUTPUT / "predictions.jsonl", evaluation_rows(tested, *test))
+    write_jsonl(OUTPUT / "predictions.jsonl", evaluation_rows(tested[best.trial], *test))
     compared = None
-    if compare.baseline is not None:
-        with attributed_to(search="evaluate", trial="baseline"):
-            base = await baseline(setup, compare.baseline, train)
-        with attributed_to(search="evaluate", trial="baseline", example="test"):
-            compared = await base.evaluation(*test)
+    if settings.baseline is not None:
+        replicates = len(by_name[best.trial].replicates)
+        compared = await tested_baseline(setup, settings.baseline, replicates, train, test)
         write_jsonl(OUTPUT / "baseline.jsonl", evaluation_rows(compared, *test))
-    searched = next(record for record in records if record.trial == best.trial)
+    if settings.frontier:
+        rows = ({"trial": name, **row} for name in named for row in evaluation_rows(tested[name], *test))
+        write_jsonl(OUTPUT / "frontier.jsonl", rows)
+    write_jsonl(REWARDS, reward_rows(tested[best.trial], compared, *test))
+    replies = replying(params)
+    looks = count_looks(TEST, ([replies, by_name[name].values, by_name[name].state] for name in named))
+    completed = [record for record in records if record.completed]
     numbers = metrics_json(
-        test=tested,
-        val=Evaluation(searched.outcomes, tuple(measures_of_trial(searched, val[1], winner.metrics))),
+        winner=best,
+        tested=tested,
+        looks=looks,
         records=records,
-        goals=best.goals,
-        measures={
-            record.trial: measures_of_trial(record, val[1], scoring.metrics) for record in records if record.completed
-        },
+        measures={record.trial: measures_of_trial(record, val[1], scoring.metrics) for record in completed},
         baseline=compared,
         majority=scoring.majority([*train[1], *val[1]], test[1]),
+        references=report.reference,
         confidence=report.confidence,
         resamples=report.resamples,
         seed=report.seed,

@@ -34,7 +34,7 @@ def main() -> None:
         Best.read(SEARCH / "best.json"),
         OUTPUT,
         references={f"val_{name}": value for name, value in majority.items()},
-        **settings.model_dump(),
+        **settings.model_dump(exclude={"reference"}),
     )
     print(f"wrote {', '.join(map(str, paths))}", file=sys.stderr)
 

@@ -10,6 +10,7 @@ from paretune.estimating.estimate import estimate
 from paretune.files import write_json
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.run_stage import run_stage
+from paretune.pipeline.scoring import measures_of_trial
 from paretune.pipeline.sections.base import read_params
 from paretune.pipeline.tuners import make_tuner
 from paretune.trials.store import write_trials
@@ -32,8 +33,11 @@ def main() -> None:
     print(estimate(tuner, x, y, **fit), file=sys.stderr)
     tuner.search(x, y, **fit)
     records = tuner.trial_records()
-    best = Best.of(records, tuner.oracle.goals, tuner.stopped)
     write_trials(OUTPUT / "trials.jsonl", records)
+    goals = tuner.oracle.goals
+    completed = [record for record in records if record.completed]
+    measures = {one.trial: measures_of_trial(one, validation[1], setup.scoring.metrics) for one in completed}
+    best = Best.of(records, goals, tuner.rule, stopped=tuner.stopped, measures=measures)
     best.write(OUTPUT / "best.json")
     write_json(
         RUN,
@@ -45,7 +49,7 @@ def main() -> None:
             "stopped": tuner.stopped is not None,  # best.json tells why
         },
     )
-    print(f"{OUTPUT}: trial {int(best.trial)} is best of {len(records)}: {best.values}", file=sys.stderr)
+    print(f"{OUTPUT}: {best.why} {best.doubt}\n  {best.values}", file=sys.stderr)
 
 
 if __name__ == "__main__":

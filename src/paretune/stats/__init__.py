@@ -32,7 +32,7 @@ from paretune.stats.intervals import Difference, difference, intervals_of, plus_
 from paretune.stats.measure import Measure, PseudoExamples
 from paretune.stats.pareto import fronts, hypervolume, non_dominated, rounded
 from paretune.stats.resampling import BayesianBootstrap, Bootstrap, percentile_interval, weighted_values
-from paretune.stats.selection import BestSet, Corrected, best_set, corrected_score
+from paretune.stats.selection import BestSet, Corrected, best_set, confidence_at, corrected_score
 
 __all__ = [
     "Axis",
@@ -48,6 +48,7 @@ __all__ = [
     "Settled",
     "agresti_min",
     "best_set",
+    "confidence_at",
     "corrected_score",
     "detectable_difference",
     "difference",

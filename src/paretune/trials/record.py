@@ -44,7 +44,8 @@ class TrialRecord:
     they would be without the ledger; ``latency_s`` is the mean of a call. ``score`` is the scalar that trials are
     ranked by, known when the search ends; ``best_replicate`` is the one whose state a rebuilt program gets.
     ``seconds`` is how long the trial took when it was run: the one thing that another run of the same search has
-    otherwise, so that it is in no ``row`` and counts in no comparison.
+    otherwise, so that it is in no ``row`` and counts in no comparison. ``scoring`` is the digest of what the metrics
+    were computed by, known in a running search.
     """
 
     trial: str
@@ -64,6 +65,7 @@ class TrialRecord:
     best_replicate: int = 0
     score: float | None = None
     seconds: float | None = field(default=None, compare=False)
+    scoring: str | None = field(default=None, compare=False)
 
     @property
     def completed(self) -> bool:
@@ -82,7 +84,7 @@ class TrialRecord:
 
     def row(self) -> dict[str, Any]:
         """This record as JSON values, the same in every run of the search."""
-        values = {name: value for name, value in vars(self).items() if name != "seconds"}
+        values = {name: value for name, value in vars(self).items() if name not in ("seconds", "scoring")}
         return {**values, "replicates": [replicate.row() for replicate in self.replicates]}
 
     @classmethod

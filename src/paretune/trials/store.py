@@ -42,7 +42,8 @@ class TrialStore:
     def append(self, record: TrialRecord) -> None:
         """Add a finished trial; it is on disk when this returns."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({**record.row(), "seconds": record.seconds}, ensure_ascii=False).encode() + b"\n"
+        row = {**record.row(), "seconds": record.seconds, "scoring": record.scoring}
+        line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
         with open(self.path, "ab") as handle:
             if handle.tell() and not _ends_with_newline(self.path):
                 line = b"\n" + line

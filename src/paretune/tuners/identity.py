@@ -26,9 +26,10 @@ from paretune.lm.ledger.ledger import Ledger
 from paretune.programs.module import Module, inner_modules
 from paretune.programs.program import Program
 from paretune.schemas.data_model import DataModel
+from paretune.trials.goals import Goals
 from paretune.tuners.oracles.base import ReplayableOracle
 
-__all__ = ["Explored", "fingerprint"]
+__all__ = ["Explored", "fingerprint", "scoring"]
 
 #: Values inside of values are looked at to this depth: some hold themselves.
 _DEPTH = 12
@@ -39,17 +40,22 @@ _SAYS_ALL = (enum.Enum, re.Pattern, PurePath, Decimal, date)
 
 @dataclasses.dataclass
 class Explored:
-    """What is kept of the programs that a builder makes of the points of a space: a digest of each, and the ledgers of
-    their language models."""
+    """What is kept of the programs that a builder makes of the points of a space: a digest of each, what its replies
+    are scored by (its metrics, and the prices of its language models), and the ledgers of these."""
 
     digests: list[str] = dataclasses.field(default_factory=list)
+    scoring: list[Any] = dataclasses.field(default_factory=list)
     ledgers: list[Ledger] = dataclasses.field(default_factory=list)
 
     def add(self, program: Program) -> None:
         """Look at one more."""
         self.digests.append(digest(_program(program)))
         proposers = program.optimizer.language_models if program.optimizer is not None else ()
-        for model in (*program.language_models, *proposers):
+        models = (*program.language_models, *proposers)
+        scoring = _as_json([program.metrics, [model.price() for model in models]])
+        if scoring not in self.scoring:
+            self.scoring.append(scoring)
+        for model in models:
             if model.ledger not in self.ledgers:
                 self.ledgers.append(model.ledger)
 
@@ -65,15 +71,15 @@ def fingerprint(
 
     ``explored`` are the programs that the builder makes of points of the space. They count as far as they can be
     described: their modules with their settings, data models and language models, what they start from, and the
-    arguments of their rewards, metrics and optimizers. ``fit`` holds the arguments of ``Program.fit``; ``more``
-    anything else that results depend on (JSON values).
+    arguments of their rewards and optimizers. ``fit`` holds the arguments of ``Program.fit``; ``more`` anything else
+    that results depend on (JSON values). What replies are scored by is no part of it: with other metrics, prices, units
+    or constraints the same trials are scored anew (see ``scoring``).
     """
     return digest(
         _as_json(
             {
                 "oracle": {"kind": type(oracle).__name__, **oracle.settings()},
                 "space": oracle.get_space().get_config()["space"],
-                "objectives": [objective.describe() for objective in oracle.goals.objectives],
                 "builder": _builder(build_program),
                 "programs": explored.digests,
                 "fit": {name: value for name, value in fit.items() if name != "verbose"},
@@ -81,6 +87,12 @@ def fingerprint(
             }
         )
     )
+
+
+def scoring(explored: Explored, goals: Goals | None) -> str:
+    """The digest of what a trial's metrics depend on beside its replies; of the ``goals`` too where they choose between
+    epochs or replicates."""
+    return digest(_as_json([explored.scoring, goals]))
 
 
 def _builder(build_program: Any) -> Any:
@@ -97,7 +109,7 @@ def _program(program: Program) -> Any:
         {
             "modules": [_module(module) for module in inner_modules(program)],
             "flow": [[symbol.data_model for symbol in node.inputs] for node in program.graph.nodes],
-            "compiled": [program.reward, program.optimizer, *program.metrics],
+            "compiled": [program.reward, program.optimizer],
             "start": program.get_state()["modules"],
         }
     )

@@ -58,7 +58,7 @@ class SearchRun:
         """Run one trial after another until none is left."""
         while (trial := await self._next_trial()) is not None:
             record = self.known.get(trial.trial_id)
-            if record is None:
+            if record is None or record.scoring != self.options.scoring:
                 with attributed_to(search=self.store.path.stem, trial=trial.trial_id):
                     record = await self._run(trial)
                 self.store.append(record)
@@ -70,7 +70,7 @@ class SearchRun:
     def take_over(self) -> None:
         """Count the trials of the earlier run that this one did not come to, because it was stopped."""
         for number, record in self.known.items():
-            if number not in self.records:
+            if number not in self.records and record.scoring == self.options.scoring:
                 self.records[number] = record
                 restore(self.oracle, record)
 
@@ -122,7 +122,7 @@ class SearchRun:
                 return TrialRecord(trial.trial_id, "FAILED", values, error=f"rejected by the hypermodel: {error}")
             if record.completed:
                 break
-        return replace(record, seconds=round(time.monotonic() - started, 3))
+        return replace(record, seconds=round(time.monotonic() - started, 3), scoring=self.options.scoring)
 
     def _fit(self, values: Values) -> Mapping[str, Any]:
         """The arguments of ``fit`` for a trial, whose epochs may be those of Hyperband."""

@@ -10,9 +10,11 @@ from typing import Any
 
 from paretune.eventloop import run_maybe_nested
 from paretune.programs.program import Program
+from paretune.trials.choice import Choice, choose
 from paretune.trials.record import TrialRecord
+from paretune.trials.rules import Rule
 from paretune.tuners.building import build
-from paretune.tuners.keras_api import HyperParameters
+from paretune.tuners.keras_api import HyperParameters, Trial
 from paretune.tuners.loop import restore
 from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.plan import latest
@@ -29,6 +31,7 @@ class Results:
     project_dir: Path
     overwrite: bool
     verbose: bool
+    rule: Rule
     _oracle: ReplayableOracle
     _records: dict[str, TrialRecord]
     #: Whether there was a search, or the results of an earlier one were looked for.
@@ -48,9 +51,9 @@ class Results:
         return self._records
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
-        """The hyperparameters of the best trials, best first."""
+        """The hyperparameters of the best trials, best first (see ``best_trials``)."""
         found = []
-        for trial in self.oracle.get_best_trials(num_trials):
+        for trial in self.best_trials(num_trials):
             found.append(self.space.copy())
             found[-1].values = {**trial.hyperparameters.values, **self.records[trial.trial_id].values}
         return found
@@ -63,15 +66,28 @@ class Results:
         """The best trials' programs, rebuilt and with their trained state (with replicates: that of the best one)."""
         await self._recall_async()
         programs = []
-        for trial in self._oracle.get_best_trials(num_models):
+        for trial in self.best_trials(num_models):
             program = await build(self.hypermodel.build, trial.hyperparameters.copy())
             program.load_state(self.records[trial.trial_id].state)
             programs.append(program)
         return programs
 
+    def choose(self) -> Choice:
+        """The winner by the tuner's ``rule``, and why. Raises SearchError when there is none."""
+        return choose(self.trial_records(), self.oracle.goals, self.rule)
+
+    def best_trials(self, num_trials: int = 1) -> list[Trial]:
+        """The best completed trials: the winner by the tuner's ``rule``, then the others by their scalar (those that
+        keep the constraints before those that do not). Where no trial keeps them there is no winner."""
+        trials = self.oracle.get_best_trials(len(self.oracle.trials))
+        if self.rule.name != "best_score" and trials and self.oracle.feasible(trials[0]):
+            winner = self.choose().record.trial
+            trials.sort(key=lambda trial: trial.trial_id != winner)
+        return trials[:num_trials]
+
     def results_summary(self, num_trials: int = 10) -> None:
         """Print the best trials, their hyperparameters and their metrics."""
-        print(*result_lines(self.oracle, self.records, num_trials), sep="\n")
+        print(*result_lines(self.best_trials(num_trials), self.oracle, self.records, num_trials), sep="\n")
 
     def trial_records(self) -> list[TrialRecord]:
         """The finished trials in the order of their numbers."""
@@ -99,7 +115,6 @@ class Results:
             print(f"note: the results are those of the last search here, {str(path)!r}", file=sys.stderr)
 
     def _scored(self, records: Mapping[str, TrialRecord]) -> dict[str, TrialRecord]:
-        self._oracle.score_all()
         return {number: replace(record, score=self._oracle.trials[number].score) for number, record in records.items()}
 
     async def _learn_space(self, look: Callable[[Program], object]) -> None:

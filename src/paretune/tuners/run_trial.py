@@ -23,7 +23,8 @@ __all__ = ["TrialOptions", "example_counts", "planned_calls", "planned_calls_of"
 
 @dataclass(frozen=True)
 class TrialOptions:
-    """What all trials of a search share; see ``Tuner``. ``keep_reached``: later trials may go on from earlier ones."""
+    """What all trials of a search share; see ``Tuner``. ``keep_reached``: later trials may go on from earlier ones.
+    ``scoring``: the digest of what their metrics are computed by."""
 
     goals: Goals
     max_failure_rate: float = 0.1
@@ -31,6 +32,7 @@ class TrialOptions:
     retries: int = 0
     max_consecutive_failures: int = 3
     keep_reached: bool = False
+    scoring: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ async def run_trial(
         n=len(runs[-1].record.examples),
         error=error,
         replicates=tuple(run.record for run in runs),
-        best_replicate=options.goals.unscaled().order([run.record.metrics for run in runs])[0] if error is None else 0,
+        best_replicate=options.goals.order([run.record.metrics for run in runs])[0] if error is None else 0,
     )
 
 
@@ -118,7 +120,7 @@ async def _run_replicate(
     outcomes = [outcome for part in evaluations for outcome in part.outcomes]
     proposals = [reply for replies in history.proposals for reply in replies]
     logs = [{name: series[i] for name, series in history.history.items()} for i in range(len(history.epoch))]
-    best = options.goals.unscaled().order(logs)[0]  # all metrics of one epoch
+    best = options.goals.order(logs)[0]  # all metrics of one epoch
     scored = history.validation[best] or history.training[best]
     assert scored is not None, "every epoch runs the same parts"
     metrics = finite(logs[best])

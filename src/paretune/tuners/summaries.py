@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from paretune.trials.record import TrialRecord
-from paretune.tuners.keras_api import HyperParameters
+from paretune.tuners.keras_api import HyperParameters, Trial
 from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.progress import summary_line, values_line
 from paretune.tuners.spaces import space_size
@@ -38,9 +38,10 @@ def space_notes(oracle: ReplayableOracle, total: int) -> Iterator[str]:
         )
 
 
-def result_lines(oracle: ReplayableOracle, records: Mapping[str, TrialRecord], num_trials: int) -> Iterator[str]:
+def result_lines(
+    best: Sequence[Trial], oracle: ReplayableOracle, records: Mapping[str, TrialRecord], num_trials: int
+) -> Iterator[str]:
     """The best trials, their hyperparameters and their metrics; why they failed, where none was completed."""
-    best = oracle.get_best_trials(num_trials)
     aim = " and ".join(f"{part.name} ({part.direction})" for part in oracle.goals.objectives)
     yield f"{len(best)} best of {len(records)} trials, by {aim}"
     if not records:

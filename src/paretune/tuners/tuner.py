@@ -15,8 +15,10 @@ from paretune.lm.ledger.ledger import Session
 from paretune.lm.sending import drain
 from paretune.programs.examples import with_arrays
 from paretune.programs.program import Program
-from paretune.trials.goals import Constraint, Goals, Scale, as_goals
+from paretune.trials.constraint import Constraint
+from paretune.trials.goals import Goals, as_goals
 from paretune.trials.record import TrialRecord
+from paretune.trials.rules import Rule, RuleName, as_rule
 from paretune.tuners.building import (
     as_hypermodel,
     build,
@@ -28,7 +30,7 @@ from paretune.tuners.building import (
     explore,
     validates,
 )
-from paretune.tuners.identity import Explored, fingerprint
+from paretune.tuners.identity import Explored, fingerprint, scoring
 from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.loop import SearchRun
 from paretune.tuners.oracles.base import ReplayableOracle, check_count
@@ -73,10 +75,11 @@ class Tuner(Results):
         results, it is part of the search: trial n is proposed from the results of the trials up to n - parallel_trials.
     max_failure_rate
         A trial with a larger share of failed examples (no reply after all attempts) is FAILED, not scored.
-    scale
-        ``range`` divides each of several objectives by its range over the trials before they are added.
     constraints
         Bounds such as ``"val_cost <= 0.002"``: a trial that breaks one ranks behind all that keep them.
+    rule
+        Which of the trials is the winner: ``best_score`` (the scalar of the objectives, as Keras-Tuner ranks), or
+        another rule of ``trials.rules.Rule``, by its name or with its settings.
     budget
         What the search may spend; see ``lm.ledger.budget.Budget``. None: no cap, or that of ``with budget.charging()``.
     identity
@@ -107,8 +110,8 @@ class Tuner(Results):
         overwrite: bool = False,
         parallel_trials: int = 1,
         max_failure_rate: float = 0.1,
-        scale: Scale = "none",
         constraints: Sequence[str | Constraint] = (),
+        rule: RuleName | Rule = "best_score",
         budget: Budget | None = None,
         identity: Any = None,
         verbose: bool = True,
@@ -133,7 +136,8 @@ class Tuner(Results):
         #: Where the records of searches are, one file each.
         self.project_dir = Path(directory or ".") / (project_name or "search")
         self._oracle_options = dict(oracle_options or {})
-        goals = as_goals("val_reward" if objective is None else objective, constraints, scale)
+        self.rule = as_rule(rule)
+        goals = as_goals("val_reward" if objective is None else objective, constraints)
         self._oracle = self._new_oracle(goals, hyperparameters)
         self._declared = self._oracle.hyperparameters.copy()
         self.options = TrialOptions(
@@ -175,6 +179,8 @@ class Tuner(Results):
             progress.start(plan.total, len(known))
             for note in space_notes(self._oracle, plan.total):
                 progress.note(note)
+            if stale := sum(record.scoring != self.options.scoring for record in known.values()):
+                progress.note(f"{stale} trials are scored anew: metrics, prices or goals have changed")
             run = SearchRun(self._oracle, self._build, store, known, plan.fit, self.options, progress)
             self.stopped = None
             try:
@@ -187,7 +193,7 @@ class Tuner(Results):
                 progress.note(f"stopped: {error}")
             else:
                 if (best := self.oracle.get_best_trials(1)) and not self.oracle.feasible(best[0]):
-                    progress.note("no trial keeps the constraints: the best one is the best of those that break them")
+                    progress.note("no trial keeps the constraints: the best one is that which breaks them the least")
             finally:
                 await drain(_DRAIN_S, progress.draining)
                 usage.flush()
@@ -243,9 +249,12 @@ class Tuner(Results):
         def look(program: Program) -> None:
             check_fit(program, fit)
             check_objectives(self._oracle.goals, program, validates(fit))
+            self.rule.check(self._oracle.goals)
             explored.add(program)
 
         await self._learn_space(look)
+        chooses = self.options.replicates > 1 or self._oracle.continues or fit.get("epochs", 1) > 1
+        self.options = replace(self.options, scoring=scoring(explored, self.options.goals if chooses else None))
         return explored
 
     async def _learn_space(self, look: Callable[[Program], object]) -> None:
@@ -285,8 +294,5 @@ class Tuner(Results):
         more = {"seed": self.seed, "max_failure_rate": self.options.max_failure_rate, "identity": self.identity}
         if self.options.replicates > 1:
             more["replicates"] = self.options.replicates
-        bounds = [bound.describe() for bound in self.options.goals.constraints]
-        if bounds and (self.options.replicates > 1 or fit.get("epochs", 1) > 1):  # they choose the epoch, the replicate
-            more["constraints"] = bounds
         name = fingerprint(self._oracle, self.build_program, explored, fit, **more)
         return self.project_dir / f"{name[:16]}.jsonl"

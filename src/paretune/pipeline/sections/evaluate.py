@@ -10,6 +10,8 @@ __all__ = ["EvaluateParams"]
 
 
 class EvaluateParams(Params):
-    """Section ``evaluate``; ``baseline`` gives hyperparameters of the program that the winner is compared with."""
+    """Section ``evaluate``; ``baseline`` gives hyperparameters of the program that the winner is compared with.
+    ``frontier``: whether each trial of the frontier is tested as well."""
 
     baseline: dict[str, Any] | None = None
+    frontier: bool = False

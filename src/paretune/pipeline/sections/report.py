@@ -10,7 +10,8 @@ __all__ = ["ReportParams"]
 
 
 class ReportParams(Params):
-    """Section ``report``: the intervals, and the objectives on the axes of ``dvc plots``."""
+    """Section ``report``: the intervals, the objectives on the axes of ``dvc plots``, and by objective the
+    ``reference`` of the hypervolume: what counts nothing."""
 
     x: str | None = None
     y: str | None = None
@@ -18,3 +19,4 @@ class ReportParams(Params):
     confidence: float = Field(default=0.95, ge=0.5, le=0.9999)
     resamples: int = Field(default=2000, ge=100, le=100_000)
     seed: Seed = 0
+    reference: dict[str, float] = Field(default_factory=dict)

@@ -14,7 +14,9 @@ from paretune.pipeline.sections.program import ProgramParams, with_values
 from paretune.pipeline.sections.report import ReportParams
 from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.space import check_conditions, ends
+from paretune.pipeline.sections.winner import WinnerParams
 from paretune.schemas.faults import did_you_mean
+from paretune.trials.constraint import as_constraint
 
 __all__ = ["OPERATIONAL", "check_together"]
 
@@ -24,7 +26,8 @@ OPERATIONAL = ("cost", "latency", "tokens_per_request", "failure_rate", "invalid
 
 
 def check_together(params: Mapping[str, Any]) -> None:
-    """The space, the baseline and the report's axes name what there is. Raises ConfigError; the sections are valid."""
+    """The space, the baseline, the constraints, the winner's rule and the report's axes name what there is. Raises
+    ConfigError; the sections are valid."""
     program, baseline = section(params, "program", ProgramParams), section(params, "evaluate", EvaluateParams).baseline
     if program.builder is None:
         space = section(params, "search", SearchParams).space
@@ -33,25 +36,30 @@ def check_together(params: Mapping[str, Any]) -> None:
             for value in ends(kind):
                 with_values(program, {name: value}, "search.space")
         with_values(program, baseline or {}, "evaluate.baseline")
-        _check_axes(params)
+        _check_names(params)
     elif baseline is not None:
         raise ConfigError("evaluate.baseline: program.builder declares no values to compare with; set it to null")
 
 
-def _check_axes(params: Mapping[str, Any]) -> None:
-    """An axis may be no objective of this search (then it has no effect), but must be something that is measured."""
+def _check_names(params: Mapping[str, Any]) -> None:
+    """What names a metric names something that is measured. (An axis may be no objective of this search: then it has no
+    effect.)"""
     report, layout = section(params, "report", ReportParams), section(params, "layout", LayoutParams)
+    objective, winner = section(params, "objective", ObjectiveParams), section(params, "winner", WinnerParams)
     if report.x is not None and report.x == report.y:
         raise ConfigError(f"report.x and report.y: must be two different objectives (got {report.x!r} twice)")
     if any("as" not in metric for metric in layout.metrics):
         return  # its name is its class's own affair
     known = [f"val_{name}" for name in ("reward", *(str(metric["as"]) for metric in layout.metrics), *OPERATIONAL)]
-    known += [part.name for part in section(params, "objective", ObjectiveParams).objectives if part.name not in known]
+    known += [part.name for part in objective.objectives if part.name not in known]
     per_class = tuple(f"val_{metric['as']}_" for metric in layout.metrics)
-    for axis in ("x", "y"):
-        name = getattr(report, axis)
+    named = {"report.x": report.x, "report.y": report.y, "winner.by": winner.by}
+    named |= {
+        f"objective.constraints.{index}": as_constraint(bound).name for index, bound in enumerate(objective.constraints)
+    }
+    for place, name in named.items():
         if name is not None and name not in known and not name.startswith(per_class):
             raise ConfigError(
-                f"report.{axis}: must be the name of something measured: {', '.join(known)} (got {name!r})"
+                f"{place}: must be the name of something measured: {', '.join(known)} (got {name!r})"
                 f"{did_you_mean(name, known)}"
             )

@@ -71,7 +71,6 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         self.exhausted = False
         self._ended: set[int] = set()
         self._logs: dict[str, dict[str, float]] = {}
-        self._unscored = False
         self._listing: list[tuple[str, Values]] | None = None
 
     # What a kind of oracle may redefine.
@@ -115,9 +114,9 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         yield Outlook(numbers)
 
     def judging(self) -> dict[str, Any]:
-        """How it ranks trials, beside the objectives: a part of ``settings`` where proposals depend on ranks."""
-        constraints = [constraint.describe() for constraint in self.goals.constraints]
-        return {"scale": self.goals.scale, "constraints": constraints}
+        """By what it ranks trials: a part of ``settings`` where proposals depend on ranks. Units and constraints are
+        none: with others, a search goes on from the trials that it has."""
+        return {"objectives": [[part.name, part.direction] for part in self.goals.objectives]}
 
     # How a search drives it.
 
@@ -151,18 +150,7 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         self._ended.add(int(trial.trial_id) - 1)
         if status == TrialStatus.COMPLETED:
             self._logs[trial.trial_id] = dict(metrics)
-            if self.goals.relative:
-                self._unscored = True
-            else:
-                (trial.score,) = self.scores([trial])
-
-    def score_all(self) -> None:
-        """Bring the scores up to date that depend on all the completed trials."""
-        if self._unscored:
-            trials = [self.trials[number] for number in self._logs]
-            for trial, score in zip(trials, self.scores(trials), strict=True):
-                trial.score = score
-            self._unscored = False
+            trial.score = self.goals.score(metrics)
 
     def create_trial(self, tuner_id: str) -> Trial:
         """Propose the next trial as Keras-Tuner does: its status is RUNNING, IDLE, or STOPPED when nothing is left."""
@@ -188,12 +176,11 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
     def get_best_trials(self, num_trials: int = 1) -> list[Trial]:
         """The best completed trials, best first (those that keep the constraints before those that do not); fewer when
         fewer are completed."""
-        self.score_all()
         completed = [trial for trial in self.trials.values() if trial.status == TrialStatus.COMPLETED]
         return self.ranked(completed)[:num_trials]
 
     def ranked(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Completed trials judged among themselves, best first; of equals the one with the lower number."""
+        """Completed trials, best first; of equals the one with the lower number."""
         by_number = sorted(trials, key=lambda trial: int(trial.trial_id))
         return [by_number[place] for place in self.goals.order([self._logs[trial.trial_id] for trial in by_number])]
 
@@ -201,9 +188,9 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         """Whether a completed trial keeps every constraint."""
         return self.goals.feasible(self._logs[trial.trial_id])
 
-    def scores(self, trials: Sequence[Trial]) -> list[float]:
-        """The scalars of some completed trials, judged among themselves."""
-        return self.goals.scores([self._logs[trial.trial_id] for trial in trials])
+    def loss(self, trial: Trial) -> float:
+        """The scalar of a completed trial so that less is better."""
+        return self.goals.loss(self._logs[trial.trial_id])
 
     @property
     def points_tried(self) -> Set[str]:

@@ -117,8 +117,7 @@ class BayesianOracle(SequentialOracle, KerasBayesianOracle):  # type: ignore[mis
 
     def _losses(self, completed: list[Trial]) -> list[float]:
         """What is minimised, for each trial."""
-        sign = -1.0 if self.objective.direction == "max" else 1.0
-        losses = [sign * score for score in self.scores(completed)]
+        losses = [self.loss(trial) for trial in completed]
         worst = max(losses)
         return [loss if self.feasible(trial) else worst for trial, loss in zip(completed, losses, strict=True)]
 

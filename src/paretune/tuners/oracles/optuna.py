@@ -216,8 +216,8 @@ class ParetoSearch(Tuner):
     ``max_trials``: how many at most; raising it later continues a finished search. ``sampler``: Optuna's ``tpe``,
     ``nsga2``, or ``gp`` (which needs PyTorch). ``num_initial_points``: how many completed trials are drawn at random
     before the sampler learns from them (for ``nsga2`` also the number of parents); fewer than ``max_trials``, or else
-    the search is a random one. No point comes twice, and a small finite space is covered. Weights and ``scale`` count
-    only for the ranking of the trials. The other arguments are those of ``Tuner``. Needs the extra
+    the search is a random one. No point comes twice, and a small finite space is covered. Units count only
+    for the ranking of the trials. The other arguments are those of ``Tuner``. Needs the extra
     ``paretune[pareto]``.
     """
 

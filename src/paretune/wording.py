@@ -6,7 +6,7 @@ import math
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-__all__ = ["axis_title", "compact", "exact", "label_parts", "metric_words", "percent", "words"]
+__all__ = ["axis_title", "compact", "exact", "label_parts", "metric_words", "percent", "rounded", "words"]
 
 _SIGNIFICANT = 10  # the last digits of a float sum depend on the machine's summation order: they stay out of files
 _WORDS = {
@@ -28,7 +28,12 @@ def exact(value: float | None) -> float | None:
     number = float(value)
     if not math.isfinite(number):
         return None
-    return float(f"{number:.{_SIGNIFICANT}g}") + 0.0
+    return rounded(number)
+
+
+def rounded(value: float) -> float:
+    """A number to ten significant digits: the last ones of a sum depend on its order, and must decide nothing."""
+    return float(f"{value:.{_SIGNIFICANT}g}") + 0.0
 
 
 def compact(value: float) -> str:
