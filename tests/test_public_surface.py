@@ -95,6 +95,7 @@ NAMES = {
         "Settled",
         "agresti_min",
         "best_set",
+        "confidence_at",
         "corrected_score",
         "detectable_difference",
         "difference",
