@@ -48,8 +48,7 @@ def settings_of(model: str, given: Mapping[str, Any], by_name: bool) -> dict[str
 
     Raises UsageError for one that cannot be.
     """
-    declared = _declared.get() if by_name else None
-    levels = (given, {} if declared is None else declared(model), _DEFAULTS)
+    levels = (given, _declared_for(model) if by_name else {}, _DEFAULTS)
     settings: dict[str, Any] = {
         name: next((one[name] for one in levels if one.get(name) is not None), None) for name in _DEFAULTS
     }
@@ -65,6 +64,17 @@ def settings_of(model: str, given: Mapping[str, Any], by_name: bool) -> dict[str
     if isinstance(settings["fallbacks"], str):
         raise UsageError(f"fallbacks must be a list of models (got {settings['fallbacks']!r})")
     return {**settings, "price": _price(settings["price"])}
+
+
+def _declared_for(model: str) -> Mapping[str, Any]:
+    settings = _declared.get()
+    if settings is None:
+        return {}
+    token = _declared.set(None)  # the models that it makes in turn (fallbacks) are as it makes them
+    try:
+        return settings(model)
+    finally:
+        _declared.reset(token)
 
 
 def _price(price: Mapping[str, Any] | Price | None) -> Price | None:

@@ -30,6 +30,7 @@ def main() -> None:
     tuner = make_tuner(params, setup)
     fit = {"validation_data": validation, "epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
     print(estimate(tuner, x, y, **fit), file=sys.stderr)
+    setup.check_models(tuner.space)
     tuner.search(x, y, **fit)
     records = tuner.trial_records()
     best = Best.of(records, tuner.oracle.goals, tuner.stopped)

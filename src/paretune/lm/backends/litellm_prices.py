@@ -23,18 +23,9 @@ _ASKED = ("huggingface", "ollama", "ollama_chat")
 #: Prices that depend on the length of the prompt begin above so many tokens at the earliest.
 _BELOW_ALL_TIERS = 100_000
 #: Prices that are no matter of tokens of prompt and completion alone.
-_MORE = re.compile(r"tiered_pricing|off_peak|per_(request|second|character|query)|uplift|provider_specific|dbu")
+_MORE = re.compile(r"tiered_pricing|off_peak|per_(request|second|character)")
 #: Of providers with rules of their own.
-_RULES = (
-    "perplexity",
-    "bedrock_mantle",
-    "databricks",
-    "azure_ai",
-    "vertex_ai",
-    "fireworks_ai",
-    "together_ai",
-    "replicate",
-)
+_RULES = ("bedrock_mantle", "perplexity")
 _PLAIN = {"prompt_tokens", "completion_tokens", "total_tokens"}
 _TIER = re.compile(r"_(batches|flex|balanced|priority|fast|ultrafast|decisions)$")
 _OF_PROMPTS = ("input_cost_per_token", "cache_read_input_token_cost", "cache_creation_input_token_cost")
@@ -67,7 +58,9 @@ class ListedPrice:
         usage = {name: value for name, value in (answer.usage or {}).items() if name != "estimated"}
         if usage.keys() <= _PLAIN and self._is_usual and answer.prompt_tokens <= _BELOW_ALL_TIERS:
             return self._plain(answer)
-        for account in ({**usage, **counts}, {**counts, "total_tokens": sum(counts.values())}):
+        whole = sum(counts.values())
+        accounts = [{**usage, **counts}] if all(0 <= part <= whole for part in _parts(usage)) else []
+        for account in (*accounts, {**counts, "total_tokens": whole}):
             try:
                 cost = load_litellm().completion_cost({"model": self.model, "usage": account}, model=self.model)
             except Exception:  # litellm raises all kinds for accounts and for names that it cannot place
@@ -92,6 +85,15 @@ class ListedPrice:
             return bound
         account = {"service_tier": service_tier} if service_tier else None
         return max(bound, self.cost(Answer("", prompt_tokens, completion_tokens, usage=account)))
+
+
+def _parts(usage: Mapping[str, Any]) -> Iterator[float]:
+    """The numbers of tokens of each kind, wherever they stand in an account: none is larger than the whole."""
+    for name, value in usage.items():
+        if isinstance(value, Mapping):
+            yield from _parts(value)
+        elif isinstance(value, int | float) and name.endswith("_tokens") and name != "total_tokens":
+            yield value
 
 
 def _rates(rates: Any, tiers: bool) -> Iterator[tuple[str, float]]:
