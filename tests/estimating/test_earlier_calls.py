@@ -70,6 +70,16 @@ def test_prices_without_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "litellm" not in sys.modules
 
 
+def test_a_name_that_may_be_mistyped(tmp_path: Path) -> None:
+    """The share of its model says so; that of a listed one says nothing."""
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    models = {name: LanguageModel(name, ledger=ledger) for name in ("openai/gpt-4o-mini", "openai/gpt-4o-mni")}
+    take = np.ones((4, 2))
+    shares = spending(dict.fromkeys(models, take), models, LedgerView(ledger.path)).models
+    assert [share.usd is None for share in shares] == [False, True]
+    assert shares[0].fault is None and "did you mean 'openai/gpt-4o-mini'" in str(shares[1].fault)
+
+
 def test_a_recording_model_calls_nobody(tmp_path: Path) -> None:
     """It records the request, with the key that the reply will have, and writes nothing."""
     model = ScriptedLanguageModel(lambda request: "yes", ledger=Ledger(tmp_path / "ledger.sqlite"))

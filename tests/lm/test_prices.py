@@ -129,6 +129,23 @@ def test_subscriptions_have_no_price_per_token() -> None:
     assert listed_price("github_copilot/gpt-4o") is None and listed_price("chatgpt/gpt-5.4") is None
 
 
+@pytest.mark.parametrize(
+    ("name", "prompt"),
+    [
+        ("GPT-4o", 2.5),
+        ("ft:gpt-4o-mini-2024-07-18:org::x", 0.3),
+        ("gemni/gemini-2.5-flash", None),
+        ("vertex_ai/gemini-2.5-flash@001", None),
+        ("groq/gpt-4o", None),
+        ("ollama/of-my-own", None),
+    ],
+)
+def test_names_around_listed_ones(name: str, prompt: float | None) -> None:
+    """Where litellm's rules find an entry of its list, that is the price; none is made up, least of all one of zero."""
+    price = listed_price(name)
+    assert price is None if prompt is None else price is not None and price.prompt == prompt
+
+
 def test_own_prices_of_a_cached_prompt() -> None:
     """800 of 1,000 prompt tokens at $0.10 a million, 200 at $1, 100 of the completion at $2: 480 millionths. Each
     provider writes the 800 in its own way; without a price of their own they cost as the others do."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from paretune.errors import FatalError
 
-__all__ = ["check_extra", "contains_listed", "entry_of", "is_known", "name_fault", "prices_in"]
+__all__ = ["check_extra", "contains_listed", "entry_of", "is_known", "name_fault"]
 
 _FILE = "model_prices_and_context_window_backup.json"
 #: Names for which litellm has rules, listed or not: OpenAI's models that reason, whose parameters have other names.
@@ -42,7 +42,7 @@ def entry_of(model: str) -> Mapping[str, Any] | None:
     """The provider (``litellm_provider``) and the prices that the list has of a model; None where it lists none."""
     registered = getattr(sys.modules.get("litellm"), "model_cost", {}).get(model)
     if registered is not None:
-        return prices_in(registered)
+        return _prices_in(registered)
     if model in _list():
         return _list()[model]
     provider, _, name = model.partition("/")
@@ -99,11 +99,10 @@ def _list() -> dict[str, dict[str, Any]]:
     package = importlib.util.find_spec("litellm")  # finds it without importing it
     assert package is not None and package.origin is not None, "litellm is a dependency"
     listed = json.loads((Path(package.origin).parent / _FILE).read_bytes())
-    return {name: prices_in(entry) for name, entry in listed.items()}
+    return {name: _prices_in(entry) for name, entry in listed.items()}
 
 
-def prices_in(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The provider and the prices of what litellm tells of a model."""
+def _prices_in(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in entry.items()

@@ -11,7 +11,7 @@ from typing import Any
 
 from paretune.files import digest
 from paretune.lm.backends.litellm_errors import load_litellm
-from paretune.lm.backends.litellm_names import contains_listed, entry_of, prices_in
+from paretune.lm.backends.litellm_names import contains_listed, entry_of
 from paretune.lm.types import Answer, Reply
 
 __all__ = ["ListedPrice", "listed_price"]
@@ -123,6 +123,6 @@ def _entry_by_rules(model: str) -> Mapping[str, Any] | None:
     if not contains_listed(model) or model.partition("/")[0] in (*_SUBSCRIBED, *_ASKED):
         return None
     try:
-        return prices_in(load_litellm().get_model_info(model))
+        return entry_of(load_litellm().get_model_info(model)["key"])  # for some it makes one up, at no cost
     except Exception:  # litellm raises all kinds for models that it does not list
         return None
