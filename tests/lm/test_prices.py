@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -115,6 +116,7 @@ def test_every_listed_model_has_its_price(priced: list[str]) -> None:
         {"completion_tokens_details": [1]},
         {"cost": float("nan"), "prompt_tokens_details": {"cached_tokens": -(10**9)}},
         {"service_tier": "never heard of"},
+        {"prompt_tokens_details": functools.reduce(lambda inner, _: {"a": inner}, range(2000), {})},
     ],
 )
 def test_a_strange_account_has_a_cost(usage: dict[str, Any]) -> None:

@@ -59,9 +59,10 @@ class ListedPrice:
         if usage.keys() <= _PLAIN and self._is_usual and answer.prompt_tokens <= _BELOW_ALL_TIERS:
             return self._plain(answer)
         whole = sum(counts.values())
-        accounts = [{**usage, **counts}] if all(0 <= part <= whole for part in _parts(usage)) else []
-        for account in (*accounts, {**counts, "total_tokens": whole}):
+        for account in ({**usage, **counts}, {**counts, "total_tokens": whole}):
             try:
+                if not all(0 <= part <= whole for part in _parts(account)):
+                    continue
                 cost = load_litellm().completion_cost({"model": self.model, "usage": account}, model=self.model)
             except Exception:  # litellm raises all kinds for accounts and for names that it cannot place
                 continue
