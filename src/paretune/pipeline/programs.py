@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from paretune.errors import ConfigError
 from paretune.lm.backends.local_memory import loaded_models
 from paretune.lm.env_file import load_env_file
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.settings import declaring
 from paretune.optimizers.opro import OPRO
 from paretune.optimizers.optimizer import Optimizer
 from paretune.optimizers.random_few_shot import RandomFewShot
@@ -16,12 +18,14 @@ from paretune.pipeline.own_code import load
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.lm import LmParams, ModelParams
+from paretune.pipeline.sections.models import check_models
 from paretune.pipeline.sections.program import ProgramParams, with_values
 from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.space import SpaceParams, check_conditions, ends
 from paretune.programs.generator import ChainOfThought, Generator
 from paretune.programs.module import Input
 from paretune.programs.program import Program
+from paretune.tuners.keras_api import HyperParameters, hyperparameter_kinds
 from paretune.tuners.spaces import conditional_on
 
 __all__ = ["ProgramSetup"]
@@ -39,24 +43,39 @@ class ProgramSetup:
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         check_sections(params, {"lm": LmParams, "program": ProgramParams, "search": SearchParams})
-        self.scoring = Scoring(params)
+        self._params = params
         self.lm = section(params, "lm", LmParams)
+        #: The models that code of the project's own has made by name.
+        self.made_models: set[str] = set()
+        with declaring(self._declared):
+            self.scoring = Scoring(params)
         if self.lm.env_file is not None:
             load_env_file(self.lm.env_file)
         loaded_models.limit = None if self.lm.memory_gb is None else int(self.lm.memory_gb * 1e9)
         self.program = section(params, "program", ProgramParams)
         self.search = section(params, "search", SearchParams)
         self._language_models: dict[str, LanguageModel] = {}
-        self._builder = _load_builder(self.program.builder) if self.program.builder else None
+        with declaring(self._declared):
+            self._builder = _load_builder(self.program.builder) if self.program.builder else None
         if self._builder is None:
             self._check_space()
 
     def build_program(self, hp: Any) -> Program | Awaitable[Program]:
         """The hypermodel of this configuration."""
         values = self.declare(hp)
-        if self._builder is not None:
-            return self._builder(hp)  # type: ignore[no-any-return]
-        return self.declared_program(values)
+        return self.declared_program(values) if self._builder is None else self._built(self._builder, hp)
+
+    async def _built(self, builder: Callable[[Any], Any], hp: Any) -> Program:
+        """What a builder makes; its models are reached as section ``lm`` says of their names."""
+        with declaring(self._declared):
+            program = builder(hp)
+            return await program if inspect.isawaitable(program) else program  # type: ignore[no-any-return]
+
+    def check_models(self, space: HyperParameters) -> None:
+        """Raise ConfigError for a model in ``lm.models`` that no program uses, once all of the ``space`` is known: by
+        then code of the project's own has made its models."""
+        choices = [kind for kind in space.space if isinstance(kind, hyperparameter_kinds.Choice)]
+        check_models(self._params, self.made_models | {str(value) for kind in choices for value in kind.values})
 
     def declare(self, hp: Any) -> dict[str, Any]:
         """Declare the space of ``search.space`` to ``hp``; the values that it gives."""
@@ -101,6 +120,15 @@ class ProgramSetup:
         return self._language_models[name]
 
     def _make_language_model(self, name: str, *, with_fallbacks: bool) -> LanguageModel:
+        return LanguageModel(name, **self._reached(name, with_fallbacks))
+
+    def _declared(self, name: str) -> dict[str, Any]:
+        """How a model that code of the project's own makes by name is reached."""
+        self.made_models.add(name)
+        return self._reached(name, with_fallbacks=True)
+
+    def _reached(self, name: str, with_fallbacks: bool) -> dict[str, Any]:
+        """The arguments of a model, of which section ``lm`` may say something by its name."""
         own = self.lm.models.get(name)
         reached = {
             key: getattr(own, key) if own is not None and key in own.model_fields_set else getattr(self.lm, key)
@@ -108,10 +136,8 @@ class ProgramSetup:
         }
         if reached["price"] is not None:
             reached["price"] = reached["price"].model_dump()
-        others = [other for other in reached.pop("fallbacks") if other != name] if with_fallbacks else []
-        reached.pop("fallbacks", None)
-        fallbacks = [self._make_language_model(other, with_fallbacks=False) for other in others]
-        return LanguageModel(name, **reached, fallbacks=fallbacks)
+        others = [other for other in reached["fallbacks"] if other != name] if with_fallbacks else []
+        return {**reached, "fallbacks": [self._make_language_model(other, with_fallbacks=False) for other in others]}
 
     def _settings(self, values: Mapping[str, Any], place: str) -> ProgramParams:
         return with_values(self.program, values, place)

@@ -31,6 +31,7 @@ def main() -> None:
     tuner = make_tuner(params, setup)
     fit = {"validation_data": validation, "epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
     print(estimate(tuner, x, y, **fit), file=sys.stderr)
+    setup.check_models(tuner.space)
     tuner.search(x, y, **fit)
     records = tuner.trial_records()
     write_trials(OUTPUT / "trials.jsonl", records)

@@ -10,10 +10,11 @@ from typing import Any
 from paretune.errors import FatalError
 from paretune.lm.backends.endpoint import Endpoint
 from paretune.lm.backends.litellm_errors import NO_KEY, load_litellm, without_advice
-from paretune.lm.backends.litellm_names import check_extra
+from paretune.lm.backends.litellm_names import check_extra, name_fault
+from paretune.lm.backends.litellm_prices import listed_price
 from paretune.lm.backends.protocol import options, prompt_of
 from paretune.lm.masking import without_login
-from paretune.lm.types import Price, Request
+from paretune.lm.types import Pricing, Request
 
 __all__ = ["LitellmBackend", "refused_options"]
 
@@ -34,8 +35,12 @@ class LitellmBackend(Endpoint):
             "grammar": False,
         }
 
-    def price(self) -> Price | None:
-        return self.fixed_price if self.fixed_price is not None else _listed_price(self.model)
+    def price(self) -> Pricing | None:
+        return self.fixed_price if self.fixed_price is not None else listed_price(self.model)
+
+    def name_fault(self) -> str | None:
+        """What is odd about the model's name, as far as that is known before a call; a server of one's own knows."""
+        return None if self.api_base is not None else name_fault(self.model)
 
     def refused(self, **options: Any) -> str | None:
         """Why these options of a request cannot be sent to this model; None where they can, or nobody knows."""
@@ -116,17 +121,6 @@ def refused_options(model: str, **options: Any) -> str | None:
     except Exception:  # litellm raises all kinds for models that it does not list: the call will tell
         return None
     return None
-
-
-@functools.cache
-def _listed_price(model: str) -> Price | None:
-    litellm = load_litellm()
-    try:
-        info = litellm.get_model_info(model)
-    except Exception:  # litellm raises all kinds for models that it does not list
-        return None
-    prompt, completion = info.get("input_cost_per_token"), info.get("output_cost_per_token")
-    return None if prompt is None or completion is None else Price(prompt * 1e6, completion * 1e6)
 
 
 @functools.cache

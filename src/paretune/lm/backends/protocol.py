@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from paretune.lm.types import REFUSAL, Request
+from paretune.lm.usage import token_count
 
 __all__ = ["Completion", "prompt_of", "options", "read_completion"]
 
 #: No call takes so many tokens; sums of them stay within the whole numbers of SQLite.
 _MOST_TOKENS = 10**12
+_USUAL_TIERS = ("auto", "default", "standard")
 _THOUGHTS = re.compile(r"\A\s*<(think|thinking)>.*?</\1>", re.DOTALL)
 
 
@@ -68,7 +70,9 @@ def read_completion(reply: Any, request: Request) -> Completion:
     reason = choice.get("finish_reason")
     if not text and (refusal := _refusal_of(choice.get("message"))):
         text, reason = refusal, REFUSAL
-    return Completion(text, reason if isinstance(reason, str) else None, _usage_of(reply.get("usage")))
+    return Completion(
+        text, reason if isinstance(reason, str) else None, _usage_of(reply.get("usage"), reply.get("service_tier"))
+    )
 
 
 def _text_of(message: Mapping[str, Any]) -> Any:
@@ -92,21 +96,15 @@ def _refusal_of(message: Any) -> str | None:
     return refusal if isinstance(refusal, str) else None
 
 
-def _usage_of(usage: Any) -> dict[str, Any]:
-    """A server's account with whole numbers of tokens; empty where it has none for the prompt, which is never empty,
-    or where a number is beyond belief."""
+def _usage_of(usage: Any, service_tier: Any) -> dict[str, Any]:
+    """A server's account with whole numbers of tokens, and how it served the call where that has a price of its own;
+    empty where it has no tokens of the prompt, which is never empty, or where a number is beyond belief."""
     if not isinstance(usage, dict):
         return {}
     known = {name: value for name, value in usage.items() if value is not None}
-    prompt, completion, total = (_count(known.get(f"{part}_tokens")) for part in ("prompt", "completion", "total"))
+    if isinstance(service_tier, str) and service_tier not in _USUAL_TIERS:
+        known.setdefault("service_tier", service_tier)
+    prompt, completion, total = (token_count(known.get(f"{part}_tokens")) for part in ("prompt", "completion", "total"))
     if not prompt or max(prompt, completion, total) > _MOST_TOKENS:
         return {}
     return {**known, "prompt_tokens": prompt, "completion_tokens": completion or max(0, total - prompt)}
-
-
-def _count(tokens: Any) -> int:
-    """A number of tokens, however it is written; 0 for what is none."""
-    try:
-        return max(0, int(float(tokens)))
-    except (OverflowError, TypeError, ValueError):
-        return 0

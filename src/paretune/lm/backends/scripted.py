@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.types import Answer, Price, Request
+from paretune.lm.types import Answer, Price, Pricing, Request
 
 __all__ = ["ScriptedBackend", "ScriptedLanguageModel"]
 
@@ -52,7 +52,7 @@ class ScriptedBackend:
     def capabilities(self) -> dict[str, Any]:
         return {"structured_output": "native", "reasoning_effort": self._reasoning_effort, "grammar": True}
 
-    def price(self) -> Price | None:
+    def price(self) -> Pricing | None:
         return self._price
 
     async def send(self, request: Request) -> Answer:

@@ -28,10 +28,12 @@ Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 
 
 class PriceParams(Params):
-    """US dollars per million tokens."""
+    """US dollars per million tokens; ``cached`` for those of the prompt that came from the provider's cache (null: as
+    the others)."""
 
     prompt: Dollars
     completion: Dollars
+    cached: Dollars | None = None
 
 
 class ModelParams(Params):
