@@ -83,11 +83,7 @@ class Endpoint:
         """The answer, without the secrets that the call carried: some servers write their headers into replies."""
         secrets = self._secrets()
         text, reason = without_secrets([completion.text, completion.finish_reason], secrets)
-        try:
-            usage = without_secrets(completion.usage, secrets)
-        except RecursionError:  # deeper than any account
-            usage = {}
-        usage = usage or self._estimate(request, text)
+        usage = without_secrets(completion.usage, secrets) or self._estimate(request, text)
         return Answer(text, usage["prompt_tokens"], usage["completion_tokens"], reason, usage)
 
     def _extra(self, request: Request) -> dict[str, Any]:
