@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from paretune.errors import ConfigError
 from paretune.lm.options import CallOptions
 
-__all__ = ["REFUSAL", "Answer", "Backend", "Price", "Reply", "Request", "StructuredOutput"]
+__all__ = ["CHAT_FORMS", "REFUSAL", "Answer", "Backend", "Price", "Reply", "Request", "StructuredOutput"]
 
 #: The ``finish_reason`` of a reply whose text is the model's refusal to answer.
 REFUSAL = "refusal"
@@ -18,6 +18,8 @@ REFUSAL = "refusal"
 #: call), ``prompt`` (the schema stands in the prompt). Lines ``Name: value``: ``text`` (in a chat), ``completion``
 #: (instructions, examples and input as one text, which the model continues).
 StructuredOutput = Literal["native", "tool", "prompt", "text", "completion"]
+#: In words, those that a chat has, whatever the server.
+CHAT_FORMS = "native, prompt or text"
 
 
 _NO_OPTIONS = CallOptions()
