@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from paretune.estimating.estimate import estimate
+from paretune.eventloop import run_maybe_nested
 from paretune.files import write_json
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.run_stage import run_stage
@@ -27,6 +28,7 @@ def main() -> None:
     setup = ProgramSetup(params)
     x, y = setup.scoring.read(SPLITS / "train.jsonl")
     validation = setup.scoring.read(SPLITS / "val.jsonl")
+    run_maybe_nested(setup.fit_space())
     tuner = make_tuner(params, setup)
     fit = {"validation_data": validation, "epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
     print(estimate(tuner, x, y, **fit), file=sys.stderr)
