@@ -32,21 +32,24 @@ def main() -> None:
     tuner = make_tuner(params, setup)
     fit = {"validation_data": validation, "epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
     print(estimate(tuner, x, y, **fit), file=sys.stderr)
-    tuner.search(x, y, **fit)
-    records = tuner.trial_records()
-    best = Best.of(records, tuner.oracle.goals, tuner.stopped)
-    write_trials(OUTPUT / "trials.jsonl", records)
-    best.write(OUTPUT / "best.json")
-    write_json(
-        RUN,
-        {
+    finished = False
+    try:
+        tuner.search(x, y, **fit)
+        records = tuner.trial_records()
+        best = Best.of(records, tuner.oracle.goals, tuner.stopped)
+        write_trials(OUTPUT / "trials.jsonl", records)
+        best.write(OUTPUT / "best.json")
+        finished = True
+    finally:  # else what this run has paid would be missing beside the reports of an earlier one
+        account = {
             "lm_calls_paid": tuner.session.paid,
             "spent_usd": round(tuner.session.spent_usd, 6),
             "seconds": round(time.monotonic() - started, 1),
             "resumed": tuner.resumed,
             "stopped": tuner.stopped is not None,  # best.json tells why
-        },
-    )
+            "finished": finished,
+        }
+        write_json(RUN, account)
     print(f"{OUTPUT}: trial {int(best.trial)} is best of {len(records)}: {best.values}", file=sys.stderr)
 
 

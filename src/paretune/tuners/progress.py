@@ -77,7 +77,7 @@ class Progress:
 
     def draining(self, calls: int) -> None:
         """The search ends, and waits for some calls."""
-        self.note(f"waiting for {calls} calls in flight, whose replies are paid for (Ctrl-C: drop them)")
+        self.note(f"waiting for {calls} calls in flight, so that none is paid for twice (Ctrl-C: drop them)")
 
     def stop(self) -> None:
         """End the display; what was printed stays."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -185,15 +186,19 @@ class Tuner(Results):
                     raise
                 self.stopped = str(error)
                 progress.note(f"stopped: {error}")
+            except asyncio.CancelledError:
+                progress.note("interrupted: what is answered is kept, and the same search goes on from here")
+                raise
             else:
                 if (best := self.oracle.get_best_trials(1)) and not self.oracle.feasible(best[0]):
                     progress.note("no trial keeps the constraints: the best one is the best of those that break them")
             finally:
+                self.session, self.resumed = usage.since(), run.resumed  # the wait may be ended by another Ctrl-C
                 await drain(_DRAIN_S, progress.draining)
                 usage.flush()
                 progress.stop()
                 run.take_over()
-                self.session, self.resumed = usage.since(), run.resumed
+                self.session = usage.since()
                 self._records = self._scored(run.records)
 
     async def plan(self, x: Any, y: Sequence[Any] | None = None, **fit: Any) -> Plan:
