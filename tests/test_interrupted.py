@@ -67,7 +67,11 @@ def search(project: Path, usd: float, slow_s: float, interrupt: bool) -> tuple[i
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{project}", "USD": str(usd), "SLOW_S": str(slow_s)}
     environment["PARETUNE_HOME"] = str(project / ".paretune")
     process = subprocess.Popen(
-        [sys.executable, "-m", "paretune.stages.search"], cwd=project, env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "paretune.stages.search"],
+        cwd=project,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stderr is not None
     lines = []

@@ -219,7 +219,9 @@ def test_a_reply_nested_without_measure_is_paid_once(
     body = chat("joy", usage={**fake.USAGE, "odd": "usage"}, odd="message").body
     if place == "text":
         body["choices"][0]["message"]["content"] = deep
-    server.answer = fake.Answer(json.dumps({**body, "odd": "top"}).replace(f'"odd": "{place}"', f'"odd": {deep}').encode())
+    server.answer = fake.Answer(
+        json.dumps({**body, "odd": "top"}).replace(f'"odd": "{place}"', f'"odd": {deep}').encode()
+    )
     started, before = time.process_time(), len(server.asked)
     first, again = complete(server, ledger, model=model), complete(server, ledger, model=model)
     assert time.process_time() - started < 1.0

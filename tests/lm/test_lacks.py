@@ -1,4 +1,4 @@
-"""What a model lacks (a chat, the continuation of a text) is found out before it is asked anything, and costs nothing."""
+"""What a model lacks (a chat, the continuation of a text) is found out before it is asked anything, at no cost."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_program_that_cannot_work_is_not_built(server: OpenAIServer, ledger: L
     server.absent = (TEXT,)
     model = LanguageModel("openai/m", api_base=server.api_base, ledger=ledger)
     generator = module(Parity, model, structured_output="completion")
-    with pytest.raises(UsageError, match="continues no text .*; set structured_output to native, prompt or text"):
+    with pytest.raises(UsageError, match=r"continues no text .*; set structured_output to native, prompt or text"):
         run_maybe_nested(generator(Input(Number)))
     run_maybe_nested(module(Parity, model, structured_output="text")(Input(Number)))
     assert server.asked == []
@@ -150,7 +150,7 @@ def test_a_call_to_a_path_that_is_not_there(
 def test_a_model_that_is_not_there(server: OpenAIServer, ledger: Ledger) -> None:
     """A server's own word for it stays alone."""
     server.answer = fake.failure(404, "The model `m` does not exist.")
-    with pytest.raises(FatalError, match="does not exist.$"):
+    with pytest.raises(FatalError, match=r"does not exist\.$"):
         run_maybe_nested(
             LanguageModel("openai/m", api_base=server.api_base, ledger=ledger).complete(
                 request_with(messages=(("user", "a"),), structured_output="text")

@@ -12,8 +12,8 @@ import pytest
 from odd_numbers import fit_arguments, make_builder, mostly_right
 
 from paretune import ScriptedLanguageModel
-from paretune.tuners import GridSearch
 from paretune.trials.record import TrialRecord
+from paretune.tuners import GridSearch
 from paretune.tuners.progress import Progress, values_line
 
 SEARCH = """
@@ -103,7 +103,7 @@ def test_values_take_one_line(value, shown):
 
 
 class FakeSearch:
-    """A search whose clock and calls a test moves on; ``left`` is the time left that its live line shows, in seconds."""
+    """A search whose clock and calls a test moves on; ``left`` are the seconds that its live line shows."""
 
     def __init__(self, trials: int, resumed: int = 0) -> None:
         self.now, self.answered = 1000.0, 0

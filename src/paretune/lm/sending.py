@@ -1,7 +1,8 @@
 """A question on its way: the attempts to get its answer, in one task for all who ask the same.
 
 What was sent is paid for, so nobody who goes away takes the answer along: a call in flight goes on, and its reply is
-stored, unless it is known to be free. What has not begun (the wait for a place, the pause between attempts) ends when nobody waits for it any more.
+stored, unless it is known to be free. What has not begun (the wait for a place, the pause between attempts) ends when
+nobody waits for it any more.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ _left: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[Sending]] = weak
 async def drain(timeout_s: float, tell: Callable[[int], object] = lambda _: None) -> int:
     """Wait until every call in flight on this event loop whose callers went away is answered, and its reply stored.
 
-    Calls that somebody waits for are left alone, and those that cost nothing are dropped. Returns how many were given up after ``timeout_s`` seconds: their
-    replies are lost, and a budget counts them in full.
+    Calls that somebody waits for are left alone, and those that cost nothing are dropped. Returns how many were given
+    up after ``timeout_s`` seconds: their replies are lost, and a budget counts them in full.
     """
     left = [sending for sending in _left.get(asyncio.get_running_loop(), ()) if not sending.is_wanted]
     await _drop([sending for sending in left if sending.is_free])

@@ -96,7 +96,10 @@ class ProgramSetup:
         language_model = self.language_model(settings.model or self.lm.model)
         _check_taken(language_model, settings, place)
         if reason := await language_model.lacks(settings.structured_output):
-            if {"model", "structured_output"} <= values.keys() and place == "search.space":  # other models have the form
+            if {
+                "model",
+                "structured_output",
+            } <= values.keys() and place == "search.space":  # other models have the form
                 raise FailedTrialError(reason)
             raise ConfigError(_lacking(place, settings.structured_output, reason))
         module: Generator

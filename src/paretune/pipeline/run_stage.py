@@ -27,7 +27,7 @@ _LONGEST = 2_000  # characters of a line: what is wrong stands at its beginning
 
 
 def run_stage(main: Callable[[], object], interrupted: str = "interrupted; go on with: dvc repro") -> None:
-    """Run ``main``; print an expected error as ``error: <message>`` and exit 1; Ctrl-C prints ``interrupted``, exits 130.
+    """Run ``main``; print an expected error as ``error: <message>`` and exit 1, for Ctrl-C ``interrupted`` and 130.
 
     A full disk, a file that may not be read or written, and a path that cannot be are expected. Any other exception is
     a bug and keeps its traceback.

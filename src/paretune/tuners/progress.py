@@ -23,9 +23,9 @@ _LONGEST = 40
 class Progress:
     """Tells the trial, the best score so far, calls made of calls planned, what is spent and the time left.
 
-    ``counters`` gives (calls answered so far, calls paid for, US dollars spent); time left is judged from the pace of the
-    latest calls: those that the ledger serves, and those of other trials, say little of the ones to come. ``clock``
-    gives seconds.
+    ``counters`` gives (calls answered so far, calls paid for, US dollars spent), ``clock`` seconds. Time left is judged
+    from the pace of the latest calls: those that the ledger served, and those of other trials, say little of the ones
+    to come.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Progress:
         return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
 
     def _seconds_a_call(self) -> float | None:
-        """By the clock, from the latest calls on; the longer no answer comes, the more. None before the first answer."""
+        """The pace of the latest calls, the slower the longer no answer comes; None before the first answer."""
         now, answered = self._clock(), self.counters()[0]
         if not answered:
             return None
