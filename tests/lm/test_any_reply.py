@@ -153,6 +153,15 @@ def test_an_error_inside_a_choice_shows_no_key(
         complete(server, ledger, api_key_env="MY_KEY")
 
 
+def test_an_error_inside_a_choice_is_one_line(server: OpenAIServer, ledger: Ledger) -> None:
+    """However many lines a server writes, and of what length."""
+    server.answer = fake.Answer({"choices": [{"error": {"message": "a\nerror: forged\n" + "b" * 9000}, "message": {}}]})
+    with pytest.raises(TransientError) as caught:
+        complete(server, ledger)
+    assert "it says: a error: forged b" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1 and len(str(caught.value)) < 500
+
+
 def packed(content: bytes, kind: str) -> bytes:
     if kind == "gzip":
         return gzip.compress(content)

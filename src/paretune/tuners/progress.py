@@ -118,7 +118,7 @@ class Progress:
             parts.append(self.standing)
         if left := self._left():
             parts.append(f"{left} left")
-        return "  ".join(parts)
+        return plain("  ".join(parts))
 
     def _left(self) -> str:
         pace = self._seconds_a_call()

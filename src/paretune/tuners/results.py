@@ -10,6 +10,7 @@ from typing import Any
 
 from paretune.eventloop import run_maybe_nested
 from paretune.programs.program import Program
+from paretune.terminal import plain
 from paretune.trials.record import TrialRecord
 from paretune.tuners.building import build
 from paretune.tuners.keras_api import HyperParameters
@@ -71,7 +72,7 @@ class Results:
 
     def results_summary(self, num_trials: int = 10) -> None:
         """Print the best trials, their hyperparameters and their metrics."""
-        print(*result_lines(self.oracle, self.records, num_trials), sep="\n")
+        print(*map(plain, result_lines(self.oracle, self.records, num_trials)), sep="\n")
 
     def trial_records(self) -> list[TrialRecord]:
         """The finished trials in the order of their numbers."""

@@ -16,6 +16,7 @@ from paretune.lm.ledger.ledger import Session
 from paretune.lm.sending import drain
 from paretune.programs.examples import with_arrays
 from paretune.programs.program import Program
+from paretune.terminal import plain
 from paretune.trials.goals import Constraint, Goals, Scale, as_goals
 from paretune.trials.record import TrialRecord
 from paretune.tuners.building import (
@@ -234,7 +235,7 @@ class Tuner(Results):
         """Print the hyperparameters; the hypermodel is built to learn them, and nothing is called. (``extended`` only
         exists for likeness with Keras-Tuner: everything is printed.)"""
         run_maybe_nested(self._learn_space(lambda program: None))
-        print(*space_lines(self._oracle.hyperparameters), sep="\n")
+        print(*map(plain, space_lines(self._oracle.hyperparameters)), sep="\n")
 
     def _new_oracle(self, goals: Goals, space: HyperParameters | None) -> ReplayableOracle:
         return self.oracle_class(

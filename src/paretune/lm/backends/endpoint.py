@@ -67,7 +67,7 @@ class Endpoint:
         try:
             completion = read_completion(reply, request)
         except ValueError as error:
-            reason = masked(str(error), *self._secrets())
+            reason = " ".join(masked(str(error), *self._secrets()).split())[:300]
             raise TransientError(f"{self.label}: the server's reply is no completion ({reason})") from None
         return self._answer(completion, request)
 
