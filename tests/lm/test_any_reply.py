@@ -119,6 +119,7 @@ def echoed(asked: fake.Asked) -> fake.Answer:
     return fake.Answer(body)
 
 
+@pytest.mark.parametrize("model", ["openai/m", "openai/gpt-4o"])
 @pytest.mark.parametrize("login", ["", "user:long-password", "u:p"])
 def test_an_echo_of_what_was_sent(
     server: OpenAIServer,
@@ -126,6 +127,7 @@ def test_an_echo_of_what_was_sent(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
+    model: str,
     login: str,
 ) -> None:
     """A key, and a login however short, is in no file of the ledger, no export and not on the screen."""
@@ -133,7 +135,7 @@ def test_an_echo_of_what_was_sent(
     monkeypatch.setenv("PARETUNE_HOME", str(tmp_path))
     server.answer = echoed
     api_base = server.api_base.replace("//", f"//{login}@") if login else server.api_base
-    reply = complete(server, ledger, api_base=api_base, api_key_env="MY_KEY")
+    reply = complete(server, ledger, model=model, api_base=api_base, api_key_env="MY_KEY")
     ledger.close()
     main(["calls", reply.key])
     main(["calls", "--export", str(tmp_path / "calls.jsonl")])
