@@ -51,7 +51,7 @@ class LitellmBackend(Endpoint):
         if self._address() or not text_completion:
             return await super().lacks(text_completion=text_completion)
         chats = await asyncio.to_thread(_only_chats, self.model)
-        return f"{self.model} continues no text (litellm lists it as a chat model)" if chats else ""
+        return f"{self.model} continues no text (litellm only holds chats with it)" if chats else ""
 
     async def prepare(self) -> None:
         self._api_key()
@@ -127,14 +127,23 @@ def refused_options(model: str, **options: Any) -> str | None:
 
 
 def _only_chats(model: str) -> bool:
-    """Whether litellm would send a text to continue as a message of a chat."""
+    """Whether litellm would send a text to continue as a message of a chat. A model that it does not list is taken to be
+    like its provider's others, where these are all alike."""
     litellm = load_litellm()
     try:
         _, provider, *_ = litellm.get_llm_provider(model)
-        mode = litellm.get_model_info(model)["mode"]
     except Exception:  # litellm raises all kinds for models that it does not list
         return False
-    return mode in ("chat", "responses") and provider not in litellm.openai_text_completion_compatible_providers
+    try:
+        modes = {litellm.get_model_info(model)["mode"]}
+    except Exception:
+        modes = {
+            info["mode"]
+            for info in litellm.model_cost.values()
+            if "mode" in info and info.get("litellm_provider", "").startswith(provider)
+        }
+    chats = "completion" not in modes and not modes.isdisjoint(("chat", "responses"))
+    return chats and provider not in litellm.openai_text_completion_compatible_providers
 
 
 @functools.cache
