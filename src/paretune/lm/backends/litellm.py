@@ -127,8 +127,8 @@ def refused_options(model: str, **options: Any) -> str | None:
 
 
 def _only_chats(model: str) -> bool:
-    """Whether litellm would send a text to continue as a message of a chat. A model that it does not list is taken to be
-    like its provider's others, where these are all alike."""
+    """Whether litellm would send a text to continue as a message of a chat. A model that it does not list is taken to
+    be like its provider's others, where these are all alike."""
     litellm = load_litellm()
     try:
         _, provider, *_ = litellm.get_llm_provider(model)
