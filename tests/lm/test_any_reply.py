@@ -24,7 +24,7 @@ from pydantic import BaseModel
 from paretune.commands.main import main
 from paretune.errors import TransientError
 from paretune.eventloop import run_maybe_nested
-from paretune.lm.backends.http import MAX_BYTES
+from paretune.lm.backends.bodies import MAX_BYTES
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.ledger.queries import CallFilter, keys, opened, totals, whole_call
@@ -52,8 +52,8 @@ def ask(text: str = "so glad") -> Request:
 
 
 def complete(server: OpenAIServer, ledger: Ledger, request: Request | None = None, **options: Any) -> Reply:
-    options = {"api_base": server.api_base, "max_attempts": 1, "ledger": ledger, **options}
-    return run_maybe_nested(LanguageModel("openai/m", **options).complete(request or ask()))
+    options = {"model": "openai/m", "api_base": server.api_base, "max_attempts": 1, "ledger": ledger, **options}
+    return run_maybe_nested(LanguageModel(**options).complete(request or ask()))
 
 
 #: Any text that JSON can spell, half characters too.
@@ -119,6 +119,7 @@ def echoed(asked: fake.Asked) -> fake.Answer:
     return fake.Answer(body)
 
 
+@pytest.mark.parametrize("model", ["openai/m", "openai/gpt-4o"])
 @pytest.mark.parametrize("login", ["", "user:long-password", "u:p"])
 def test_an_echo_of_what_was_sent(
     server: OpenAIServer,
@@ -126,6 +127,7 @@ def test_an_echo_of_what_was_sent(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
+    model: str,
     login: str,
 ) -> None:
     """A key, and a login however short, is in no file of the ledger, no export and not on the screen."""
@@ -133,7 +135,7 @@ def test_an_echo_of_what_was_sent(
     monkeypatch.setenv("PARETUNE_HOME", str(tmp_path))
     server.answer = echoed
     api_base = server.api_base.replace("//", f"//{login}@") if login else server.api_base
-    reply = complete(server, ledger, api_base=api_base, api_key_env="MY_KEY")
+    reply = complete(server, ledger, model=model, api_base=api_base, api_key_env="MY_KEY")
     ledger.close()
     main(["calls", reply.key])
     main(["calls", "--export", str(tmp_path / "calls.jsonl")])
@@ -151,6 +153,15 @@ def test_an_error_inside_a_choice_shows_no_key(
     server.answer = fake.Answer({"choices": [{"error": {"message": f"bad key {SECRET}"}, "message": {}}]})
     with pytest.raises(TransientError, match=r"bad key \*\*\*"):
         complete(server, ledger, api_key_env="MY_KEY")
+
+
+def test_an_error_inside_a_choice_is_one_line(server: OpenAIServer, ledger: Ledger) -> None:
+    """However many lines a server writes, and of what length."""
+    server.answer = fake.Answer({"choices": [{"error": {"message": "a\nerror: forged\n" + "b" * 9000}, "message": {}}]})
+    with pytest.raises(TransientError) as caught:
+        complete(server, ledger)
+    assert "it says: a error: forged b" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1 and len(str(caught.value)) < 500
 
 
 def packed(content: bytes, kind: str) -> bytes:
@@ -183,22 +194,60 @@ def bomb() -> bytes:
     return b"".join([*(packing.compress(block) for _ in range(256)), packing.flush()])
 
 
+@pytest.mark.parametrize("model", ["openai/m", "openai/gpt-4o"])
 @pytest.mark.parametrize("kind", ["plain", "bomb"])
 @pytest.mark.parametrize("status", [200, 500])
-def test_a_reply_without_end(server: OpenAIServer, ledger: Ledger, kind: str, status: int) -> None:
-    """A reply longer than the limit, or that would unpack to more, is an error before it is in memory or stored."""
+def test_a_reply_without_end(server: OpenAIServer, ledger: Ledger, model: str, kind: str, status: int) -> None:
+    """A reply longer than the limit, or that would unpack to more, is an error before it is in memory or stored, by way
+    of litellm too."""
+    complete(server, ledger, ask("before"), model=model)
     server.answer = fake.Answer(b'"' + b"x" * (MAX_BYTES + 1), status)
     if kind == "bomb":
         server.answer = fake.Answer(bomb(), status, {"Content-Encoding": "gzip"})
     tracemalloc.start()
     try:
         with pytest.raises(TransientError, match=r"no completion \(it is longer than 32 MiB"):
-            complete(server, ledger)
+            complete(server, ledger, model=model)
         assert tracemalloc.get_traced_memory()[1] < 4 * MAX_BYTES
     finally:
         tracemalloc.stop()
     with opened(ledger.path) as connection:
-        assert keys(connection, CallFilter()) == []
+        assert len(keys(connection, CallFilter())) == 1
+
+
+def nested(opening: str, closing: str = "", levels: int = 50_000) -> str:
+    return opening * levels + "1" + closing * levels
+
+
+@pytest.mark.parametrize("model", ["openai/m", "openai/gpt-4o"])
+@pytest.mark.parametrize("place", ["top", "usage", "message", "text"])
+@pytest.mark.parametrize("deep", [nested("[", "]"), nested('{"a":', "}"), nested('["]",{"}":', "}]")], ids=len)
+def test_a_reply_nested_without_measure_is_paid_once(
+    server: OpenAIServer, ledger: Ledger, model: str, place: str, deep: str
+) -> None:
+    """Wherever a reply is nested deeper than Python reads, it is read quickly, stored, and served the next time."""
+    complete(server, ledger, ask("before"), model=model)
+    body = chat("joy", usage={**fake.USAGE, "odd": "usage"}, odd="message").body
+    if place == "text":
+        body["choices"][0]["message"]["content"] = deep
+    server.answer = fake.Answer(
+        json.dumps({**body, "odd": "top"}).replace(f'"odd": "{place}"', f'"odd": {deep}').encode()
+    )
+    started, before = time.process_time(), len(server.asked)
+    first, again = complete(server, ledger, model=model), complete(server, ledger, model=model)
+    assert time.process_time() - started < 1.0
+    assert len(server.asked) == before + 1 and again.served
+    assert first.text == again.text == (deep if place == "text" else "joy")
+    assert parse_json(first.text, Label) is None
+
+
+def test_an_answer_nested_without_measure_is_malformed(server: OpenAIServer, ledger: Ledger) -> None:
+    """The arguments of a tool call as JSON of a hundred thousand levels are an answer that does not validate."""
+    body = json.dumps(chat(None, tool_calls=[{"function": {"arguments": "here"}}]).body)
+    server.answer = fake.Answer(body.replace('"here"', nested('{"label":', "}")).encode())
+    reply = complete(server, ledger)
+    assert reply.text.startswith('{"label": {"label"') and parse_json(reply.text, Label) is None
+    assert complete(server, ledger).served
 
 
 class Label(BaseModel):

@@ -68,6 +68,7 @@ async def _estimate(params: Mapping[str, Any], scratch: Path) -> tuple[Estimate,
     setup = ProgramSetup(params)
     compare = section(params, "evaluate", EvaluateParams)
     train, val, test = _data(params, setup, scratch)
+    await setup.fit_space()
     tuner = make_tuner(params, setup)
     fit = {"epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
     estimate, looked_at = await survey(tuner, {"x": train[0], "y": train[1], "validation_data": val, **fit})

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from paretune.errors import FatalError, RefusedInputError, TransientError
 from paretune.files import canonical_json, digest
 from paretune.lm.backends.choose import backend_for
+from paretune.lm.lacks import find_lack
 from paretune.lm.ledger.ledger import Ledger, default_ledger
 from paretune.lm.limiter import Limiter, shared_limiter, shared_places
 from paretune.lm.sending import Retries, Sending
@@ -147,10 +148,8 @@ class LanguageModel:
         return self._capabilities
 
     def refused(self, **options: Any) -> str | None:
-        """Why no request with these options can be sent, as far as it is known before one is; else None.
-
-        What is taken is remembered in the ledger, so that a later run does not load the client to ask again.
-        """
+        """Why no request with these options can be sent, as far as it is known before one is; else None. What is taken
+        is remembered in the ledger, so that a later run does not load the client to ask again."""
         refused = getattr(self.backend, "refused", None)  # a backend need not know
         key = digest({"taken": options, "by": self._own()})
         if refused is None or self.ledger.fact(key):
@@ -159,6 +158,12 @@ class LanguageModel:
         if reason is None:
             self.ledger.remember(key, True)
         return reason
+
+    async def lacks(self, form: str) -> str | None:
+        """Why the model, or a fallback, cannot be asked in a form (a ``structured_output``); None where it is not known
+        to lack it."""
+        asked = [await find_lack(one.backend, one.ledger, form) for one in (self, *self.fallbacks)]
+        return next(filter(None, asked), None)
 
     @property
     def identity(self) -> dict[str, Any]:

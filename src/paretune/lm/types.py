@@ -11,7 +11,18 @@ from paretune.errors import ConfigError, UsageError
 from paretune.lm.options import CallOptions
 from paretune.lm.usage import billed_completion_tokens, cached_tokens
 
-__all__ = ["REFUSAL", "Answer", "Backend", "Price", "Pricing", "Reply", "Request", "StructuredOutput", "described"]
+__all__ = [
+    "CHAT_FORMS",
+    "REFUSAL",
+    "Answer",
+    "Backend",
+    "Price",
+    "Pricing",
+    "Reply",
+    "Request",
+    "StructuredOutput",
+    "described",
+]
 
 #: The ``finish_reason`` of a reply whose text is the model's refusal to answer.
 REFUSAL = "refusal"
@@ -20,6 +31,8 @@ REFUSAL = "refusal"
 #: call), ``prompt`` (the schema stands in the prompt). Lines ``Name: value``: ``text`` (in a chat), ``completion``
 #: (instructions, examples and input as one text, which the model continues).
 StructuredOutput = Literal["native", "tool", "prompt", "text", "completion"]
+#: In words, those that a chat has, whatever the server.
+CHAT_FORMS = "native, prompt or text"
 
 
 _NO_OPTIONS = CallOptions()

@@ -11,6 +11,7 @@ from paretune.lm.backends.local_memory import loaded_models
 from paretune.lm.env_file import load_env_file
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.settings import declaring
+from paretune.lm.types import CHAT_FORMS
 from paretune.optimizers.opro import OPRO
 from paretune.optimizers.optimizer import Optimizer
 from paretune.optimizers.random_few_shot import RandomFewShot
@@ -21,11 +22,12 @@ from paretune.pipeline.sections.lm import LmParams, ModelParams
 from paretune.pipeline.sections.models import check_models
 from paretune.pipeline.sections.program import ProgramParams, with_values
 from paretune.pipeline.sections.search import SearchParams
-from paretune.pipeline.sections.space import SpaceParams, check_conditions, ends
+from paretune.pipeline.sections.space import SpaceParams, check_conditions, ends, without_values
 from paretune.programs.generator import ChainOfThought, Generator
 from paretune.programs.module import Input
 from paretune.programs.program import Program
-from paretune.tuners.keras_api import HyperParameters, hyperparameter_kinds
+from paretune.terminal import note
+from paretune.tuners.keras_api import FailedTrialError, HyperParameters, hyperparameter_kinds
 from paretune.tuners.spaces import conditional_on
 
 __all__ = ["ProgramSetup"]
@@ -57,13 +59,19 @@ class ProgramSetup:
         self._language_models: dict[str, LanguageModel] = {}
         with declaring(self._declared):
             self._builder = _load_builder(self.program.builder) if self.program.builder else None
-        if self._builder is None:
-            self._check_space()
+        #: What the declared program varies; a builder declares its own.
+        self.space: dict[str, SpaceParams] = {} if self._builder else self.search.space
+        self._check_space()
+
+    def declare(self, hp: Any) -> dict[str, Any]:
+        """Declare the space to ``hp``; the values that it gives."""
+        return _declare_space(hp, self.space)
 
     def build_program(self, hp: Any) -> Program | Awaitable[Program]:
         """The hypermodel of this configuration."""
-        values = self.declare(hp)
-        return self.declared_program(values) if self._builder is None else self._built(self._builder, hp)
+        if self._builder is not None:
+            return self._built(self._builder, hp)
+        return self.declared_program(self.declare(hp))
 
     async def _built(self, builder: Callable[[Any], Any], hp: Any) -> Program:
         """What a builder makes; its models are reached as section ``lm`` says of their names."""
@@ -77,9 +85,28 @@ class ProgramSetup:
         choices = [kind for kind in space.space if isinstance(kind, hyperparameter_kinds.Choice)]
         check_models(self._params, self.made_models | {str(value) for kind in choices for value in kind.values})
 
-    def declare(self, hp: Any) -> dict[str, Any]:
-        """Declare the space of ``search.space`` to ``hp``; the values that it gives."""
-        return _declare_space(hp, self.search.space)
+    async def fit_space(self) -> None:
+        """Leave out of the space the forms of asking that none of its models has, with a line on stderr for each.
+
+        Raises ConfigError when none is left.
+        """
+        if self._builder is not None and self.search.space:
+            note("search.space is not used: the space is that of program.builder")
+        if "structured_output" not in self.space:
+            return
+        models = ends(self.space["model"]) if "model" in self.space else [self.program.model or self.lm.model]
+        gone = {}
+        for form in ends(self.space["structured_output"]):
+            reasons = [await self.language_model(model).lacks(form) for model in models]
+            if all(reasons):
+                gone[form] = "; ".join(filter(None, reasons))
+        if len(gone) == len(ends(self.space["structured_output"])):
+            form, reason = next(iter(gone.items()))
+            raise ConfigError(_lacking("search.space.structured_output", form, reason))
+        for form, reason in gone.items():
+            note(f"structured_output {form!r} is left out of the space: {reason}")
+        if gone:
+            self.space = without_values(self.space, "structured_output", gone)
 
     async def declared_program(self, values: Mapping[str, Any], place: str = "search.space") -> Program:
         """The program of section ``program`` with some hyperparameters' values in place (errors name ``place``)."""
@@ -92,6 +119,13 @@ class ProgramSetup:
         }
         language_model = self.language_model(settings.model or self.lm.model)
         _check_taken(language_model, settings, place)
+        if reason := await language_model.lacks(settings.structured_output):
+            if {
+                "model",
+                "structured_output",
+            } <= values.keys() and place == "search.space":  # other models have the form
+                raise FailedTrialError(reason)
+            raise ConfigError(_lacking(place, settings.structured_output, reason))
         module: Generator
         if settings.chain_of_thought:
             module = ChainOfThought(scoring.output_model, language_model, max_thinking=settings.max_thinking, **options)
@@ -144,10 +178,15 @@ class ProgramSetup:
 
     def _check_space(self) -> None:
         """Try every end of every hyperparameter on its own; combinations are checked when they are built."""
-        check_conditions(self.search.space)
-        for name, kind in self.search.space.items():
+        check_conditions(self.space)
+        for name, kind in self.space.items():
             for value in ends(kind):
                 self._settings({name: value}, "search.space")
+
+
+def _lacking(place: str, form: str, reason: str) -> str:
+    other = CHAT_FORMS if form == "completion" else "completion"
+    return f"{place}: structured_output cannot be {form!r}: {reason}; set it to {other}"
 
 
 def _check_taken(model: LanguageModel, settings: ProgramParams, place: str) -> None:

@@ -11,7 +11,7 @@ from pydantic import create_model
 from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.options import CallOptions, SeededCallKeywords
-from paretune.lm.types import StructuredOutput
+from paretune.lm.types import CHAT_FORMS, StructuredOutput
 from paretune.programs.module import Module
 from paretune.prompting.generate import call_options, generate_record, reply_schema, supported, writer_for
 from paretune.prompting.prompts import Example, PromptWriter
@@ -72,6 +72,12 @@ class Generator(Module):
         if len(inputs) != 1:
             raise UsageError(f"{self.name} takes one input (got {len(inputs)})")
         return self.data_model, self.gold_model
+
+    async def check(self) -> None:
+        """Raise UsageError for a form of asking that the language model lacks."""
+        if reason := await self.language_model.lacks(self.structured_output):
+            other = CHAT_FORMS if self.structured_output == "completion" else "completion"
+            raise UsageError(f"{self.name}: {reason}; set structured_output to {other}")
 
     async def call(self, inputs: DataModel) -> DataModel | None:
         """Ask for the output of one input record; None when the reply does not validate."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from paretune.lm.ledger.ledger import Session
 from paretune.lm.sending import drain
 from paretune.programs.examples import with_arrays
 from paretune.programs.program import Program
+from paretune.terminal import plain
 from paretune.trials.constraint import Constraint
 from paretune.trials.goals import Goals, as_goals
 from paretune.trials.record import TrialRecord
@@ -191,15 +193,19 @@ class Tuner(Results):
                     raise
                 self.stopped = str(error)
                 progress.note(f"stopped: {error}")
+            except asyncio.CancelledError:
+                progress.note("interrupted: what is answered is kept, and the same search goes on from here")
+                raise
             else:
                 if (best := self.oracle.get_best_trials(1)) and not self.oracle.feasible(best[0]):
                     progress.note("no trial keeps the constraints: the best one is that which breaks them the least")
             finally:
+                self.session, self.resumed = usage.since(), run.resumed  # the wait may be ended by another Ctrl-C
                 await drain(_DRAIN_S, progress.draining)
                 usage.flush()
                 progress.stop()
                 run.take_over()
-                self.session, self.resumed = usage.since(), run.resumed
+                self.session = usage.since()
                 self._records = self._scored(run.records)
 
     async def plan(self, x: Any, y: Sequence[Any] | None = None, **fit: Any) -> Plan:
@@ -235,7 +241,7 @@ class Tuner(Results):
         """Print the hyperparameters; the hypermodel is built to learn them, and nothing is called. (``extended`` only
         exists for likeness with Keras-Tuner: everything is printed.)"""
         run_maybe_nested(self._learn_space(lambda program: None))
-        print(*space_lines(self._oracle.hyperparameters), sep="\n")
+        print(*map(plain, space_lines(self._oracle.hyperparameters)), sep="\n")
 
     def _new_oracle(self, goals: Goals, space: HyperParameters | None) -> ReplayableOracle:
         return self.oracle_class(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib
 import warnings
@@ -49,6 +50,13 @@ class LitellmBackend(Endpoint):
     def max_output_tokens(self) -> int | None:
         """The longest completion of a model that litellm lists; a server of one's own may allow any."""
         return None if self.api_base is not None else _listed_length(self.model)
+
+    async def lacks(self, *, text_completion: bool) -> str | None:
+        """As of any server; without an address by litellm's list, where a chat would be held in the place of a text."""
+        if self._address() or not text_completion:
+            return await super().lacks(text_completion=text_completion)
+        chats = await asyncio.to_thread(_only_chats, self.model)
+        return f"{self.model} continues no text (litellm only holds chats with it)" if chats else ""
 
     async def prepare(self) -> None:
         self._api_key()
@@ -121,6 +129,26 @@ def refused_options(model: str, **options: Any) -> str | None:
     except Exception:  # litellm raises all kinds for models that it does not list: the call will tell
         return None
     return None
+
+
+def _only_chats(model: str) -> bool:
+    """Whether litellm would send a text to continue as a message of a chat. A model that it does not list is taken to
+    be like its provider's others, where these are all alike."""
+    litellm = load_litellm()
+    try:
+        _, provider, *_ = litellm.get_llm_provider(model)
+    except Exception:  # litellm raises all kinds for models that it does not list
+        return False
+    try:
+        modes = {litellm.get_model_info(model)["mode"]}
+    except Exception:
+        modes = {
+            info["mode"]
+            for info in litellm.model_cost.values()
+            if "mode" in info and info.get("litellm_provider", "").startswith(provider)
+        }
+    chats = "completion" not in modes and not modes.isdisjoint(("chat", "responses"))
+    return chats and provider not in litellm.openai_text_completion_compatible_providers
 
 
 @functools.cache

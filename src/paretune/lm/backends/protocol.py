@@ -63,8 +63,6 @@ def read_completion(reply: Any, request: Request) -> Completion:
         text = choice["text"] if request.structured_output == "completion" else _text_of(choice["message"])
     except (AttributeError, IndexError, KeyError, TypeError):
         raise ValueError("it holds no choices") from None
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
     if not isinstance(text, str):
         raise ValueError(f"its text is a {type(text).__name__}")
     reason = choice.get("finish_reason")

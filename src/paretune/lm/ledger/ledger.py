@@ -137,9 +137,11 @@ class Ledger:
         row = self._execute("SELECT value FROM facts WHERE key = ?", (key,))
         return None if row is None else json.loads(row[0])
 
-    def remember(self, key: str, value: Any) -> Any:
-        """Remember a fact and return it; the first value stays, so that keys made from it never change."""
-        self._execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (key, canonical_json(value)))
+    def remember(self, key: str, value: Any, *, again: bool = False) -> Any:
+        """Remember a fact and return it; the first value stays, so that keys made from it never change, unless it was
+        found out ``again``."""
+        verb = "REPLACE" if again else "IGNORE"
+        self._execute(f"INSERT OR {verb} INTO facts VALUES (?, ?)", (key, canonical_json(value)))
         return self.fact(key)
 
     def check_room(self) -> None:
