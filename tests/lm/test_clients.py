@@ -672,7 +672,7 @@ def test_the_ledger_file_holds_no_key(server: OpenAIServer, monkeypatch: pytest.
 def test_capabilities_of_listed_and_unlisted_models() -> None:
     """litellm's list decides; a server of the user's own is taken to enforce schemas."""
     listed = backend_of("openai/gpt-4o-mini").capabilities()
-    assert listed == {"structured_output": "native", "reasoning_effort": False, "grammar": False}
+    assert listed == {"structured_output": "native", "reasoning_effort": False, "reasons": False, "grammar": False}
     assert backend_of("openai/o3").capabilities()["reasoning_effort"] is True
     assert backend_of("openai/m", api_base="http://127.0.0.1:1/v1").capabilities()["structured_output"] == "native"
     assert backend_of("openai/not-listed-anywhere").capabilities()["structured_output"] == "prompt"

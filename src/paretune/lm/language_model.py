@@ -72,6 +72,9 @@ class LanguageModel:
         a grammar or a reasoning effort where they take none.
     price
         ``{"prompt": …, "completion": …}`` in US dollars per million tokens; litellm's own list when None.
+    reasons
+        Whether the model reasons before each reply without being told to (see ``ChainOfThought``); None: as litellm
+        knows.
     ledger
         Where replies are kept; the project's ledger when None.
     backend
@@ -92,6 +95,7 @@ class LanguageModel:
         total_timeout_s: float | None = None,
         fallbacks: Sequence[LanguageModel | str] = (),
         price: Mapping[str, float] | Price | None = None,
+        reasons: bool | None = None,
         ledger: Ledger | None = None,
         backend: Backend | None = None,
     ) -> None:
@@ -111,6 +115,7 @@ class LanguageModel:
         self.requests_per_minute, self.tokens_per_minute = requests_per_minute, tokens_per_minute
         self.max_attempts = max_attempts
         self._given_up = 0
+        self.reasons = reasons
         self.total_timeout_s = 10 * timeout_s if total_timeout_s is None else total_timeout_s
         self.ledger = ledger if ledger is not None else default_ledger()
         self.fallbacks = [
@@ -133,6 +138,7 @@ class LanguageModel:
                 "max_attempts": max_attempts,
                 "fallbacks": [other.arguments for other in self.fallbacks],
                 "price": None if fixed is None else asdict(fixed),
+                "reasons": reasons,
             }
         self.backend = backend or backend_for(
             model,
@@ -183,9 +189,8 @@ class LanguageModel:
     @property
     def identity(self) -> dict[str, Any]:
         """The model as a search's results depend on it: what its replies are keyed by, and its fallbacks."""
-        if not self.fallbacks:
-            return self._own()
-        return {**self._own(), "fallbacks": [other.identity for other in self.fallbacks]}
+        others = {"reasons": self.reasons, "fallbacks": [other.identity for other in self.fallbacks]}
+        return {**self._own(), **{name: value for name, value in others.items() if value not in (None, [])}}
 
     def _own(self) -> dict[str, Any]:
         """The model's part of every ledger key."""
@@ -279,6 +284,7 @@ class LanguageModel:
             finish_reason=answer.finish_reason,
             key=keyed.key,
             model=self.model,
+            reasoning=answer.reasoning,
         )
         listed = None if price is None else {"prompt": price.prompt, "completion": price.completion}
         return self.ledger.put(keyed.key, self.model, keyed.text, reply, usage=answer.usage, price=listed)

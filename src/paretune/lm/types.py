@@ -81,6 +81,8 @@ class Answer:
     finish_reason: str | None = None
     #: The provider's own account of the usage, as it came, so that costs can be computed again.
     usage: dict[str, Any] | None = None
+    #: What the model thought before it replied, where the provider gives it apart from the text.
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Price:
 class Reply:
     """An answer with its accounts. ``latency_s`` and ``cost_usd`` are those of the call that was paid for, also when
     the ledger served it; ``cost_usd`` is None where the model's price is unknown. ``key`` is the ledger's, ``model``
-    the name of the model that answered."""
+    the name of the model that answered, ``reasoning`` what it thought before, where the provider gives that."""
 
     text: str
     prompt_tokens: int
@@ -111,6 +113,7 @@ class Reply:
     served: bool = False
     key: str = ""
     model: str = ""
+    reasoning: str | None = None
 
 
 class Backend(Protocol):
@@ -120,7 +123,8 @@ class Backend(Protocol):
         """What determines the replies beside the request: the model, and where or which file it is."""
 
     def capabilities(self) -> dict[str, Any]:
-        """What the model takes: ``structured_output`` (its best JSON), ``reasoning_effort``, ``grammar`` (bools)."""
+        """What the model takes: ``structured_output`` (its best JSON), ``reasoning_effort``, ``grammar`` (bools); and
+        ``reasons`` (left out: False): whether it reasons before each reply when no effort is asked for."""
 
     def price(self) -> Price | None:
         """The price by which replies are accounted; None when it is unknown."""

@@ -43,6 +43,7 @@ def main() -> None:
             "seconds": round(time.monotonic() - started, 1),
             "resumed": tuner.resumed,
             "stopped": tuner.stopped is not None,  # best.json tells why
+            "trials": [{"trial": record.trial, "seconds": record.seconds} for record in records],
         },
     )
     print(f"{OUTPUT}: trial {int(best.trial)} is best of {len(records)}: {best.values}", file=sys.stderr)

@@ -67,6 +67,8 @@ class Progress:
             return
         number = f"{int(record.trial)}/{self.total_trials}"
         parts = [f"trial {number}", values_line(record.values), summary, f"{record.calls} calls"]
+        if record.seconds is not None:
+            parts.append(f"{record.seconds:.1f} s")
         if left := self._left():
             parts.append(f"{left} left")
         self._print("  ".join(parts))

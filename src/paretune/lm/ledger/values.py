@@ -35,6 +35,7 @@ def usage_text(usage: dict[str, Any] | None) -> str | None:
 
 
 def reply_of(row: Sequence[Any], key: str, served: bool = False) -> Reply:
-    """The reply in a row: text, tokens of prompt and completion, cost, latency, attempts, finish_reason, model."""
-    text, prompt, completion, cost, latency, attempts, finish, model = row
-    return Reply(text, prompt, completion, cost, latency, attempts, finish, served, key, model)
+    """The reply in a row: text, tokens of prompt and completion, cost, latency, attempts, finish_reason, model and
+    reasoning."""
+    text, prompt, completion, cost, latency, attempts, finish, model, reasoning = row
+    return Reply(text, prompt, completion, cost, latency, attempts, finish, served, key, model, reasoning)
