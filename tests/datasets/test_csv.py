@@ -111,6 +111,12 @@ def test_a_delimiter_is_one_character(tmp_path: Path) -> None:
             read(tmp_path / name, delimiter=delimiter)
 
 
+def test_a_delimiter_that_cannot_be_seen(tmp_path: Path) -> None:
+    """A control character is shown by its name, or it would break the line of an error."""
+    (tmp_path / "rows.csv").write_text("text\na\x1eb\n", newline="")
+    assert r'in quotes: "one\x1e two"' in error_of(tmp_path / "rows.csv", delimiter="\x1e")
+
+
 def test_a_column_without_a_name(tmp_path: Path) -> None:
     """The numbers that pandas writes before each row are a column whose name is empty."""
     (tmp_path / "rows.csv").write_text(",text\n0,a\n")

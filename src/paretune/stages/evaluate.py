@@ -9,6 +9,7 @@ from paretune.errors import SearchError
 from paretune.eventloop import run_maybe_nested
 from paretune.files import write_json, write_jsonl
 from paretune.lm.ledger.attribution import attributed_to
+from paretune.metrics.invalid import invalid_warning
 from paretune.metrics.outcome import too_many_failures
 from paretune.pipeline.evaluation import baseline, evaluation_rows, rebuild
 from paretune.pipeline.programs import ProgramSetup
@@ -68,6 +69,8 @@ async def _main() -> None:
     )
     write_json(METRICS, numbers)
     print(f"{METRICS}: test reward {numbers['test']['reward']:.3f} on {numbers['test']['n']} examples", file=sys.stderr)
+    if warning := invalid_warning(tested.outcomes, "test examples"):
+        print(warning, file=sys.stderr)
 
 
 if __name__ == "__main__":

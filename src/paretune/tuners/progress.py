@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from paretune.metrics.invalid import invalid_line
 from paretune.terminal import plain
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
@@ -133,8 +134,8 @@ def _short(value: Any) -> str:
 
 
 def summary_line(record: TrialRecord, goals: Goals) -> str:
-    """A trial's objectives, with the standard errors over its replicates, and whether it breaks a constraint; or why it
-    failed."""
+    """A trial's objectives, with the standard errors over its replicates, whether it breaks a constraint, and what was
+    invalid; or why it failed."""
     if not record.completed:
         return f"FAILED: {record.error}"
     parts = []
@@ -143,4 +144,5 @@ def summary_line(record: TrialRecord, goals: Goals) -> str:
         parts.append(f"{name.removeprefix('val_')} {record.metrics[name]:.3g}{spread}")
     if not goals.feasible(record.metrics):
         parts.append("breaks a constraint")
+    parts += filter(None, [invalid_line(record.outcomes)])
     return "  ".join(parts)
