@@ -678,6 +678,21 @@ def test_capabilities_of_listed_and_unlisted_models() -> None:
     assert backend_of("openai/not-listed-anywhere").capabilities()["structured_output"] == "prompt"
 
 
+@pytest.mark.parametrize("variable", ["OPENAI_BASE_URL", "OPENAI_API_BASE"])
+def test_capabilities_do_not_depend_on_how_an_address_is_given(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """The same model at the same place takes the same, and has the same key, whoever is asked first."""
+    address = "http://127.0.0.1:1/v1"
+    for model in ("openai/mine", "openai/gpt-4o-mini"):
+        named = LanguageModel(model, api_base=address).backend
+        takes = named.capabilities()
+        with monkeypatch.context() as environment:
+            environment.setenv(variable, address)
+            found = LanguageModel(model).backend
+            known = found.capabilities()
+            assert found.identity() == named.identity()
+        assert {name: known[name] for name in takes} == takes
+
+
 def test_what_is_unknown_needs_no_litellm(litellm: Any) -> None:
     """What is called without litellm is what litellm would call as it is: no name of its list, and none for which it
     renames a parameter or knows a reasoning effort."""

@@ -23,7 +23,7 @@ class LitellmBackend(Endpoint):
 
     def capabilities(self) -> dict[str, Any]:
         litellm = load_litellm()
-        base_unknown = self.api_base is not None and self.model not in litellm.model_cost
+        base_unknown = self._address() is not None and self.model not in litellm.model_cost
         if base_unknown or _knows(litellm.supports_response_schema, self.model):
             mode = "native"
         else:
