@@ -219,6 +219,7 @@ def test_export_holds_everything(run: Run, tmp_path: Path) -> None:
         "cost_usd": 0.002,
         "latency_s": 1.0,
         "attempts": 2,
+        "reasoning": None,
     }
     run("--export", str(target), "--invalid")
     assert [json.loads(line)["key"] for line in target.read_text().splitlines()] == ["aaaa02"]

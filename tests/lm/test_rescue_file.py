@@ -190,7 +190,7 @@ def test_the_first_reply_stays_also_after_a_rescue(ledger: Ledger) -> None:
         ledger.put("k", "m", {"messages": ["x" * 9000]}, REPLY)
     connection = sqlite3.connect(ledger.path)
     with connection:
-        connection.execute("INSERT INTO calls VALUES ('k','m','{}','first',1,1,NULL,NULL,NULL,NULL,0,1,0)")
+        connection.execute("INSERT INTO calls VALUES ('k','m','{}','first',1,1,NULL,NULL,NULL,NULL,0,1,0,NULL)")
     connection.close()
     held = ledger.get("k")
     assert held is not None and held.text == "first"

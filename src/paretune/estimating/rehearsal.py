@@ -124,9 +124,10 @@ async def rehearse(program: Program, fit: Mapping[str, Any], view: LedgerView, r
     times = Counter(generator for generator, _ in _generator_inputs(program, *sample[0]))
     questions = []
     for generator, recorder in less.items():
-        replies = [placeholder_record(generator.data_model, gold) for _, gold in sample]
+        asked = generator.asked_of(recorder)
+        replies = [placeholder_record(asked, gold) for _, gold in sample]
         recorders, model = (recorder, more[generator]), generator.language_model
-        questions.append(_question(model, recorders, view, generator.data_model, replies, times[generator], longer))
+        questions.append(_question(model, recorders, view, asked, replies, times[generator], longer))
     questions += await _judging(program, sample, view)
     proposing = None
     if optimizer is not None and program.generators:
@@ -149,7 +150,7 @@ def _question(
         return _Question(model, (0, 0), (0, 0), times)
     known = view.experience(model.model)
     (low, high), (_, highest) = prompt_tokens(less, known), prompt_tokens(more or less, known, longer)
-    reasons = view.capabilities(model)["reasoning_effort"]
+    reasons = view.capabilities(model)["reasoning_effort"] or bool(model.reasons)
     completion = reply_tokens(less[0], data_model, replies, known, reasons)
     return _Question(model, (low, max(high, highest)), completion, times)
 
@@ -185,7 +186,8 @@ async def _recorded(
                     copies[generator] = copy.copy(generator)
                     copies[generator].language_model = recorders[generator] = _recorder(generator.language_model, view)
                     if shown is not None:
-                        copies[generator].examples = tuple(_examples(program, generator, shown, thoughts))
+                        form = generator.asked_of(recorders[generator]) if thoughts else generator.gold_model
+                        copies[generator].examples = tuple(_examples(program, generator, shown, form))
                 with contextlib.suppress(RefusedInputError):
                     await Generator.call(copies[generator], record)
     return recorders
@@ -195,8 +197,9 @@ def _recorder(model: LanguageModel, view: LedgerView) -> RecordingModel:
     return RecordingModel(model, view.capabilities(model))
 
 
-def _examples(program: Program, wanted: Generator, rows: Sequence[_Row], thoughts: bool) -> Iterator[dict[str, Any]]:
-    model = wanted.data_model if thoughts else wanted.gold_model
+def _examples(
+    program: Program, wanted: Generator, rows: Sequence[_Row], model: type[DataModel]
+) -> Iterator[dict[str, Any]]:
     for inputs, gold in rows:
         record = next(record for generator, record in _generator_inputs(program, inputs, gold) if generator is wanted)
         yield {"input": record.get_json(), "output": placeholder_record(model, gold).get_json()}

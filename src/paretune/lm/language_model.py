@@ -74,6 +74,9 @@ class LanguageModel:
     price
         ``{"prompt": …, "completion": …}`` in US dollars per million tokens, and ``"cached": …`` for those of the prompt
         that come from the provider's cache; litellm's own list when None.
+    reasons
+        Whether the model reasons before each reply without being told to (see ``ChainOfThought``); None: as litellm
+        knows.
     ledger
         Where replies are kept; the project's ledger when None.
     backend
@@ -94,13 +97,14 @@ class LanguageModel:
         total_timeout_s: float | None = None,
         fallbacks: Sequence[LanguageModel | str] | None = None,
         price: Mapping[str, float] | Price | None = None,
+        reasons: bool | None = None,
         ledger: Ledger | None = None,
         backend: Backend | None = None,
     ) -> None:
         place = {"api_base": api_base, "api_key_env": api_key_env, "fallbacks": fallbacks, "price": price}
         rates = {"requests_per_minute": requests_per_minute, "tokens_per_minute": tokens_per_minute}
         tries = {"timeout_s": timeout_s, "total_timeout_s": total_timeout_s, "max_attempts": max_attempts}
-        given = {"concurrency": concurrency, **place, **rates, **tries}
+        given = {"concurrency": concurrency, "reasons": reasons, **place, **rates, **tries}
         settings = settings_of(model, given, by_name=backend is None)
         self.model = model
         self.concurrency: int = settings["concurrency"]
@@ -109,6 +113,7 @@ class LanguageModel:
         self.max_attempts: int = settings["max_attempts"]
         self.total_timeout_s: float = settings["total_timeout_s"] or 10 * settings["timeout_s"]
         self._given_up = 0
+        self.reasons: bool | None = settings["reasons"]
         self.ledger = ledger if ledger is not None else default_ledger()
         shared = {"max_attempts": self.max_attempts, "timeout_s": settings["timeout_s"], "fallbacks": ()}
         self.fallbacks = [
@@ -168,9 +173,8 @@ class LanguageModel:
     @property
     def identity(self) -> dict[str, Any]:
         """The model as a search's results depend on it: what its replies are keyed by, and its fallbacks."""
-        if not self.fallbacks:
-            return self._own()
-        return {**self._own(), "fallbacks": [other.identity for other in self.fallbacks]}
+        others = {"reasons": self.reasons, "fallbacks": [other.identity for other in self.fallbacks]}
+        return {**self._own(), **{name: value for name, value in others.items() if value not in (None, [])}}
 
     def _own(self) -> dict[str, Any]:
         """The model's part of every ledger key."""
@@ -287,6 +291,7 @@ class LanguageModel:
             model=self.model,
             usage=answer.usage,
             price=described(price),
+            reasoning=answer.reasoning,
         )
         return self._priced(self.ledger.put(keyed.key, self.model, keyed.text, reply))
 

@@ -25,6 +25,7 @@ _DEFAULTS: dict[str, Any] = {
     "max_attempts": 5,
     "fallbacks": (),
     "price": None,
+    "reasons": None,
 }
 _ABOVE_ZERO = ("requests_per_minute", "tokens_per_minute", "timeout_s", "total_timeout_s")
 _PRICES = ("prompt", "completion", "cached")

@@ -96,6 +96,8 @@ class Answer:
     finish_reason: str | None = None
     #: The provider's own account of the usage, as it came, so that costs can be computed again.
     usage: dict[str, Any] | None = None
+    #: What the model thought before it replied, where the provider gives it apart from the text.
+    reasoning: str | None = None
 
 
 class Pricing(Protocol):
@@ -155,7 +157,7 @@ class Reply:
     """An answer with its accounts. ``latency_s`` is that of the call that was paid for, also when the ledger served it;
     ``cost_usd`` is what its tokens cost at the price of now, None where nobody knows it. ``key`` is the ledger's,
     ``model`` the name of the model that answered. ``usage`` is the provider's own account, ``price`` tells what
-    ``cost_usd`` was computed by."""
+    ``cost_usd`` was computed by; ``reasoning`` is what the model thought before, where the provider gives that."""
 
     text: str
     prompt_tokens: int
@@ -169,6 +171,7 @@ class Reply:
     model: str = ""
     usage: dict[str, Any] | None = field(default=None, repr=False, compare=False)
     price: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    reasoning: str | None = None
 
 
 class Backend(Protocol):
@@ -178,7 +181,8 @@ class Backend(Protocol):
         """What determines the replies beside the request: the model, and where or which file it is."""
 
     def capabilities(self) -> dict[str, Any]:
-        """What the model takes: ``structured_output`` (its best JSON), ``reasoning_effort``, ``grammar`` (bools)."""
+        """What the model takes: ``structured_output`` (its best JSON), ``reasoning_effort``, ``grammar`` (bools); and
+        ``reasons`` (left out: False): whether it reasons before each reply when no effort is asked for."""
 
     def price(self) -> Pricing | None:
         """The price by which replies are accounted; None when it is unknown."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from paretune.errors import DataError
+from paretune.metrics.invalid import invalid_shares
 from paretune.programs.running import Evaluation
 from paretune.reporting.results import shared_bootstrap
 from paretune.reporting.volume import volume_axes
@@ -94,12 +95,14 @@ def metrics_json(
 def evaluation_summary(
     evaluation: Evaluation, *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Scalars:
-    """Each measure with ``_lo`` and ``_hi``, then ``n`` (examples) and ``failures``."""
+    """Each measure with ``_lo`` and ``_hi``, the share of each kind of invalid output that occurs
+    (``invalid_cut_off``), then ``n`` (examples) and ``failures``."""
     shown = [measure for measure in evaluation.measures if measure.name not in _LEFT_OUT]
     bootstrap = shared_bootstrap([shown], resamples=resamples, seed=seed)
     found: dict[str, float | int] = {}
     for measure, (lo, hi) in zip(shown, intervals_of(shown, bootstrap, confidence), strict=True):
         found |= {measure.name: measure.value, f"{measure.name}_lo": lo, f"{measure.name}_hi": hi}
+    found |= {f"invalid_{kind}": share for kind, share in invalid_shares(evaluation.outcomes).items()}
     failures = sum(outcome.status == "failed" for outcome in evaluation.outcomes)
     return _scalars(found) | {"n": bootstrap.n, "failures": failures}
 

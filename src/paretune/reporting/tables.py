@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from paretune.metrics.invalid import invalid_kinds, invalid_shares
 from paretune.reporting.results import Result
 from paretune.wording import exact
 
@@ -32,8 +33,9 @@ def trial_table(results: Sequence[Result]) -> pandas.DataFrame:
 
     Columns: ``trial``, ``status``, the hyperparameters (one that is called like another column gets the prefix
     ``hp_``), each validation metric with ``_lo`` and ``_hi`` (with several replicates also ``_se``, the standard error
-    of their mean), then counts, costs (USD), seconds, ``feasible`` (it keeps every constraint),
-    ``on_frontier`` (of the feasible) and ``frontier_probability`` (how often so with other examples).
+    of their mean), then the share of each kind of invalid output that occurs (``invalid_cut_off``), counts, costs
+    (USD), seconds, ``feasible`` (it keeps every constraint), ``on_frontier`` (of the feasible) and
+    ``frontier_probability`` (how often so with other examples).
     """
     import pandas
 
@@ -56,6 +58,9 @@ def trial_table(results: Sequence[Result]) -> pandas.DataFrame:
         if replicated:
             errors = [result.record.standard_errors.get(name) for result in results]
             columns[f"{name}_se"] = pandas.Series([exact(each) for each in errors], dtype="Float64")
+    shares = [invalid_shares(result.record.outcomes) for result in results]
+    for kind in invalid_kinds([outcome for result in results for outcome in result.record.outcomes]):
+        columns[f"invalid_{kind}"] = [exact(share.get(kind, 0.0)) for share in shares]
     columns["replicates"] = [len(result.record.replicates) for result in results]
     for name in _COUNTS:
         columns[name] = [getattr(result.record, name) for result in results]

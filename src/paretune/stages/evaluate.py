@@ -8,6 +8,7 @@ from pathlib import Path
 from paretune.errors import SearchError
 from paretune.eventloop import run_maybe_nested
 from paretune.files import write_json, write_jsonl
+from paretune.metrics.invalid import invalid_warning
 from paretune.metrics.outcome import too_many_failures
 from paretune.pipeline.evaluation import evaluation_rows, reward_rows, tested_baseline, tested_trial
 from paretune.pipeline.looks import count_looks
@@ -75,6 +76,8 @@ async def _main() -> None:
     )
     write_json(METRICS, numbers)
     print(f"{METRICS}: test reward {numbers['test']['reward']:.3f} on {numbers['test']['n']} examples", file=sys.stderr)
+    if warning := invalid_warning(tested[best.trial].outcomes, "test examples"):
+        print(warning, file=sys.stderr)
 
 
 if __name__ == "__main__":

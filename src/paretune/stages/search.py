@@ -52,6 +52,7 @@ def main() -> None:
             "resumed": tuner.resumed,
             "stopped": tuner.stopped is not None,  # best.json tells why
             "finished": finished,
+            "trials": [{"trial": record.trial, "seconds": record.seconds} for record in tuner.trial_records()],
         }
         write_json(RUN, account)
     print(f"{OUTPUT}: {best.why} {best.doubt}\n  {best.values}", file=sys.stderr)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from paretune.metrics.invalid import invalid_line
 from paretune.terminal import plain
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
@@ -79,6 +80,8 @@ class Progress:
             return
         number = f"{int(record.trial)}/{self.total_trials}"
         parts = [f"trial {number}", values_line(record.values), summary, f"{record.calls} calls"]
+        if record.seconds is not None:
+            parts.append(f"{record.seconds:.1f} s")
         if left := self._left():
             parts.append(f"{left} left")
         self._print("  ".join(parts))
@@ -157,8 +160,8 @@ def _short(value: Any) -> str:
 
 
 def summary_line(record: TrialRecord, goals: Goals) -> str:
-    """A trial's objectives, with the standard errors over its replicates, and whether it breaks a constraint; or why it
-    failed."""
+    """A trial's objectives, with the standard errors over its replicates, whether it breaks a constraint, and what was
+    invalid; or why it failed."""
     if not record.completed:
         return f"FAILED: {record.error}"
     parts = []
@@ -167,4 +170,5 @@ def summary_line(record: TrialRecord, goals: Goals) -> str:
         parts.append(f"{name.removeprefix('val_')} {record.metrics[name]:.3g}{spread}")
     if not goals.feasible(record.metrics):
         parts.append("breaks a constraint")
+    parts += filter(None, [invalid_line(record.outcomes)])
     return "  ".join(parts)

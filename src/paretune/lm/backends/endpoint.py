@@ -129,9 +129,14 @@ class Endpoint:
     def _answer(self, completion: Completion, request: Request) -> Answer:
         """The answer, without the secrets that the call carried: some servers write their headers into replies."""
         secrets = self._secrets()
-        text, reason = without_secrets([completion.text, completion.finish_reason], secrets)
-        usage = without_secrets(completion.usage, secrets) or self._estimate(request, text)
-        return Answer(text, usage["prompt_tokens"], usage["completion_tokens"], reason, usage)
+        given = [completion.text, completion.finish_reason, completion.reasoning]
+        text, reason, reasoning = without_secrets(given, secrets)
+        try:
+            usage = without_secrets(completion.usage, secrets)
+        except RecursionError:  # deeper than any account
+            usage = {}
+        usage = usage or self._estimate(request, text)
+        return Answer(text, usage["prompt_tokens"], usage["completion_tokens"], reason, usage, reasoning)
 
     def _extra(self, request: Request) -> dict[str, Any]:
         """Fields of the request that only some servers know."""

@@ -25,7 +25,7 @@ class LitellmBackend(Endpoint):
 
     def capabilities(self) -> dict[str, Any]:
         litellm = load_litellm()
-        base_unknown = self.api_base is not None and self.model not in litellm.model_cost
+        base_unknown = self._address() is not None and self.model not in litellm.model_cost
         if base_unknown or _knows(litellm.supports_response_schema, self.model):
             mode = "native"
         else:
@@ -33,6 +33,7 @@ class LitellmBackend(Endpoint):
         return {
             "structured_output": mode,
             "reasoning_effort": _knows(litellm.supports_reasoning, self.model),
+            "reasons": _knows(_reasons_unasked, self.model),
             "grammar": False,
         }
 
@@ -115,6 +116,15 @@ def _knows(question: Any, model: str) -> bool:
         return bool(question(model=model))
     except Exception:  # litellm raises all kinds for models that it does not list
         return False
+
+
+def _reasons_unasked(model: str) -> bool:
+    """Most models that can reason do so unless they are asked not to; the list names others, of which Claude's reason
+    only when asked."""
+    litellm = load_litellm()
+    listed = litellm.model_cost[litellm.get_model_info(model)["key"]]
+    asked_only = "claude" in model.lower() or listed.get("default_reasoning_effort") == "none"
+    return bool(listed.get("supports_reasoning")) and (bool(listed.get("thinking_always_on")) or not asked_only)
 
 
 def refused_options(model: str, **options: Any) -> str | None:

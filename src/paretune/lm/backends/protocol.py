@@ -15,15 +15,19 @@ __all__ = ["Completion", "prompt_of", "options", "read_completion"]
 #: No call takes so many tokens; sums of them stay within the whole numbers of SQLite.
 _MOST_TOKENS = 10**12
 _USUAL_TIERS = ("auto", "default", "standard")
-_THOUGHTS = re.compile(r"\A\s*<(think|thinking)>.*?</\1>", re.DOTALL)
+#: Where servers put a model's thoughts: fields of the message, or parts of its content by their type.
+_REASONING, _THINKING = ("reasoning_content", "reasoning"), ("thinking", "reasoning")
+_THOUGHTS = re.compile(r"\A\s*<(think|thinking)>(.*?)</\1>", re.DOTALL)
 
 
 class Completion(NamedTuple):
-    """What a reply says: its text, why it ended there, and the server's account of the tokens (empty: none)."""
+    """What a reply says: its text, why it ended there, the server's account of the tokens (empty: none), and what the
+    model thought before it replied, where the server tells."""
 
     text: str
     finish_reason: str | None
     usage: dict[str, Any]
+    reasoning: str | None = None
 
 
 def prompt_of(request: Request) -> dict[str, Any]:
@@ -68,9 +72,9 @@ def read_completion(reply: Any, request: Request) -> Completion:
     reason = choice.get("finish_reason")
     if not text and (refusal := _refusal_of(choice.get("message"))):
         text, reason = refusal, REFUSAL
-    return Completion(
-        text, reason if isinstance(reason, str) else None, _usage_of(reply.get("usage"), reply.get("service_tier"))
-    )
+    reason = reason if isinstance(reason, str) else None
+    usage = _usage_of(reply.get("usage"), reply.get("service_tier"))
+    return Completion(text, reason, usage, _reasoning_of(choice.get("message")))
 
 
 def _text_of(message: Mapping[str, Any]) -> Any:
@@ -81,9 +85,30 @@ def _text_of(message: Mapping[str, Any]) -> Any:
     content = message.get("content")
     if isinstance(content, list):  # parts, of which thoughts are others than texts
         content = "".join(part["text"] for part in content if part.get("type") in ("text", "output_text"))
-    if isinstance(content, str) and not (message.get("reasoning_content") or message.get("reasoning")):
+    if isinstance(content, str) and not any(message.get(name) for name in _REASONING):
         content = _THOUGHTS.sub("", content)
     return content or ""
+
+
+def _reasoning_of(message: Any) -> str | None:
+    """The thoughts of a message: a field beside the content, parts of it, or text in tags at its beginning."""
+    fields = message if isinstance(message, dict) else {}
+    content = fields.get("content")
+    parts = content if isinstance(content, list) else []
+    thoughts = [_plain_text(part) for part in parts if isinstance(part, dict) and part.get("type") in _THINKING]
+    if isinstance(content, str) and (found := _THOUGHTS.match(content)):
+        thoughts.append(found[2])
+    apart = (fields[name] for name in _REASONING if isinstance(fields.get(name), str))
+    return next(filter(None, (*apart, "".join(thoughts).strip())), None)
+
+
+def _plain_text(part: Any) -> str:
+    """The text of a part of a message, which may be cut into parts itself."""
+    if isinstance(part, list):
+        return "".join(map(_plain_text, part))
+    if isinstance(part, dict):
+        return _plain_text(next((part[name] for name in ("text", *_THINKING) if name in part), None))
+    return part if isinstance(part, str) else ""
 
 
 def _refusal_of(message: Any) -> str | None:

@@ -34,7 +34,8 @@ __all__ = ["Ledger", "Session", "default_ledger"]
 MIN_FREE_BYTES = 16 << 20
 
 _READ = f"SELECT {COLUMNS} FROM calls WHERE key = ?"
-_STORE = f"INSERT OR IGNORE INTO calls ({CALLS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_STORE = f"INSERT OR IGNORE INTO calls ({CALLS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_COLUMNS = len(CALLS.split(","))
 _NOTE = f"INSERT OR IGNORE INTO asked ({NOTES}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #: So many notes are written together.
 _BATCH = 500
@@ -98,6 +99,7 @@ class Ledger:
             reply.latency_s,
             reply.attempts,
             time.time(),
+            reply.reasoning,
         )
         row = tuple(map(storable, values))
         self.session.paid += 1
@@ -110,7 +112,7 @@ class Ledger:
             self._drop_connection()  # the next one takes in what was rescued
             raise ConfigError(f"{error}. {self._keep(row)}") from error.__cause__
         stored = None if is_first else self._read(key)
-        return stored or reply_of((*row[3:6], *row[9:12], row[6], row[1], *row[7:9]), key)
+        return stored or reply_of((*row[3:6], *row[9:12], row[6], row[1], *row[7:9], row[13]), key)
 
     def note(self, reply: Reply, module: str, *, valid: bool, replicate: int = 0) -> None:
         """Note on whose behalf (see lm.ledger.attribution) a reply was asked for, and whether it validated.
@@ -237,7 +239,7 @@ class Ledger:
 
 def _store(connection: sqlite3.Connection, rows: list[list[Any]]) -> None:
     with atomically(connection):
-        connection.executemany(_STORE, rows)
+        connection.executemany(_STORE, [(*row, None)[:_COLUMNS] for row in rows])  # some are of before the last column
 
 
 def _close(connection: sqlite3.Connection, notes: list[_Note]) -> None:

@@ -12,7 +12,7 @@ from paretune.lm.types import Reply
 __all__ = ["COLUMNS", "reply_of", "storable", "usage_text"]
 
 #: The columns of a reply, in the order of ``reply_of``.
-COLUMNS = "reply, prompt_tokens, completion_tokens, cost_usd, latency_s, attempts, finish_reason, model, usage, price"
+COLUMNS = "reply, prompt_tokens, completion_tokens, cost_usd, latency_s, attempts, finish_reason, model, usage, price, reasoning"
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LARGEST = 2**63 - 1
 
@@ -38,9 +38,9 @@ def usage_text(usage: dict[str, Any] | None) -> str | None:
 
 def reply_of(row: Sequence[Any], key: str, served: bool = False) -> Reply:
     """The reply in the ``COLUMNS`` of a row; its cost is what was charged."""
-    text, prompt, completion, cost, latency, attempts, finish, model, *accounts = row
+    text, prompt, completion, cost, latency, attempts, finish, model, *accounts, reasoning = row
     usage, price = (_object(account) for account in accounts)
-    return Reply(text, prompt, completion, cost, latency, attempts, finish, served, key, model, usage, price)
+    return Reply(text, prompt, completion, cost, latency, attempts, finish, served, key, model, usage, price, reasoning)
 
 
 def _object(text: str | None) -> dict[str, Any] | None:

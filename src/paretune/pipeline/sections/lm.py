@@ -49,6 +49,7 @@ class ModelParams(Params):
     max_attempts: Attempts | None = None
     fallbacks: tuple[str, ...] = ()
     price: PriceParams | None = None
+    reasons: bool | None = None
 
 
 class LmParams(Params):
@@ -65,6 +66,7 @@ class LmParams(Params):
     max_attempts: Attempts = 5
     fallbacks: tuple[str, ...] = ()
     price: PriceParams | None = None
+    reasons: bool | None = None
     env_file: str | None = None
     memory_gb: float | None = Field(default=None, gt=0, le=1e6)
     models: dict[str, ModelParams] = Field(default_factory=dict)
