@@ -39,7 +39,6 @@ class ProgramSetup:
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         check_sections(params, {"lm": LmParams, "program": ProgramParams, "search": SearchParams})
-        self.scoring = Scoring(params)
         self.lm = section(params, "lm", LmParams)
         if self.lm.env_file is not None:
             load_env_file(self.lm.env_file)
@@ -47,6 +46,7 @@ class ProgramSetup:
         self.program = section(params, "program", ProgramParams)
         self.search = section(params, "search", SearchParams)
         self._language_models: dict[str, LanguageModel] = {}
+        self.scoring = Scoring(params, self.language_model)
         self._builder = _load_builder(self.program.builder) if self.program.builder else None
         if self._builder is None:
             self._check_space()

@@ -9,6 +9,7 @@ import numpy as np
 
 from paretune.errors import DataError
 from paretune.programs.running import Evaluation
+from paretune.reporting.judge_summary import judge_summary
 from paretune.reporting.numbers import exact
 from paretune.reporting.results import shared_bootstrap
 from paretune.stats import Measure, difference_interval, intervals_of, normalised_hypervolume
@@ -30,6 +31,7 @@ def metrics_json(
     goals: Goals,
     baseline: Evaluation | None = None,
     majority: Mapping[str, float] | None = None,
+    human: Sequence[float | None] | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -38,7 +40,8 @@ def metrics_json(
 
     ``test`` and ``val`` are the winner's (with replicates, ``val`` has the outcomes of all), ``baseline`` the declared
     baseline's on the same test examples as ``test`` (DataError when their numbers differ). ``majority`` holds the
-    reward and metrics of always giving the most common training output. ``optimism.reward`` is validation minus test;
+    reward and metrics of always giving the most common training output, ``human`` people's scores of the answers on
+    test, for section ``judge`` (see ``judge_summary``). ``optimism.reward`` is validation minus test;
     ``gain.reward`` is test minus baseline with its paired bootstrap interval. ``records`` are all trials.
     """
 
@@ -51,6 +54,7 @@ def metrics_json(
         sections["baseline"] = numbers(baseline)
         sections["gain"] = _gain(test, baseline, confidence=confidence, resamples=resamples, seed=seed)
     sections["majority"] = _scalars(majority or {})
+    sections["judge"] = _scalars(judge_summary(test.outcomes, human or (), confidence))
     sections["search"] = search_summary(records, goals)
     return {name: section for name, section in sections.items() if section}
 

@@ -11,6 +11,7 @@ from paretune.files import write_json, write_jsonl
 from paretune.lm.ledger.attribution import attributed_to
 from paretune.metrics.outcome import too_many_failures
 from paretune.pipeline.evaluation import baseline, evaluation_rows, rebuild
+from paretune.pipeline.human_scores import human_scores
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.scoring import measures_of_trial
@@ -46,7 +47,8 @@ async def _main() -> None:
         tested = await winner.evaluation(*test)
     if error := too_many_failures(tested.outcomes, setup.search.max_failure_rate):
         raise SearchError(f"the winner could not be evaluated: {error}")
-    write_jsonl(OUTPUT / "predictions.jsonl", evaluation_rows(tested, *test))
+    answers = evaluation_rows(tested, *test)
+    write_jsonl(OUTPUT / "predictions.jsonl", answers)
     compared = None
     if compare.baseline is not None:
         with attributed_to(search="evaluate", trial="baseline"):
@@ -62,6 +64,7 @@ async def _main() -> None:
         goals=best.goals,
         baseline=compared,
         majority=scoring.majority([*train[1], *val[1]], test[1]),
+        human=None if compare.human is None else human_scores(compare.human, answers),
         confidence=report.confidence,
         resamples=report.resamples,
         seed=report.seed,

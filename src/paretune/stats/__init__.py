@@ -14,13 +14,28 @@ from paretune.stats.intervals import (
     percentile_interval,
     wilson,
 )
+from paretune.stats.judging import (
+    Agreement,
+    Corrected,
+    VarianceSplit,
+    agreement,
+    bias,
+    corrected_mean,
+    variance_split,
+)
 from paretune.stats.measure import Measure
 from paretune.stats.pareto import fronts, hypervolume, non_dominated, normalised_hypervolume
 
 __all__ = [
+    "Agreement",
     "Bootstrap",
+    "Corrected",
     "Interval",
     "Measure",
+    "VarianceSplit",
+    "agreement",
+    "bias",
+    "corrected_mean",
     "difference_interval",
     "fronts",
     "hypervolume",
@@ -28,5 +43,6 @@ __all__ = [
     "non_dominated",
     "normalised_hypervolume",
     "percentile_interval",
+    "variance_split",
     "wilson",
 ]

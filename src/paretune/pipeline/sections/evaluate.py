@@ -10,6 +10,11 @@ __all__ = ["EvaluateParams"]
 
 
 class EvaluateParams(Params):
-    """Section ``evaluate``; ``baseline`` gives hyperparameters of the program that the winner is compared with."""
+    """Section ``evaluate``.
+
+    ``baseline`` gives hyperparameters of the program that the winner is compared with; ``human`` is the file of scores
+    that people gave to answers (see ``pipeline.human_scores``).
+    """
 
     baseline: dict[str, Any] | None = None
+    human: str | None = None
