@@ -50,7 +50,8 @@ class LMAsJudge(MaskedReward):
     """The score (0.0, 0.1 … 1.0, or by a rubric) that a language model gives to an answer beside the gold record.
 
     One call, or ``judgements`` of them, for each example with a valid output, through the judge's own ledger and
-    limits: the same comparison is paid for once. These calls count in the example's calls, tokens, cost and latency,
+    limits: the same comparison is paid for once, so that equal answers to equal references get the same scores. These
+    calls count in the example's calls, tokens, cost and latency,
     and never become few-shot examples. An invalid output earns 0.0 without asking. A judge that replies without a valid
     score, or refuses, leaves the example *failed*, not scored as 0: the program is not to blame for its judge. It is
     not asked again, since the same question has the same reply; too many such examples fail the trial, like those that

@@ -102,7 +102,14 @@ class ExactMatch(MaskedReward):
     decimals and instants as what they are (see ``schemas.canonical``); text to the letter.
     """
 
-    name = "exact_match"
+    def __init__(
+        self,
+        in_mask: Sequence[str] | None = None,
+        out_mask: Sequence[str] | None = None,
+        name: str = "exact_match",
+    ) -> None:
+        super().__init__(in_mask, out_mask)
+        self.name = name
 
     async def __call__(self, y_true: Any, y_pred: Any) -> float:
         true, pred = y_true.get_json(), y_pred.get_json()

@@ -19,6 +19,9 @@ from paretune.stats.intervals import Array, Interval, wilson
 
 __all__ = ["Agreement", "Corrected", "VarianceSplit", "agreement", "bias", "corrected_mean", "variance_split"]
 
+#: Differences are told apart by so many digits: .6 - .5 and .5 - .4 are alike.
+_DIGITS = 10
+
 
 class VarianceSplit(NamedTuple):
     """The variance of repeated scores: between examples, within an example (the judge's own), and how many scores an
@@ -106,16 +109,17 @@ def bias(judge: ArrayLike, human: ArrayLike, confidence: float = 0.95) -> Correc
     The interval is Student's for the paired differences, and Agresti and Min's for yes and no (Stat. Med. 24, 2005).
     There is none for a single answer, nor where all differences are equal and are not those of yes and no.
     """
+    z = _normal(confidence)
     first, second = _pair(judge, human)
     if not len(first):
         return Corrected(math.nan, Interval(math.nan, math.nan))
-    difference = first - second
+    difference = np.round(first - second, _DIGITS)
     value = float(difference.mean())
     if len(first) == 1:
         return Corrected(value, Interval(math.nan, math.nan))
     if _yes_or_no(first, second):
         centre, variance = _smoothed_difference(difference)
-        half = _normal(confidence) * math.sqrt(variance / (len(first) + 2))
+        half = z * math.sqrt(variance / (len(first) + 2))
         return Corrected(value, Interval(max(-1.0, centre - half), min(1.0, centre + half)))
     half = _student(confidence, len(first) - 1) * math.sqrt(difference.var(ddof=1) / len(first)) or math.nan
     return Corrected(value, Interval(value - half, value + half))
@@ -141,13 +145,14 @@ def corrected_mean(judge: ArrayLike, human: ArrayLike, *, invalid: int = 0, conf
     not in the correction. The value and its interval are cut to [0, 1]. NaN without a score of people; no interval for
     m = 1, nor where the judge differs from people by the same amount everywhere (but for yes and no).
     """
+    z = _normal(confidence)
     scores, people = _pair(judge, human, missing=True)
     known = ~np.isnan(people)
     n, m = len(scores), int(known.sum())
     nothing = Interval(math.nan, math.nan)
     if not m:
         return Corrected(math.nan, nothing)
-    people, difference = people[known], (people - scores)[known]
+    people, difference = people[known], np.round(people - scores, _DIGITS)[known]
     share = n / (n + invalid)
     value = share * float(scores.mean() + difference.mean())
     binary = _yes_or_no(scores, people)
@@ -158,7 +163,7 @@ def corrected_mean(judge: ArrayLike, human: ArrayLike, *, invalid: int = 0, conf
     clipped = min(max(value, 0.0), 1.0)
     if m == 1 or not squared or (not within and m < n):
         return Corrected(clipped, nothing)
-    half = (_normal(confidence) if binary else _student(confidence, m - 1)) * math.sqrt(squared)
+    half = (z if binary else _student(confidence, m - 1)) * math.sqrt(squared)
     return Corrected(clipped, Interval(max(0.0, value - half), min(1.0, value + half)))
 
 
@@ -196,7 +201,6 @@ def _normal(confidence: float) -> float:
 
 
 def _student(confidence: float, degrees: int) -> float:
-    _normal(confidence)
     from scipy.special import stdtrit  # heavy, and seldom needed
 
     quantile: Any = stdtrit(degrees, (1 + confidence) / 2)
