@@ -25,7 +25,9 @@ from paretune.programs.generator import Generator
 from paretune.programs.module import Module, Symbol
 from paretune.programs.program import Program
 from paretune.prompting.trace import Sample, tracing
-from paretune.rewards.judge import Judgement, LMAsJudge
+from paretune.rewards.judge import LMAsJudge
+from paretune.rewards.reward import Reward
+from paretune.rewards.weighted import Weighted
 from paretune.schemas.data_model import DataModel
 from paretune.tuners.run_trial import example_counts
 
@@ -128,7 +130,7 @@ async def rehearse(program: Program, fit: Mapping[str, Any], view: LedgerView, r
         replies = [placeholder_record(asked, gold) for _, gold in sample]
         recorders, model = (recorder, more[generator]), generator.language_model
         questions.append(_question(model, recorders, view, asked, replies, times[generator], longer))
-    questions += await _judging(program, sample, view)
+    questions += await _judging(program.reward, sample, view)
     proposing = None
     if optimizer is not None and program.generators:
         proposing = _Question((*optimizer.language_models, program.generators[0].language_model)[0], *_GUESS)
@@ -229,14 +231,18 @@ def _generator_inputs(
         yield from inside(node.module, [value(symbol) for symbol in node.inputs])
 
 
-async def _judging(program: Program, rows: list[_Row], view: LedgerView) -> list[_Question]:
-    reward = program.reward
+async def _judging(reward: Reward, rows: list[_Row], view: LedgerView) -> list[_Question]:
+    if isinstance(reward, Weighted):
+        return [question for part in reward.rewards for question in await _judging(part, rows, view)]
     if not isinstance(reward, LMAsJudge):
         models = reward.language_models
         return [_Question(models[i % len(models)], *_GUESS) for i in range(reward.calls_per_example) if models]
     judge = copy.copy(reward)
     judge.language_model = recorder = _recorder(reward.language_model, view)
+    judge.judgements = 1
     for _, gold in rows:
         with contextlib.suppress(JudgementError), tracing():  # no reply, no score
             await judge(gold, gold)
-    return [_question(reward.language_model, (recorder, recorder), view, Judgement, [Judgement(score=1.0)])]
+    replies = [placeholder_record(reward.reply_model, gold) for _, gold in rows]
+    recorders = (recorder, recorder)
+    return [_question(reward.language_model, recorders, view, reward.reply_model, replies, reward.judgements)]

@@ -46,7 +46,8 @@ class Request:
     ``grammar`` (GBNF, in which ``<"text">`` stands for the tokens of a text) is used by servers that can constrain
     decoding, and left out elsewhere.
     ``replicate`` and ``epoch`` tell repeated samples of the same question apart: a training that runs an example in
-    each epoch draws a reply in each.
+    each epoch draws a reply in each. ``draw`` does so for several replies that are wanted of one question at once, as a
+    judge may want them.
     """
 
     messages: tuple[tuple[str, str], ...]
@@ -57,6 +58,7 @@ class Request:
     options: CallOptions = field(default=_NO_OPTIONS, hash=False)
     replicate: int = 0
     epoch: int = 0
+    draw: int = 0
 
     def stated(self) -> dict[str, Any]:
         """This request as it is keyed and stored: what is not set is left out, so that new options keep old keys."""

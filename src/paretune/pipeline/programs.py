@@ -49,8 +49,6 @@ class ProgramSetup:
         self.lm = section(params, "lm", LmParams)
         #: The models that code of the project's own has made by name.
         self.made_models: set[str] = set()
-        with declaring(self._declared):
-            self.scoring = Scoring(params)
         if self.lm.env_file is not None:
             load_env_file(self.lm.env_file)
         loaded_models.limit = None if self.lm.memory_gb is None else int(self.lm.memory_gb * 1e9)
@@ -58,6 +56,7 @@ class ProgramSetup:
         self.search = section(params, "search", SearchParams)
         self._language_models: dict[str, LanguageModel] = {}
         with declaring(self._declared):
+            self.scoring = Scoring(params, self.language_model)
             self._builder = _load_builder(self.program.builder) if self.program.builder else None
         #: What the declared program varies; a builder declares its own.
         self.space: dict[str, SpaceParams] = {} if self._builder else self.search.space

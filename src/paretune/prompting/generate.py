@@ -89,6 +89,7 @@ async def generate_record(
     *,
     schema: dict[str, Any] | None,
     options: CallOptions,
+    draw: int = 0,
 ) -> Output | None:
     """Ask for the output of one input record (plain JSON values), and note the call in the trace of ``caller``.
 
@@ -96,7 +97,7 @@ async def generate_record(
     model's own reasoning, or stays empty where the provider does not give it.
 
     The question is one of the current sample's: whoever asks (a generator, a judge, an optimizer that wants proposals),
-    each epoch and each replicate draws a reply of its own.
+    each epoch and each replicate draws a reply of its own. ``draw`` numbers several that are wanted of one question.
 
     Returns None when the reply does not validate. Raises the errors of ``LanguageModel.complete``.
     """
@@ -110,6 +111,7 @@ async def generate_record(
         options=options.stopping_at(writer.stop()),
         replicate=sample.replicate,
         epoch=sample.epoch,
+        draw=draw,
     )
     reply = await language_model.complete(request)
     output: DataModel | None = None

@@ -11,6 +11,7 @@ import numpy as np
 from paretune.errors import DataError
 from paretune.metrics.invalid import invalid_shares
 from paretune.programs.running import Evaluation
+from paretune.reporting.judge_summary import judge_summary
 from paretune.reporting.results import shared_bootstrap
 from paretune.reporting.volume import volume_axes
 from paretune.stats import (
@@ -47,6 +48,7 @@ def metrics_json(
     measures: Mapping[str, Sequence[Measure]],
     baseline: Evaluation | None = None,
     majority: Mapping[str, float] | None = None,
+    human: Sequence[float | None] | None = None,
     references: Mapping[str, float] | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
@@ -57,8 +59,9 @@ def metrics_json(
     ``tested`` has the winner on the test examples, and other trials that were tested as well; ``looks`` is how many
     configurations were tested on them by now, which the intervals there allow for (see ``confidence_at``).
     ``baseline`` is the declared baseline on the same examples (DataError when their numbers differ). ``majority`` holds
-    the reward and metrics of always giving the most common training output. ``records`` are all trials, ``measures``
-    those of the completed ones on the validation examples; ``references`` are those of ``volume_axes``.
+    the reward and metrics of always giving the most common training output, ``human`` people's scores of the winner's
+    answers on test, for section ``judge`` (see ``judge_summary``). ``records`` are all trials, ``measures`` those of
+    the completed ones on the validation examples; ``references`` are those of ``volume_axes``.
 
     ``val.corrected`` is the winner's reward there corrected for its choice, ``optimism.reward`` validation minus test.
     ``gain.reward`` is test minus baseline on the ``gain.n`` examples that both scored, in pairs; ``gain.p_mcnemar``
@@ -87,6 +90,7 @@ def metrics_json(
         compared = {"gain" if name == winner.trial else f"gain_{name}": each for name, each in tested.items()}
         sections |= _gains(compared, baseline, confidence=strict, resamples=resamples, seed=seed)
     sections["majority"] = _scalars(majority or {})
+    sections["judge"] = _scalars(judge_summary(tested[winner.trial].outcomes, human or (), confidence))
     draws = frontier_draws(records, measures, winner.goals, resamples=resamples, seed=seed)
     sections["search"] = search_summary(records, winner.goals, references, draws, confidence)
     return {name: section for name, section in sections.items() if section}

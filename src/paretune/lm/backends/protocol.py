@@ -54,8 +54,9 @@ def options(request: Request) -> dict[str, Any]:
 
 
 def _seed(request: Request) -> int:
-    """Another one for each replicate and each epoch, which draw replies of their own; first the option itself."""
-    return ((request.options.seed or 0) + 1_000_003 * request.replicate + 1_009 * request.epoch) % 2**31
+    """Another one for each replicate, epoch and draw, which have replies of their own; first the option itself."""
+    own = 1_000_003 * request.replicate + 1_009 * request.epoch + 15_485_863 * request.draw
+    return ((request.options.seed or 0) + own) % 2**31
 
 
 def read_completion(reply: Any, request: Request) -> Completion:

@@ -12,8 +12,10 @@ from paretune.lm.types import Reply
 __all__ = ["COLUMNS", "reply_of", "storable", "usage_text"]
 
 #: The columns of a reply, in the order of ``reply_of``.
-COLUMNS = "reply, prompt_tokens, completion_tokens, cost_usd, latency_s, attempts, finish_reason, model, usage, price, reasoning"
-_SURROGATES = re.compile("[\ud800-\udfff]")
+COLUMNS = (
+    "reply, prompt_tokens, completion_tokens, cost_usd, latency_s, attempts, finish_reason, model, usage, price,"
+    " reasoning"
+)_SURROGATES = re.compile("[\ud800-\udfff]")
 _LARGEST = 2**63 - 1
 
 
