@@ -1,6 +1,6 @@
 """Racing: which trials need no more examples, because another one has already beaten them on the same ones.
 
-Everything is paired: rewards (from 0 to 1) and costs of several trials on the same examples, in one shared random order.
+Everything is paired: rewards (from 0 to 1) and costs of several trials on the same examples, in one random order.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def log_evidence(differences: Any, margin: float = 0.0) -> _Array:
     example. The e-value is the mean over bets b, uniform in [0, 1/(1 + margin)], of the product of
     ``1 + b (difference - margin)``: what a gambler has who starts with 1. If the mean is at most ``margin``, it
     *ever* reaches 1/a with a probability of at most a, however often it is looked at (Ville, 1939; Waudby-Smith &
-    Ramdas, JRSS B, 2024). For yes/no rewards with b examples for the first and c for the second it is the sequential sign
-    test, ``2**(b+c+1) B(b+1, c+1) P(Beta(b+1, c+1) > 1/2)``.
+    Ramdas, JRSS B, 2024). For yes/no rewards with b examples for the first and c for the second it is the sequential
+    sign test, ``2**(b+c+1) B(b+1, c+1) P(Beta(b+1, c+1) > 1/2)``.
     """
     values = np.asarray(differences, dtype=np.float64)
     excess, bets = np.where(np.isnan(values), 0.0, values - margin), _BETS / (1 + margin)

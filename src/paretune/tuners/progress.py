@@ -131,9 +131,9 @@ def _short(value: Any) -> str:
 
 
 def summary_line(record: TrialRecord, goals: Goals) -> str:
-    """A trial's objectives, with the standard errors over its replicates, and whether it breaks a constraint; or why it
-    failed."""
-    if not record.completed:
+    """A trial's objectives, with the standard errors over its replicates, and whether it breaks a constraint or was
+    dropped; or why it failed."""
+    if record.failed:
         return f"FAILED: {record.error}"
     parts = []
     for name in (objective.name for objective in goals.objectives):
@@ -141,4 +141,6 @@ def summary_line(record: TrialRecord, goals: Goals) -> str:
         parts.append(f"{name.removeprefix('val_')} {record.metrics[name]:.3g}{spread}")
     if not goals.feasible(record.metrics):
         parts.append("breaks a constraint")
+    if (dropped := record.dropped) is not None:
+        parts.append(f"dropped after {len(dropped.examples)} examples (trial {int(dropped.by)}: {dropped.why})")
     return "  ".join(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from paretune.trials.record import TrialRecord
 from paretune.tuners.keras_api import HyperParameters
@@ -10,7 +10,7 @@ from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.progress import summary_line, values_line
 from paretune.tuners.spaces import space_size
 
-__all__ = ["result_lines", "space_lines", "space_notes"]
+__all__ = ["race_line", "result_lines", "space_lines", "space_notes"]
 
 
 def space_lines(space: HyperParameters) -> Iterator[str]:
@@ -36,6 +36,16 @@ def space_notes(oracle: ReplayableOracle, total: int) -> Iterator[str]:
             f"all trials are drawn at random, since num_initial_points ({initial}) is not below max_trials ({most}): "
             "lower the one or raise the other"
         )
+
+
+def race_line(records: Collection[TrialRecord]) -> str:
+    """What a race has saved."""
+    dropped = [record.dropped for record in records if record.dropped is not None]
+    if not dropped:
+        return f"racing dropped none of {len(records)} trials: their differences are too small for so few examples"
+    saved = sum(each.saved for each in dropped)
+    calls = saved + sum(record.calls for record in records)
+    return f"racing dropped {len(dropped)} of {len(records)} trials and saved {saved:,} of {calls:,} calls"
 
 
 def result_lines(oracle: ReplayableOracle, records: Mapping[str, TrialRecord], num_trials: int) -> Iterator[str]:

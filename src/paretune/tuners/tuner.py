@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from paretune.errors import BudgetError, UsageError
 from paretune.eventloop import run_maybe_nested, run_together
@@ -15,6 +15,7 @@ from paretune.lm.ledger.ledger import Session
 from paretune.lm.sending import drain
 from paretune.programs.examples import with_arrays
 from paretune.programs.program import Program
+from paretune.stats.racing import Racing
 from paretune.trials.goals import Constraint, Goals, Scale, as_goals
 from paretune.trials.record import TrialRecord
 from paretune.tuners.building import (
@@ -31,13 +32,14 @@ from paretune.tuners.building import (
 from paretune.tuners.identity import Explored, fingerprint
 from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.loop import SearchRun
-from paretune.tuners.oracles.base import ReplayableOracle, check_count
+from paretune.tuners.oracles.base import ReplayableOracle, check_choice, check_count
 from paretune.tuners.plan import Plan, locked
 from paretune.tuners.progress import Progress
+from paretune.tuners.race import Protect, RaceOptions, RacingRun, race_options
 from paretune.tuners.results import Results
 from paretune.tuners.run_trial import TrialOptions
 from paretune.tuners.spaces import Values
-from paretune.tuners.summaries import space_lines, space_notes
+from paretune.tuners.summaries import race_line, space_lines, space_notes
 from paretune.tuners.usage import UsageMeter
 
 __all__ = ["Tuner"]
@@ -77,6 +79,15 @@ class Tuner(Results):
         ``range`` divides each of several objectives by its range over the trials before they are added.
     constraints
         Bounds such as ``"val_cost <= 0.002"``: a trial that breaks one ranks behind all that keep them.
+    racing
+        Whether a trial is dropped once others are shown to be better on the same validation examples, which are then
+        run in rounds: ``sound`` drops the best trial with a probability of at most 5 %, ``fast`` saves more calls and
+        drops the best trial a little more often, for one that is hardly worse. Trials race on ``val_reward``.
+    protect
+        What racing must not drop: the ``winner`` by the reward, or every trial on the ``frontier``, for which the
+        other objectives must be operational ones (``val_cost``, ``val_tokens_per_request`` …).
+    margin
+        Protecting the winner, racing drops a trial only for a reward that is better by more than this.
     budget
         What the search may spend; see ``lm.ledger.budget.Budget``. None: no cap, or that of ``with budget.charging()``.
     identity
@@ -109,6 +120,9 @@ class Tuner(Results):
         max_failure_rate: float = 0.1,
         scale: Scale = "none",
         constraints: Sequence[str | Constraint] = (),
+        racing: Literal["none"] | Racing = "none",
+        protect: Protect = "winner",
+        margin: float = 0.0,
         budget: Budget | None = None,
         identity: Any = None,
         verbose: bool = True,
@@ -120,6 +134,10 @@ class Tuner(Results):
         check_count("max_retries_per_trial", max_retries_per_trial, 0)
         if not 0 <= max_failure_rate <= 1:
             raise UsageError(f"max_failure_rate is a share of the examples, from 0 to 1 (got {max_failure_rate})")
+        check_choice("racing", racing, ("none", *get_args(Racing)))
+        check_choice("protect", protect, get_args(Protect))
+        if not 0 <= margin < 1:
+            raise UsageError(f"margin is a difference between rewards, from 0 to below 1 (got {margin!r})")
         self.hypermodel = as_hypermodel(hypermodel)
         self.build_program = self.hypermodel.build
         self.seed = 0 if seed is None else seed
@@ -128,6 +146,7 @@ class Tuner(Results):
         self.tune_new_entries = tune_new_entries
         self.budget = budget
         self.identity = identity
+        self.racing, self.protect, self.margin = racing, protect, margin
         self.verbose = verbose
         self.overwrite = overwrite
         #: Where the records of searches are, one file each.
@@ -175,7 +194,8 @@ class Tuner(Results):
             progress.start(plan.total, len(known))
             for note in space_notes(self._oracle, plan.total):
                 progress.note(note)
-            run = SearchRun(self._oracle, self._build, store, known, plan.fit, self.options, progress)
+            search = (self._oracle, self._build, store, known, plan.fit, self.options, progress)
+            run = SearchRun(*search) if plan.race is None else RacingRun(*search, race=plan.race)
             self.stopped = None
             try:
                 with self._charging():
@@ -186,6 +206,8 @@ class Tuner(Results):
                 self.stopped = str(error)
                 progress.note(f"stopped: {error}")
             else:
+                if plan.race is not None:
+                    progress.note(race_line(run.records.values()))
                 if (best := self.oracle.get_best_trials(1)) and not self.oracle.feasible(best[0]):
                     progress.note("no trial keeps the constraints: the best one is the best of those that break them")
             finally:
@@ -208,6 +230,7 @@ class Tuner(Results):
         total = self._oracle.total()
         if total is None:
             raise UsageError("the space has no end: give max_trials=…")
+        race = race_options(self.racing, self.protect, self.margin, self._oracle.goals, total, fit)
         space = self._oracle.hyperparameters.copy()
 
         async def build_at(values: Values) -> Program:
@@ -218,11 +241,12 @@ class Tuner(Results):
         return Plan(
             oracle=self._new_oracle(self._oracle.goals, space.copy()),
             total=total,
-            record=self._record_path(explored, fit),
+            record=self._record_path(explored, fit, race),
             overwrite=self.overwrite,
             ledgers=explored.ledgers,
             fit=fit,
             build=build_at,
+            race=race,
         )
 
     def search_space_summary(self, extended: bool = False) -> None:
@@ -281,10 +305,12 @@ class Tuner(Results):
     def _charging(self) -> contextlib.AbstractContextManager[Any]:
         return contextlib.nullcontext() if self.budget is None else self.budget.charging()
 
-    def _record_path(self, explored: Explored, fit: Mapping[str, Any]) -> Path:
+    def _record_path(self, explored: Explored, fit: Mapping[str, Any], race: RaceOptions | None) -> Path:
         more = {"seed": self.seed, "max_failure_rate": self.options.max_failure_rate, "identity": self.identity}
         if self.options.replicates > 1:
             more["replicates"] = self.options.replicates
+        if race is not None:  # the number of trials is a part of it: a race among more of them is another race
+            more["race"] = asdict(race)
         bounds = [bound.describe() for bound in self.options.goals.constraints]
         if bounds and (self.options.replicates > 1 or fit.get("epochs", 1) > 1):  # they choose the epoch, the replicate
             more["constraints"] = bounds
