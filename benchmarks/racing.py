@@ -1,12 +1,12 @@
 """What racing saves and what it loses: ``python benchmarks/racing.py [SEARCHES]``, by default 400 of each kind.
 
-Simulated searches of 20 configurations whose answers to an example are alike (a latent correlation of 0.7): the share of
-the calls that is saved, how often a test drops the truly best configuration (or a true member of the frontier), and the
-regret: how many points the winner is truly worse than the best one. The full search stands beside it.
+Simulated searches of 20 configurations whose answers to an example are alike (a latent correlation of 0.7): the share
+of the calls that is saved, how often a test drops the truly best configuration (or a true member of the frontier), and
+the regret: how many points the winner is truly worse than the best one. The full search stands beside it.
 
 ``python benchmarks/racing.py --recorded FOLDER [SEARCHES]`` replays real models' recorded scores instead: tables
-``*.csv.xz`` with the columns configuration, item, score and perhaps out_chars (taken as the cost). Each search draws 300
-items; the truth is what all items say.
+``*.csv.xz`` with the columns configuration, item, score and perhaps out_chars (taken as the cost). Each search draws
+300 items; the truth is what all items say.
 """
 
 from __future__ import annotations

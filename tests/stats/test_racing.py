@@ -142,8 +142,8 @@ def test_somebody_is_always_left(rewards, racing, t):
 
 @pytest.mark.parametrize("racing", ["sound", "fast"])
 def test_the_frontier_keeps_what_is_cheaper(racing):
-    """A trial goes for one rival that is better and cheaper, not for one that is better and as dear, nor for one that is
-    better and another one that is cheaper."""
+    """A trial goes for one rival that is better and cheaper, not for one that is better and as dear, nor for one that
+    is better and another one that is cheaper."""
     answers = np.vstack([pair(40, 0, 60), np.zeros(100)])
     rng = np.random.default_rng(1)
     spent = np.abs(rng.normal(10, 1, (3, 1, 100)))

@@ -14,7 +14,7 @@ from paretune.reporting.results import shared_bootstrap
 from paretune.stats import Measure, difference_interval, intervals_of, normalised_hypervolume
 from paretune.trials.frontier import frontier
 from paretune.trials.goals import Goals
-from paretune.trials.record import TrialRecord
+from paretune.trials.record import TrialRecord, race_savings
 
 __all__ = ["evaluation_summary", "metrics_json", "search_summary"]
 
@@ -71,7 +71,8 @@ def evaluation_summary(
 def search_summary(records: Sequence[TrialRecord], goals: Goals) -> Scalars:
     """Counts of trials, the frontier's size, the normalised hypervolume in [0, 1], LM calls, retries and US dollars.
 
-    Frontier and hypervolume are those of the trials that keep the constraints.
+    Frontier and hypervolume are those of the trials that keep the constraints. Where a race has dropped trials, their
+    number and that of the calls saved are there too.
     Calls and dollars are those of all trials, failed ones too, as if nothing had been served from the ledger. When a
     trial that made calls has no known cost, the sum is not known either and ``cost_usd`` is left out.
     """
@@ -80,11 +81,13 @@ def search_summary(records: Sequence[TrialRecord], goals: Goals) -> Scalars:
     counts: Scalars = {
         "trials": len(records),
         "completed": len(completed),
-        "failed": len(records) - len(completed),
+        "failed": sum(record.failed for record in records),
         "frontier_size": sum(frontier(records, goals)),
         "lm_calls": sum(record.calls for record in records),
         "retries": sum(record.retries for record in records),
     }
+    if any(record.dropped for record in records):
+        counts |= race_savings(records)
     points = np.asarray([goals.point(record.metrics) for record in completed if goals.feasible(record.metrics)])
     spent = math.fsum(math.nan if cost is None else cost for cost in costs)
     return counts | _scalars({"hypervolume": normalised_hypervolume(points, goals.directions), "cost_usd": spent})

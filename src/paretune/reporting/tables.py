@@ -33,12 +33,23 @@ def trial_table(results: Sequence[Result]) -> pandas.DataFrame:
     Columns: ``trial``, ``status``, the hyperparameters (one that is called like another column gets the prefix
     ``hp_``), each validation metric with ``_lo`` and ``_hi`` (with several replicates also ``_se``, the standard error
     of their mean), then counts, costs (USD), seconds, ``feasible`` (it keeps every constraint) and
-    ``on_frontier`` (of the feasible).
+    ``on_frontier`` (of the feasible). Where a race has dropped trials: ``dropped_by``, the trial that was shown to be
+    better, and ``dropped_why``; ``n`` tells after how many examples.
     """
     import pandas
 
     metrics = metric_names(results)
-    fixed = {"trial", "status", "replicates", *_COUNTS, *_AMOUNTS, "feasible", "on_frontier"}
+    fixed = {
+        "trial",
+        "status",
+        "replicates",
+        *_COUNTS,
+        *_AMOUNTS,
+        "feasible",
+        "on_frontier",
+        "dropped_by",
+        "dropped_why",
+    }
     fixed.update(f"{name}{end}" for name in metrics for end in ("", "_lo", "_hi", "_se"))
     replicated = any(result.record.standard_errors for result in results)
     columns: dict[str, Any] = {
@@ -63,4 +74,8 @@ def trial_table(results: Sequence[Result]) -> pandas.DataFrame:
         columns[name] = pandas.Series([exact(getattr(result.record, name)) for result in results], dtype="Float64")
     columns["feasible"] = [result.feasible for result in results]
     columns["on_frontier"] = [result.on_frontier for result in results]
+    races = [result.record.dropped for result in results]
+    if any(races):
+        columns["dropped_by"] = [None if dropped is None else dropped.by for dropped in races]
+        columns["dropped_why"] = [None if dropped is None else dropped.why for dropped in races]
     return pandas.DataFrame(columns)

@@ -12,6 +12,7 @@ from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.sections.base import read_params
 from paretune.pipeline.tuners import make_tuner
+from paretune.trials.record import race_savings
 from paretune.trials.store import write_trials
 from paretune.trials.winner import Best
 
@@ -43,6 +44,7 @@ def main() -> None:
             "seconds": round(time.monotonic() - started, 1),
             "resumed": tuner.resumed,
             "stopped": tuner.stopped is not None,  # best.json tells why
+            **({} if setup.search.racing == "none" else race_savings(records)),
         },
     )
     print(f"{OUTPUT}: trial {int(best.trial)} is best of {len(records)}: {best.values}", file=sys.stderr)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from paretune.metrics.outcome import Outcome
 
-__all__ = ["Dropped", "ReplicateRecord", "TrialRecord", "finite"]
+__all__ = ["Dropped", "ReplicateRecord", "TrialRecord", "finite", "race_savings"]
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,18 @@ class TrialRecord:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> TrialRecord:
         """A record from its row. Raises TypeError or KeyError for what is none."""
-        dropped = row.get("dropped") and Dropped(**{**row["dropped"], "examples": tuple(row["dropped"]["examples"])})
-        replicates = tuple(map(ReplicateRecord.from_row, row["replicates"]))
-        return cls(**{**row, "replicates": replicates, "dropped": dropped})
+        parts: dict[str, Any] = {"replicates": tuple(map(ReplicateRecord.from_row, row["replicates"]))}
+        if "dropped" in row:
+            parts["dropped"] = Dropped(**{**row["dropped"], "examples": tuple(row["dropped"]["examples"])})
+        return cls(**{**row, **parts})
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:
     """The metrics that could be measured: JSON has no NaN."""
     return {name: float(value) for name, value in metrics.items() if value == value and abs(value) != float("inf")}
+
+
+def race_savings(records: Iterable[TrialRecord]) -> dict[str, int]:
+    """How many trials a race has ended (``dropped``), and how many calls were not made for that (``calls_saved``)."""
+    dropped = [record.dropped for record in records if record.dropped is not None]
+    return {"dropped": len(dropped), "calls_saved": sum(each.saved for each in dropped)}

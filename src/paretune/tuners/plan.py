@@ -18,7 +18,7 @@ from paretune.trials.record import TrialRecord
 from paretune.trials.store import TrialStore
 from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.oracles.base import ReplayableOracle
-from paretune.tuners.race import RaceOptions
+from paretune.tuners.race import Race
 from paretune.tuners.spaces import Values
 
 __all__ = ["Plan", "latest", "locked"]
@@ -42,7 +42,7 @@ class Plan:
     ledgers: Sequence[Ledger]
     fit: Mapping[str, Any]
     build: Callable[[Values], Awaitable[Program]]
-    race: RaceOptions | None = None
+    race: Race | None = None
 
     def finished(self) -> dict[str, TrialRecord]:
         """The trials that an earlier run has completed, by number."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,19 +27,19 @@ from paretune.tuners.building import validates
 from paretune.tuners.entrant import Entrant
 from paretune.tuners.keras_api import FailedTrialError, Trial
 from paretune.tuners.loop import SearchRun
-from paretune.tuners.oracles.base import trial_id
+from paretune.tuners.oracles.base import check_choice, trial_id
 from paretune.tuners.run_trial import example_counts
 
-__all__ = ["Protect", "RaceOptions", "RacingRun", "race_options"]
+__all__ = ["Protect", "Race", "RaceRule", "RacingRun"]
 
 #: ``winner``: the trial with the best reward is protected from being dropped; ``frontier``: each trial on the frontier.
 Protect = Literal["winner", "frontier"]
 
 
 @dataclass(frozen=True)
-class RaceOptions:
-    """How a search races: by which rule, with which ``margin`` (see ``stats.racing.drops``), among how many trials in
-    all, and in which ``costs`` a trial must be beaten beside the reward (1: less is better)."""
+class Race:
+    """How the trials of a search race: by which rule, with which ``margin`` (see ``stats.racing.drops``), how many
+    there are in all, and in which ``costs`` a trial must be beaten beside the reward (1: less is better)."""
 
     racing: Racing
     margin: float
@@ -47,36 +47,45 @@ class RaceOptions:
     costs: Mapping[str, int] = field(default_factory=dict)
 
 
-def race_options(
-    racing: Literal["none"] | Racing,
-    protects: Protect,
-    margin: float,
-    goals: Goals,
-    trials: int,
-    fit: Mapping[str, Any],
-) -> RaceOptions | None:
-    """The options of a search's race; None without one. Raises UsageError for a search in which nobody can race."""
-    if racing == "none":
-        return None
-    if all((part.name, part.direction) != ("val_reward", "max") for part in goals.objectives):
-        names = ", ".join(part.name for part in goals.objectives)
-        raise UsageError(f"racing compares val_reward, which is no objective (there are: {names}): add it, or {_OFF}")
-    if not validates(fit):
-        raise UsageError(f"racing compares validation examples, and there are none: give validation_data, or {_OFF}")
-    if fit.get("callbacks"):
-        raise UsageError(
-            f"racing validates after the training, so that callbacks would see no val_…: drop them, or {_OFF}"
-        )
-    costs = {bound.name: 1 if bound.sign == "<=" else -1 for bound in goals.constraints}
-    if protects == "frontier":
-        costs |= {part.name: 1 if part.direction == "min" else -1 for part in goals.objectives}
-    if costs.get("val_reward") == -1:
-        del costs["val_reward"]
-    for name in costs:
-        if name.removeprefix("val_") not in OPERATIONAL or not name.startswith("val_"):
-            cure = "leave it out" + (", protect the winner alone (protect='winner')" if protects == "frontier" else "")
-            raise UsageError(f"racing cannot compare {name!r} example by example: {cure}, or {_OFF}")
-    return RaceOptions(racing, margin if protects == "winner" else 0.0, trials, costs)
+@dataclass(frozen=True)
+class RaceRule:
+    """What a tuner is told of racing; see ``Tuner``."""
+
+    racing: Literal["none"] | Racing = "none"
+    protect: Protect = "winner"
+    margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_choice("racing", self.racing, ("none", *get_args(Racing)))
+        check_choice("protect", self.protect, get_args(Protect))
+        if not 0 <= self.margin < 1:
+            raise UsageError(f"margin is a difference between rewards, from 0 to below 1 (got {self.margin!r})")
+
+    def of(self, goals: Goals, trials: int, fit: Mapping[str, Any]) -> Race | None:
+        """The race of a search; None without one. Raises UsageError for a search in which nobody can race."""
+        if self.racing == "none":
+            return None
+        if all((part.name, part.direction) != ("val_reward", "max") for part in goals.objectives):
+            names = ", ".join(part.name for part in goals.objectives)
+            raise UsageError(
+                f"racing compares val_reward, which is no objective (there are: {names}): add it, or {_OFF}"
+            )
+        if not validates(fit):
+            raise UsageError(f"racing needs validation examples: give validation_data or validation_split, or {_OFF}")
+        if fit.get("callbacks"):
+            raise UsageError(
+                f"racing validates after the training, so that callbacks see no val_…: drop them, or {_OFF}"
+            )
+        costs = {bound.name: 1 if bound.sign == "<=" else -1 for bound in goals.constraints}
+        if self.protect == "frontier":
+            costs |= {part.name: 1 if part.direction == "min" else -1 for part in goals.objectives}
+        if costs.get("val_reward") == -1:
+            del costs["val_reward"]  # that is what they race on
+        for name in costs:
+            if not name.startswith("val_") or name.removeprefix("val_") not in OPERATIONAL:
+                cure = "leave it out" if self.protect == "winner" else "leave it out, race with protect='winner'"
+                raise UsageError(f"racing cannot compare {name!r} example by example: {cure}, or {_OFF}")
+        return Race(self.racing, self.margin if self.protect == "winner" else 0.0, trials, costs)
 
 
 _OFF = "do not race (racing='none')"
@@ -96,7 +105,7 @@ class _Cohort:
 class RacingRun(SearchRun):
     """One run of a search with a race."""
 
-    def __init__(self, *search: Any, race: RaceOptions) -> None:
+    def __init__(self, *search: Any, race: Race) -> None:
         super().__init__(*search)
         self.race = race
         n = example_counts(self.fit)[1]

@@ -43,6 +43,10 @@ class TrialOptions:
     max_consecutive_failures: int = 3
     keep_reached: bool = False
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_failure_rate <= 1:
+            raise UsageError(f"max_failure_rate is a share of the examples, from 0 to 1 (got {self.max_failure_rate})")
+
 
 @dataclass(frozen=True)
 class Run:

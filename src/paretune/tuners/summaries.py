@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from paretune.trials.record import TrialRecord
+from paretune.trials.record import TrialRecord, race_savings
 from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.progress import summary_line, values_line
 from paretune.tuners.spaces import space_size
 
-__all__ = ["race_line", "result_lines", "space_lines", "space_notes"]
+__all__ = ["end_notes", "result_lines", "space_lines", "space_notes"]
 
 
 def space_lines(space: HyperParameters) -> Iterator[str]:
@@ -38,14 +38,16 @@ def space_notes(oracle: ReplayableOracle, total: int) -> Iterator[str]:
         )
 
 
-def race_line(records: Collection[TrialRecord]) -> str:
-    """What a race has saved."""
-    dropped = [record.dropped for record in records if record.dropped is not None]
-    if not dropped:
-        return f"racing dropped none of {len(records)} trials: their differences are too small for so few examples"
-    saved = sum(each.saved for each in dropped)
-    calls = saved + sum(record.calls for record in records)
-    return f"racing dropped {len(dropped)} of {len(records)} trials and saved {saved:,} of {calls:,} calls"
+def end_notes(oracle: ReplayableOracle, records: Collection[TrialRecord], raced: bool) -> Iterator[str]:
+    """What to know when a search has ended: what a race has saved, and whether the best trial breaks a constraint."""
+    dropped, saved = race_savings(records).values()
+    if dropped:
+        calls = saved + sum(record.calls for record in records)
+        yield f"racing dropped {dropped} of {len(records)} trials and saved {saved:,} of {calls:,} calls"
+    elif raced:
+        yield f"racing dropped none of {len(records)} trials: they differ too little for so few examples"
+    if (best := oracle.get_best_trials(1)) and not oracle.feasible(best[0]):
+        yield "no trial keeps the constraints: the best one is the best of those that break them"
 
 
 def result_lines(oracle: ReplayableOracle, records: Mapping[str, TrialRecord], num_trials: int) -> Iterator[str]:

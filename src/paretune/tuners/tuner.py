@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 from paretune.errors import BudgetError, UsageError
 from paretune.eventloop import run_maybe_nested, run_together
@@ -32,14 +32,14 @@ from paretune.tuners.building import (
 from paretune.tuners.identity import Explored, fingerprint
 from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.loop import SearchRun
-from paretune.tuners.oracles.base import ReplayableOracle, check_choice, check_count
+from paretune.tuners.oracles.base import ReplayableOracle, check_count
 from paretune.tuners.plan import Plan, locked
 from paretune.tuners.progress import Progress
-from paretune.tuners.race import Protect, RaceOptions, RacingRun, race_options
+from paretune.tuners.race import Protect, Race, RaceRule, RacingRun
 from paretune.tuners.results import Results
 from paretune.tuners.run_trial import TrialOptions
 from paretune.tuners.spaces import Values
-from paretune.tuners.summaries import race_line, space_lines, space_notes
+from paretune.tuners.summaries import end_notes, space_lines, space_notes
 from paretune.tuners.usage import UsageMeter
 
 __all__ = ["Tuner"]
@@ -80,14 +80,12 @@ class Tuner(Results):
     constraints
         Bounds such as ``"val_cost <= 0.002"``: a trial that breaks one ranks behind all that keep them.
     racing
-        Whether a trial is dropped once others are shown to be better on the same validation examples, which are then
-        run in rounds: ``sound`` drops the best trial with a probability of at most 5 %, ``fast`` saves more calls and
-        drops the best trial a little more often, for one that is hardly worse. Trials race on ``val_reward``.
-    protect
-        What racing must not drop: the ``winner`` by the reward, or every trial on the ``frontier``, for which the
-        other objectives must be operational ones (``val_cost``, ``val_tokens_per_request`` …).
-    margin
-        Protecting the winner, racing drops a trial only for a reward that is better by more than this.
+        Whether a trial ends once another one is shown to have a better ``val_reward`` on the same validation examples,
+        which are then run in rounds. ``sound`` drops the best trial with a probability of at most 5 %; ``fast`` saves
+        more calls and drops it a little more often, for one that is hardly worse.
+    protect, margin
+        What racing must not drop: the ``winner``, and what is within ``margin`` of its reward; or every trial on the
+        ``frontier``: then all other objectives must be operational ones, such as ``val_cost``.
     budget
         What the search may spend; see ``lm.ledger.budget.Budget``. None: no cap, or that of ``with budget.charging()``.
     identity
@@ -132,12 +130,6 @@ class Tuner(Results):
         check_count("executions_per_trial", executions_per_trial, 1)
         check_count("max_consecutive_failed_trials", max_consecutive_failed_trials, 1)
         check_count("max_retries_per_trial", max_retries_per_trial, 0)
-        if not 0 <= max_failure_rate <= 1:
-            raise UsageError(f"max_failure_rate is a share of the examples, from 0 to 1 (got {max_failure_rate})")
-        check_choice("racing", racing, ("none", *get_args(Racing)))
-        check_choice("protect", protect, get_args(Protect))
-        if not 0 <= margin < 1:
-            raise UsageError(f"margin is a difference between rewards, from 0 to below 1 (got {margin!r})")
         self.hypermodel = as_hypermodel(hypermodel)
         self.build_program = self.hypermodel.build
         self.seed = 0 if seed is None else seed
@@ -146,7 +138,7 @@ class Tuner(Results):
         self.tune_new_entries = tune_new_entries
         self.budget = budget
         self.identity = identity
-        self.racing, self.protect, self.margin = racing, protect, margin
+        self.race_rule = RaceRule(racing, protect, margin)
         self.verbose = verbose
         self.overwrite = overwrite
         #: Where the records of searches are, one file each.
@@ -206,10 +198,8 @@ class Tuner(Results):
                 self.stopped = str(error)
                 progress.note(f"stopped: {error}")
             else:
-                if plan.race is not None:
-                    progress.note(race_line(run.records.values()))
-                if (best := self.oracle.get_best_trials(1)) and not self.oracle.feasible(best[0]):
-                    progress.note("no trial keeps the constraints: the best one is the best of those that break them")
+                for note in end_notes(self._oracle, run.records.values(), plan.race is not None):
+                    progress.note(note)
             finally:
                 await drain(_DRAIN_S, progress.draining)
                 usage.flush()
@@ -230,7 +220,7 @@ class Tuner(Results):
         total = self._oracle.total()
         if total is None:
             raise UsageError("the space has no end: give max_trials=…")
-        race = race_options(self.racing, self.protect, self.margin, self._oracle.goals, total, fit)
+        race = self.race_rule.of(self._oracle.goals, total, fit)
         space = self._oracle.hyperparameters.copy()
 
         async def build_at(values: Values) -> Program:
@@ -305,7 +295,7 @@ class Tuner(Results):
     def _charging(self) -> contextlib.AbstractContextManager[Any]:
         return contextlib.nullcontext() if self.budget is None else self.budget.charging()
 
-    def _record_path(self, explored: Explored, fit: Mapping[str, Any], race: RaceOptions | None) -> Path:
+    def _record_path(self, explored: Explored, fit: Mapping[str, Any], race: Race | None) -> Path:
         more = {"seed": self.seed, "max_failure_rate": self.options.max_failure_rate, "identity": self.identity}
         if self.options.replicates > 1:
             more["replicates"] = self.options.replicates
