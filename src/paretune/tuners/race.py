@@ -23,7 +23,6 @@ from paretune.metrics.outcome import Outcome
 from paretune.stats.racing import Racing, drops, looks
 from paretune.trials.goals import Goals
 from paretune.trials.record import Dropped, TrialRecord
-from paretune.tuners.building import validates
 from paretune.tuners.entrant import Entrant
 from paretune.tuners.keras_api import FailedTrialError, Trial
 from paretune.tuners.loop import SearchRun
@@ -70,8 +69,6 @@ class RaceRule:
             raise UsageError(
                 f"racing compares val_reward, which is no objective (there are: {names}): add it, or {_OFF}"
             )
-        if not validates(fit):
-            raise UsageError(f"racing needs validation examples: give validation_data or validation_split, or {_OFF}")
         if fit.get("callbacks"):
             raise UsageError(
                 f"racing validates after the training, so that callbacks see no val_…: drop them, or {_OFF}"
