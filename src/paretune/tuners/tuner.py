@@ -193,7 +193,7 @@ class Tuner(Results):
                 with self._charging():
                     await run_together([run.slot() for _ in range(self.parallel_trials)])
             except BudgetError as error:
-                if not (known or self._oracle.get_best_trials(1)):
+                if not any(record.completed for record in (*known.values(), *run.records.values())):
                     raise
                 self.stopped = str(error)
                 progress.note(f"stopped: {error}")
