@@ -72,12 +72,12 @@ class Rehearsal:
         asked = [*self.questions, *([self.proposing] if self.proposing else [])]
         return {question.model.model: question.model for question in asked}
 
-    def training(self, initial_epoch: int, epochs: int, parallel: int = 1) -> Tally:
-        """What a training from ``initial_epoch`` up to ``epochs`` takes, its validation included, when every reply is
-        valid (some calls follow valid replies only)."""
+    def training(self, initial_epoch: int, epochs: int, parallel: int = 1, n_val: int | None = None) -> Tally:
+        """What a training from ``initial_epoch`` up to ``epochs`` takes, its validation (on ``n_val`` examples; None:
+        on all) included, when every reply is valid (some calls follow valid replies only)."""
         optimizer, batch_size = self.program.optimizer, self.fit.get("batch_size") or 32
-        n_train, n_val = example_counts(self.fit)
-        n_train = 0 if optimizer is None else n_train
+        n_train, every = example_counts(self.fit)
+        n_train, n_val = 0 if optimizer is None else n_train, every if n_val is None else n_val
         tallies = []
         for question in self.questions:
             for count, at_once in ((n_train, batch_size), (n_val, n_val)):

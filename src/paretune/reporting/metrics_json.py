@@ -29,7 +29,7 @@ from paretune.stats import (
 from paretune.trials.correction import corrected_reward
 from paretune.trials.frontier import FrontierDraws, frontier, frontier_draws
 from paretune.trials.goals import Goals
-from paretune.trials.record import TrialRecord
+from paretune.trials.record import TrialRecord, race_savings
 from paretune.trials.winner import Best
 from paretune.wording import exact
 
@@ -121,7 +121,8 @@ def search_summary(
     """Counts of trials, the frontier's size, the hypervolume in [0, 1], LM calls, retries and US dollars.
 
     Frontier and hypervolume are those of the trials that keep the constraints; with ``draws`` the hypervolume has an
-    interval, and a value corrected for its bias.
+    interval, and a value corrected for its bias. Where a race has dropped trials, their number and that of the calls
+    saved are there too.
     Calls and dollars are those of all trials, failed ones too, as if nothing had been served from the ledger. When a
     trial that made calls has no known cost, the sum is not known either and ``cost_usd`` is left out.
     """
@@ -130,11 +131,13 @@ def search_summary(
     counts: Scalars = {
         "trials": len(records),
         "completed": len(completed),
-        "failed": len(records) - len(completed),
+        "failed": sum(record.failed for record in records),
         "frontier_size": sum(frontier(records, goals)),
         "lm_calls": sum(record.calls for record in records),
         "retries": sum(record.retries for record in records),
     }
+    if any(record.dropped for record in records):
+        counts |= race_savings(records)
     points = np.asarray([goals.point(record.metrics) for record in completed if goals.feasible(record.metrics)])
     axes = volume_axes(goals.objectives, references)
     spent = math.fsum(math.nan if cost is None else cost for cost in costs)

@@ -14,6 +14,7 @@ from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.scoring import measures_of_trial
 from paretune.pipeline.sections.base import read_params
 from paretune.pipeline.tuners import make_tuner
+from paretune.trials.record import race_savings
 from paretune.trials.store import write_trials
 from paretune.trials.winner import Best
 
@@ -53,6 +54,7 @@ def main() -> None:
             "stopped": tuner.stopped is not None,  # best.json tells why
             "finished": finished,
             "trials": [{"trial": record.trial, "seconds": record.seconds} for record in tuner.trial_records()],
+            **({} if setup.search.racing == "none" else race_savings(tuner.trial_records())),
         }
         write_json(RUN, account)
     print(f"{OUTPUT}: {best.why} {best.doubt}\n  {best.values}", file=sys.stderr)

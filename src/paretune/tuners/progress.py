@@ -160,9 +160,9 @@ def _short(value: Any) -> str:
 
 
 def summary_line(record: TrialRecord, goals: Goals) -> str:
-    """A trial's objectives, with the standard errors over its replicates, whether it breaks a constraint, and what was
-    invalid; or why it failed."""
-    if not record.completed:
+    """A trial's objectives, with the standard errors over its replicates, whether it breaks a constraint, what was
+    invalid, and whether it was dropped; or why it failed."""
+    if record.failed:
         return f"FAILED: {record.error}"
     parts = []
     for name in (objective.name for objective in goals.objectives):
@@ -171,4 +171,6 @@ def summary_line(record: TrialRecord, goals: Goals) -> str:
     if not goals.feasible(record.metrics):
         parts.append("breaks a constraint")
     parts += filter(None, [invalid_line(record.outcomes)])
+    if (dropped := record.dropped) is not None:
+        parts.append(f"dropped after {len(dropped.examples)} examples (trial {int(dropped.by)}: {dropped.why})")
     return "  ".join(parts)

@@ -15,7 +15,8 @@ __all__ = ["COLUMNS", "reply_of", "storable", "usage_text"]
 COLUMNS = (
     "reply, prompt_tokens, completion_tokens, cost_usd, latency_s, attempts, finish_reason, model, usage, price,"
     " reasoning"
-)_SURROGATES = re.compile("[\ud800-\udfff]")
+)
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _LARGEST = 2**63 - 1
 
 
