@@ -37,6 +37,7 @@ bench: $(STAMP)
 	python benchmarks/report.py
 	python benchmarks/pareto.py
 	python benchmarks/coverage.py
+	python benchmarks/racing.py
 
 $(STAMP): requirements.lock
 	@'$(PYTHON)' -c '$(SUPPORTED)' 2>/dev/null || { \

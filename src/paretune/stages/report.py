@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from paretune.metrics.invalid import invalid_warning
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.scoring import Scoring, measures_of_trial
 from paretune.pipeline.sections.base import read_params, section
@@ -28,15 +29,19 @@ def main() -> None:
     measures = {
         record.trial: measures_of_trial(record, gold, scoring.metrics) for record in records if record.completed
     }
+    best = Best.read(SEARCH / "best.json")
     paths = report(
         records,
         measures,
-        Best.read(SEARCH / "best.json"),
+        best,
         OUTPUT,
         references={f"val_{name}": value for name, value in majority.items()},
         **settings.model_dump(exclude={"reference"}),
     )
     print(f"wrote {', '.join(map(str, paths))}", file=sys.stderr)
+    winner = next(record for record in records if record.trial == best.trial)
+    if warning := invalid_warning(winner.outcomes, "validation examples"):
+        print(warning, file=sys.stderr)
 
 
 if __name__ == "__main__":
