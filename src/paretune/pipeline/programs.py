@@ -60,7 +60,7 @@ class ProgramSetup:
         if self._builder is None:
             self._check_space()
 
-    def build_program(self, hp: Any) -> Program | Awaitable[Program]:
+    def build_program(self, hp: Any) -> Awaitable[Program]:
         """The hypermodel of this configuration."""
         values = self.declare(hp)
         return self.declared_program(values) if self._builder is None else self._built(self._builder, hp)
