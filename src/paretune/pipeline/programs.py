@@ -66,7 +66,7 @@ class ProgramSetup:
         """Declare the space to ``hp``; the values that it gives."""
         return _declare_space(hp, self.space)
 
-    def build_program(self, hp: Any) -> Program | Awaitable[Program]:
+    def build_program(self, hp: Any) -> Awaitable[Program]:
         """The hypermodel of this configuration."""
         if self._builder is not None:
             return self._built(self._builder, hp)
