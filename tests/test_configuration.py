@@ -257,6 +257,12 @@ def test_compose_command_names_the_file_that_is_wrong(
     assert (project / "params.yaml").read_bytes() == before
 
 
+def test_the_advice_is_about_the_override_that_is_wrong(tmp_path: Path) -> None:
+    """Not about the choice of a group before it, whose name its key begins with."""
+    with pytest.raises(ConfigError, match=r"to add it to what is there: '\+search\.space\.nosuch=1'"):
+        compose(ROOT, ["search=fast", "search.space.nosuch=1"], tmp_path / "params.yaml")
+
+
 def test_a_quoted_override_is_taken_as_it_is_advised(tmp_path: Path) -> None:
     """The spelling that the error gives composes to the text that was meant."""
     assert composed(tmp_path, 'task.instructions="a, b: c=d é"')["task"]["instructions"] == "a, b: c=d é"
