@@ -283,3 +283,21 @@ def test_validation_split_races_too(tmp_path):
     assert found[1].session.paid == 0 and any(record.dropped for record in found[1].trial_records())
     with pytest.raises(UsageError, match="needs validation data"):
         found[1].search(x, y, batch_size=6)
+
+
+def test_a_space_that_ends_before_its_size_is_known(tmp_path):
+    """A continuous hyperparameter between two neighbouring floats: the third draw finds nothing, and two trials race."""
+    model = ScriptedLanguageModel(mostly_right, ledger=Ledger(tmp_path / "ledger.sqlite"), concurrency=16)
+    build = make_builder(model, [0.0])
+
+    async def build_program(hp: Any) -> Any:
+        hp.Float("x", 1.0, float(np.nextafter(1.0, 2.0)))
+        hp.Fixed("thinks", False)
+        return await build(hp)
+
+    tuner = RandomSearch(
+        build_program, max_trials=5, directory=tmp_path, racing="sound", verbose=False, parallel_trials=3
+    )
+    tuner.search(**fit_arguments(validation_data=numbers(40, start=100)))
+    assert [record.status for record in tuner.trial_records()] == ["COMPLETED"] * len(tuner.records)
+    assert 1 <= len(tuner.records) <= 4

@@ -66,10 +66,9 @@ class _Replicate:
 
     def failed(self, options: TrialOptions, n_val: int) -> bool:
         """Whether too many examples have failed, of those to learn from or of all to validate on."""
-        trained = [outcome for part in self.history.training if part is not None for outcome in part.outcomes]
-        if not any(
-            outcome.status == "failed" for part in (trained, *(ran.values() for ran in self.ran)) for outcome in part
-        ):
+        parts = [part.outcomes for part in self.history.training if part is not None]
+        parts += [tuple(ran.values()) for ran in self.ran]
+        if not any(outcome.status == "failed" for part in parts for outcome in part):
             return False  # as nearly always, and quickly told
         return run_of(self.history, self.evaluations(), options, n_val).error is not None
 
@@ -101,7 +100,7 @@ class Entrant:
         self.options, self.order = options, order
         self.record: TrialRecord | None = None
         self._replicates: list[_Replicate] = []
-        self._until, self._seconds = 0, 0.0
+        self._seconds = 0.0
 
     async def run(self, until: int) -> None:
         """Train, unless that is done, and run the examples up to so many; from the start where too many have failed and

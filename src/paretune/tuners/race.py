@@ -133,10 +133,12 @@ class RacingRun(SearchRun):
                     return self._entered(trial)
                 for cohort in self._cohorts.values():  # the space may just have turned out to be exhausted
                     self._settle(cohort)
-                if not (self._ready or self.oracle.ongoing_trials):
-                    return None
-                if not self._ready:
+                if self._ready:
+                    self._turn.notify_all()
+                elif self.oracle.ongoing_trials:
                     await self._turn.wait()
+                else:
+                    return None
 
     def _entered(self, trial: Trial) -> tuple[_Cohort, Entrant]:
         number = int(trial.trial_id) - 1
