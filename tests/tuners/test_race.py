@@ -21,10 +21,11 @@ from paretune.reporting.metrics_json import search_summary
 from paretune.reporting.results import results
 from paretune.reporting.tables import trial_table
 from paretune.stats.racing import looks
+from paretune.trials.choice import choose
 from paretune.trials.frontier import frontier
 from paretune.trials.record import TrialRecord, race_savings
+from paretune.trials.rules import Rule
 from paretune.trials.store import read_trials, write_trials
-from paretune.trials.winner import choose
 from paretune.tuners import GridSearch, Objective, RandomSearch
 from paretune.tuners.tuner import Tuner
 
@@ -104,13 +105,13 @@ def test_what_is_dropped_wins_nothing(tmp_path, capsys):
         record.metrics.update({"val_reward": 1.0, "val_tokens_per_request": 1.0})
     flags = frontier(records, goals)
     assert any(flags) and not any(flag for record, flag in zip(records, flags, strict=True) if record.dropped)
-    assert choose(records, goals).dropped is None
+    assert choose(records, goals, Rule()).record.dropped is None
     savings = race_savings(records)
     assert savings == {"dropped": len(dropped), "calls_saved": sum(N - record.n for record in dropped)}
     summary = search_summary(records, goals)
     assert {name: summary[name] for name in savings} == savings and summary["failed"] == 0
     assert summary["completed"] + summary["dropped"] == summary["trials"] == 6
-    table = trial_table(results(records, {}, goals, choose(records, goals).trial))
+    table = trial_table(results(records, {}, goals, choose(records, goals, Rule()).record.trial))
     assert table["dropped_by"].notna().sum() == len(dropped) == (table["n"] < N).sum()
     write_trials(tmp_path / "trials.jsonl", records)
     assert read_trials(tmp_path / "trials.jsonl") == records
@@ -179,8 +180,8 @@ def test_failed_examples_are_not_shared(tmp_path):
         assert (one.status == "FAILED") == (other.status == "FAILED")
         assert not other.failed or other.n < N
     assert (
-        choose(raced.trial_records(), raced.oracle.goals).values
-        == choose(full.trial_records(), full.oracle.goals).values
+        choose(raced.trial_records(), raced.oracle.goals, Rule()).record.values
+        == choose(full.trial_records(), full.oracle.goals, Rule()).record.values
     )
     again = search(tmp_path / "raced", max_consecutive_failed_trials=9)
     assert not any(record.failed for record in again.trial_records())
@@ -286,13 +287,13 @@ def test_validation_split_races_too(tmp_path):
 
 
 def test_a_space_that_ends_before_its_size_is_known(tmp_path):
-    """A continuous hyperparameter between two neighbouring floats: the third draw finds nothing, and two trials race."""
+    """Between two neighbouring floats the third draw finds nothing, and two trials race."""
     model = ScriptedLanguageModel(mostly_right, ledger=Ledger(tmp_path / "ledger.sqlite"), concurrency=16)
     build = make_builder(model, [0.0])
 
     async def build_program(hp: Any) -> Any:
         hp.Float("x", 1.0, float(np.nextafter(1.0, 2.0)))
-        hp.Fixed("thinks", False)
+        hp.Boolean("thinks")
         return await build(hp)
 
     tuner = RandomSearch(

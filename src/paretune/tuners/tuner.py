@@ -217,7 +217,7 @@ class Tuner(Results):
                 usage.flush()
                 progress.stop()
                 run.take_over()
-                self.session = usage.since()
+                self.session, self.resumed = usage.since(), run.resumed
                 self._records = self._scored(run.records)
 
     async def plan(self, x: Any, y: Sequence[Any] | None = None, **fit: Any) -> Plan:
