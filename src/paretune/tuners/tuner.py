@@ -194,12 +194,12 @@ class Tuner(Results):
                 if (best := self.oracle.get_best_trials(1)) and not self.oracle.feasible(best[0]):
                     progress.note("no trial keeps the constraints: the best one is the best of those that break them")
             finally:
-                self.session, self.resumed = usage.since(), run.resumed  # the wait may be ended by another Ctrl-C
+                self.session = usage.since()  # another Ctrl-C may end the wait
                 await drain(_DRAIN_S, progress.draining)
                 usage.flush()
                 progress.stop()
                 run.take_over()
-                self.session = usage.since()
+                self.session, self.resumed = usage.since(), run.resumed
                 self._records = self._scored(run.records)
 
     async def plan(self, x: Any, y: Sequence[Any] | None = None, **fit: Any) -> Plan:
