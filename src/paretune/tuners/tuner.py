@@ -212,7 +212,7 @@ class Tuner(Results):
                 for note in end_notes(self._oracle, run.records.values(), plan.race is not None):
                     progress.note(note)
             finally:
-                self.session, self.resumed = usage.since(), run.resumed  # the wait may be ended by another Ctrl-C
+                self.session = usage.since()  # another Ctrl-C may end the wait
                 await drain(_DRAIN_S, progress.draining)
                 usage.flush()
                 progress.stop()
