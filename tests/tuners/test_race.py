@@ -123,8 +123,7 @@ def test_what_is_dropped_wins_nothing(tmp_path, capsys):
 
 def test_rows_of_other_searches_are_as_ever(tmp_path):
     """Without racing, no row, no table and no summary has anything of it."""
-    tuner = search(tmp_path, racing="none")
-    records, goals = tuner.trial_records(), tuner.oracle.goals
+    records, goals = (tuner := search(tmp_path, racing="none")).trial_records(), tuner.oracle.goals
     assert not any("dropped" in record.row() for record in records)
     assert not {"dropped", "calls_saved"} & search_summary(records, goals).keys()
     assert not [name for name in trial_table(results(records, {}, goals, "0001")).columns if "dropped" in name]
@@ -287,7 +286,7 @@ def test_validation_split_races_too(tmp_path):
 
 
 def test_a_space_that_ends_before_its_size_is_known(tmp_path):
-    """Between two neighbouring floats the third draw finds nothing, and two trials race."""
+    """Between two neighbouring floats hardly anything can be drawn: those trials that there are race each other."""
     model = ScriptedLanguageModel(mostly_right, ledger=Ledger(tmp_path / "ledger.sqlite"), concurrency=16)
     build = make_builder(model, [0.0])
 
@@ -300,5 +299,4 @@ def test_a_space_that_ends_before_its_size_is_known(tmp_path):
         build_program, max_trials=5, directory=tmp_path, racing="sound", verbose=False, parallel_trials=3
     )
     tuner.search(**fit_arguments(validation_data=numbers(40, start=100)))
-    assert [record.status for record in tuner.trial_records()] == ["COMPLETED"] * len(tuner.records)
-    assert 1 <= len(tuner.records) <= 4
+    assert 1 <= len(tuner.records) <= 4 and all(record.completed for record in tuner.trial_records())
