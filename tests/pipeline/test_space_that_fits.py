@@ -153,8 +153,8 @@ def test_the_space_of_a_builder(
 ) -> None:
     """It is the builder's alone, whatever search.space says, and a line tells so."""
     (project / "two_temperatures.py").write_text(BUILDER)
-    own = ["program.builder=two_temperatures:build_program", "program.source=two_temperatures.py", "evaluate.baseline=null"]
-    own += [*SMALL[:2], "objective=reward"]
+    own = ["program.builder=two_temperatures:build_program", "program.source=two_temperatures.py"]
+    own += [*SMALL[:2], "objective=reward", "evaluate.baseline=null"]
     estimate = json.loads(report(project, own, as_json=True))
     note = "note: search.space is not used: the space is that of program.builder\n"
     assert (estimate["search"]["space"], capsys.readouterr().err) == (2, note)
