@@ -300,3 +300,21 @@ def test_a_space_that_ends_before_its_size_is_known(tmp_path):
     )
     tuner.search(**fit_arguments(validation_data=numbers(40, start=100)))
     assert 1 <= len(tuner.records) <= 4 and all(record.completed for record in tuner.trial_records())
+
+
+@pytest.mark.parametrize(
+    ("options", "margin", "noted"),
+    [
+        ({"rule": Rule(epsilon=0.1)}, 0.1, False),
+        ({"rule": "epsilon", "margin": 0.0}, 0.0, False),
+        ({"rule": "best_score"}, 0.0, True),
+        ({"rule": "knee"}, 0.0, True),
+        ({"rule": "knee", "protect": "frontier"}, 0.0, False),
+    ],
+)
+def test_the_race_and_the_rule(tmp_path, capsys, options, margin, noted):
+    """What the rule may choose is within the race's margin; where that is not known, a note says so."""
+    objectives = [Objective("val_reward"), Objective("val_tokens_per_request")]
+    tuner = search(tmp_path, verbose=True, objective=objectives, **options)
+    assert tuner.race_rule.margin == margin
+    assert ("may prefer a trial that it drops" in capsys.readouterr().err) is noted
