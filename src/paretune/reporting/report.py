@@ -1,16 +1,19 @@
-"""The reports of a search in one call: trials.csv, pareto.json, pareto.png."""
+"""The reports of a search in one call: trials.csv, pareto.json, pareto.png, report.md."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from paretune.errors import ConfigError
 from paretune.files import open_atomic, write_json
 from paretune.reporting.charts import chart, to_png
+from paretune.reporting.csv_text import without_formulas
 from paretune.reporting.frontier_rows import pareto_rows
 from paretune.reporting.results import results, unsettled
+from paretune.reporting.summary_md import summary
 from paretune.reporting.tables import metric_names, trial_table
 from paretune.stats import Measure
 from paretune.trials.record import TrialRecord
@@ -28,15 +31,18 @@ def report(
     x: str | None = None,
     y: str | None = None,
     references: Mapping[str, float] | None = None,
+    numbers: Mapping[str, Any] | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[Path]:
-    """Write trials.csv, pareto.json and pareto.png to ``folder``; return their paths. Equal input gives equal bytes.
+    """Write trials.csv, pareto.json, pareto.png and report.md to ``folder``; return their paths. Equal input gives
+    equal bytes.
 
     ``measures`` holds by trial those of the validation examples. ``x`` and ``y`` are metrics (``val_reward``) for the
     axes of the first panel; one that is no objective of this search has no effect. ``references`` maps objectives to
-    what always giving the most common training output is worth. The others are those of ``results``. Raise ConfigError
+    what always giving the most common training output is worth. ``numbers`` is what metrics.json holds. The others are
+    those of ``results``. Raise ConfigError
     when an axis names no metric at all, DataError when no trial was completed.
     """
     goals = best.goals
@@ -51,9 +57,12 @@ def report(
     folder = Path(folder)
     paths = [folder / "trials.csv", folder / "pareto.json", folder / "pareto.png"]
     with open_atomic(paths[0]) as handle:
-        trial_table(found).to_csv(handle, index=False, lineterminator="\n")
+        without_formulas(trial_table(found)).to_csv(handle, index=False, lineterminator="\n")
     write_json(paths[1], pareto_rows(found, goals.objectives, x, y))
     part = paths[2].with_suffix(".png.part")
     part.write_bytes(to_png(spec))
     os.replace(part, paths[2])
+    paths.append(folder / "report.md")
+    with open_atomic(paths[-1]) as handle:
+        handle.write(summary(found, best, numbers))
     return paths

@@ -1,10 +1,11 @@
-"""Stage report: reports/trials.csv, pareto.json and pareto.png from the finished search."""
+"""Stage report: reports/trials.csv, pareto.json, pareto.png and report.md from the finished search."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+from paretune.files import read_json
 from paretune.metrics.invalid import invalid_warning
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.scoring import Scoring, measures_of_trial
@@ -16,6 +17,7 @@ from paretune.trials.winner import Best
 
 SPLITS = Path("data/splits")
 SEARCH = Path("data/search")
+METRICS = Path("reports/metrics.json")
 OUTPUT = Path("reports")
 
 
@@ -35,6 +37,7 @@ def main() -> None:
         measures,
         best,
         OUTPUT,
+        numbers=read_json(METRICS),
         references={f"val_{name}": value for name, value in majority.items()},
         **settings.model_dump(exclude={"reference"}),
     )
