@@ -61,9 +61,10 @@ def compact(value: float) -> str:
 
 def with_interval(value: float, lo: float = math.nan, hi: float = math.nan) -> str:
     """A number with the ends of its interval, in as many digits as its width allows: ``0.66 (0.59–0.72)``."""
-    half = (hi - lo) / 2
-    if not (math.isfinite(value) and math.isfinite(half) and half > 0):
+    sides = [side for side in (value - lo, hi - value) if side > 0]
+    if not (sides and math.isfinite(value) and math.isfinite(lo) and math.isfinite(hi)):
         return compact(value)
+    half = min(min(sides), (hi - lo) / 2)
     decimals = max(0, -math.floor(math.log10(half / 3)))
     return f"{value:,.{decimals}f} ({lo:,.{decimals}f}–{hi:,.{decimals}f})"
 

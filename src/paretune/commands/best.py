@@ -13,7 +13,7 @@ from paretune.commands.text_table import Column, table_lines, width
 from paretune.reporting.sentences import gain_sentence, looks_sentence, tested_rows
 from paretune.terminal import plain
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "given", "run", "value_lines"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Print the winner."""
     finished = Finished(find_root(Path.cwd()))
-    values = {
-        name: value for name, value in hyperparameters(finished.row(finished.winner)).items() if value is not None
-    }
+    values = given(hyperparameters(finished.row(finished.winner)))
     if arguments.json:
         winner = {**finished.numbers["winner"], "values": values}
         print(json.dumps({**finished.numbers, "winner": winner}, indent=2))
@@ -37,6 +35,11 @@ def run(arguments: argparse.Namespace) -> None:
     columns = [Column(head[0]), *(Column(name, right=True, rank=rank) for rank, name in enumerate(head[1:]))]
     print(*table_lines(columns, rows, width()), sep="\n", end="\n\n")
     print(*(line for line in (gain_sentence(finished.numbers), looks_sentence(finished.numbers)) if line), sep="\n")
+
+
+def given(values: dict[str, object]) -> dict[str, object]:
+    """Without those that a trial does not have."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def value_lines(values: dict[str, object]) -> Iterator[str]:

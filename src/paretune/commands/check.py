@@ -94,7 +94,7 @@ def check(root: Path, against: str = "HEAD", tolerance: float = 0.0, confidence:
         raise SearchError(
             f"no test example is shared with {against}: the winners cannot be compared; keep the test split"
         )
-    gain, detectable = paired(*([rewards[example] for example in common] for rewards in (here, there)), confidence)
+    gain, detectable = paired([here[each] for each in common], [there[each] for each in common], confidence)
     before, after = (json.loads(file_at(root, revision, METRICS))["test"] for revision in (against, WORKSPACE))
     told = {name: (before.get(name), after.get(name)) for name in ("reward", *_TOLD) if name in {**before, **after}}
     return Check(

@@ -53,14 +53,14 @@ def _compare_trials(finished: Finished, arguments: argparse.Namespace) -> None:
     if not shared:
         raise SearchError(f"trials {a} and {b} ran no example both: there is nothing to compare")
     both = [(sides[0][number], sides[1][number]) for number in shared]
-    found = paired(*([pair[side].reward for pair in both] for side in (0, 1)), finished.report.confidence)
+    found = paired([one.reward for one, _ in both], [two.reward for _, two in both], finished.report.confidence)
     chosen = [pair for pair in both if _chosen(pair[0].reward, pair[1].reward, arguments.better)]
     if arguments.json:
-        rows = [
+        examples = [
             {"example": one.number, "x": one.input, "y": one.gold, "a": _side(one), "b": _side(other)}
             for one, other in chosen
         ]
-        _print_json(a, b, found, rows)
+        _print_json(a, b, found, examples)
         return
     values = [hyperparameters(finished.row(name)) for name in (a, b)]
     rows = [
@@ -94,7 +94,8 @@ def _compare_revisions(root: Path, arguments: argparse.Namespace) -> None:
     few = chosen[: arguments.limit] if arguments.limit > 0 else chosen
     rows = [[name, reward_text(one), reward_text(two)] for name, one, two in few]
     columns = [Column("test example"), Column(a, right=True), Column(b, right=True)]
-    print(*table_lines(columns, rows, width()), sep="\n")
+    if rows:
+        print("", *table_lines(columns, rows, width()), sep="\n")
     _print_rest(len(chosen), arguments.limit)
 
 
@@ -107,7 +108,7 @@ def _chosen(one: float, other: float, better: str | None) -> bool:
 
 def _verdict(a: str, b: str, found: Pairs, both: Sequence[tuple[float, float]]) -> Iterator[str]:
     gain, (a, b) = found.gain, (plain(a), plain(b))
-    yield f"{a} minus {b}: {points(gain.value, gain.lo, gain.hi)} of reward on {gain.n} examples{p_text(gain.p_value)}"
+    yield f"{a} minus {b}: {points(gain.value, gain.lo, gain.hi)} of reward on {gain.n:,} examples{p_text(gain.p_value)}"
     shown = gain.lo > 0 or gain.hi < 0
     power = f"; a true one of {points(found.detectable, math.nan, math.nan).lstrip('+')} would be in 8 of 10 cases"
     yield f"{'a' if shown else 'no'} difference is shown{'' if math.isnan(found.detectable) else power}"

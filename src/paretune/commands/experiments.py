@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,11 @@ __all__ = ["add_arguments", "experiments", "run"]
 
 _PARAMS = Path("params.yaml")
 _LEFT_OUT = {"conf_digest"}
-_MEASURED = ("reward", "tokens_per_request", "cost")
+_MEASURED = [f"{name}{end}" for name in ("reward", "tokens_per_request", "cost") for end in ("", "_lo", "_hi")]
+_LAST = 1000  # the rank of columns that go before any that an experiment changed
 
 Experiment = dict[str, Any]
+Cell = Callable[[Experiment], Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,27 +48,16 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(found, indent=2))
         return
-    columns = [
-        Column("experiment"),
-        *([Column("state")] if any(each["state"] for each in found) else []),
-        *(Column(name, least=8, rank=3 + place) for place, name in enumerate(changed)),
-        Column("reward", right=True),
-        Column("tokens", right=True, rank=1),
-        *([Column("$/1,000", right=True, rank=1)] if any(_measured(each, "cost") for each in found) else []),
-        Column("frontier", right=True, rank=2),
-        Column("search", right=True, rank=2),
-        Column("winner", least=12, rank=1),
-    ]
-    rows = [_cells(each, [column.name for column in columns], set(changed)) for each in found]
-    print(*table_lines(columns, rows, width()), sep="\n")
+    table = {column: [str(cell(each)) for each in found] for column, cell in _columns(found, changed)}
+    print(*table_lines(list(table), list(zip(*table.values(), strict=True)), width()), sep="\n")
 
 
 def experiments(root: Path, num: int = 1) -> list[Experiment]:
     """The checkout, its commits and their experiments: name, revision, state (None: finished), params, the winner's
     number and hyperparameters, test metrics with intervals, frontier, trials, calls and dollars of the search.
 
-    Which there are is DVC's answer; what they hold is read from Git, where params.yaml and reports/ are. The checkout is
-    left out where it is its commit's. Raises ConfigError where DVC cannot answer.
+    Which there are is DVC's answer; what they hold is read from Git, where params.yaml and reports/ are. The checkout
+    is left out where it is its commit's. Raises ConfigError where DVC cannot answer.
     """
     import dvc.api
     from dvc.exceptions import DvcException
@@ -91,9 +84,7 @@ def _experiment(root: Path, name: str, revision: str, state: str | None) -> Expe
         "state": state,
         "params": {key: value for key, value in _leaves(params) if key not in _LEFT_OUT},
         "winner": None if winner is None else {"trial": winner, "values": _values(root, revision, winner)},
-        "metrics": {
-            key: value for key, value in test.items() if key.removesuffix("_lo").removesuffix("_hi") in _MEASURED
-        },
+        "metrics": {name: test[name] for name in _MEASURED if name in test},
         "frontier_size": search.get("frontier_size"),
         "trials": search.get("trials"),
         "lm_calls": search.get("lm_calls"),
@@ -131,24 +122,54 @@ def _changed(params: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in names if len({repr(each.get(name)) for each in params}) > 1]
 
 
-def _measured(each: Experiment, name: str, scale: float = 1.0) -> str:
-    """A test metric with its interval; empty where there is none, or it is 0."""
-    ends = [each["metrics"].get(f"{name}{end}", math.nan) * scale for end in ("", "_lo", "_hi")]
-    return "" if not ends[0] or math.isnan(ends[0]) else with_interval(*ends)
+def _short(names: Sequence[str]) -> list[str]:
+    """The shortest ends of dotted names that no two of them have in common."""
+    ends = [[".".join(name.split(".")[-size:]) for size in range(1, name.count(".") + 2)] for name in names]
+    taken = Counter(end for each in ends for end in each)
+    return [next((end for end in each if taken[end] == 1), each[-1]) for each in ends]
 
 
-def _cells(each: Experiment, names: Sequence[str], params: set[str]) -> list[str]:
-    winner = each["winner"]
-    values = {} if winner is None else winner["values"]
-    size, cost = each["frontier_size"], each["cost_usd"]
-    cells = {
-        "experiment": each["experiment"],
-        "state": each["state"] or "",
-        "reward": _measured(each, "reward"),
-        "tokens": _measured(each, "tokens_per_request"),
-        "$/1,000": _measured(each, "cost", 1000.0),
-        "frontier": "" if size is None else f"{size} of {each['trials']}",
-        "search": "" if size is None else "$?" if cost is None else f"${compact(cost)}",
-        "winner": ", ".join(f"{name} {value}" for name, value in values.items()),
-    }
-    return [str(each["params"].get(name, "-")) if name in params else cells[name] for name in names]
+def _reward(each: Experiment) -> str:
+    ends = [each["metrics"].get(f"reward{end}", math.nan) for end in ("", "_lo", "_hi")]
+    return "" if math.isnan(ends[0]) else with_interval(*ends)
+
+
+def _amount(each: Experiment, name: str, scale: float = 1.0) -> str:
+    """A test metric; empty where there is none, or it is 0."""
+    value = each["metrics"].get(name)
+    return compact(scale * value) if value else ""
+
+
+def _columns(found: Sequence[Experiment], changed: Sequence[str]) -> Iterator[tuple[Column, Cell]]:
+    """Each column with what its cells are; a narrow terminal keeps what was changed, and the winner, the longest."""
+    yield Column("experiment"), lambda each: each["experiment"]
+    if any(each["state"] for each in found):
+        yield Column("state"), lambda each: each["state"] or ""
+    for place, (name, short) in enumerate(zip(changed, _short(changed), strict=True)):
+        yield Column(short, least=8, rank=1 + place), partial(_param, name)
+    yield Column("reward", right=True), _reward
+    yield Column("tokens", right=True, rank=_LAST + 1), lambda each: _amount(each, "tokens_per_request")
+    if any(_amount(each, "cost") for each in found):
+        yield Column("$/1,000", right=True, rank=_LAST + 2), lambda each: _amount(each, "cost", 1000.0)
+    yield Column("frontier", right=True, rank=_LAST + 3), _frontier
+    yield Column("search $", right=True, rank=_LAST + 4), _dollars
+    yield Column("winner", least=16, rank=_LAST), _winner
+
+
+def _param(name: str, each: Experiment) -> Any:
+    return each["params"].get(name, "-")
+
+
+def _frontier(each: Experiment) -> str:
+    return "" if each["frontier_size"] is None else f"{each['frontier_size']} of {each['trials']}"
+
+
+def _dollars(each: Experiment) -> str:
+    if each["trials"] is None:
+        return ""
+    return "?" if each["cost_usd"] is None else compact(each["cost_usd"])
+
+
+def _winner(each: Experiment) -> str:
+    values = {} if each["winner"] is None else each["winner"]["values"]
+    return ", ".join(value if isinstance(value, str) else f"{name} {value}" for name, value in values.items())

@@ -43,8 +43,8 @@ def paired(first: Sequence[float], second: Sequence[float], confidence: float = 
 
 
 def winner_rewards(root: Path, revision: str) -> dict[tuple[str, int], float]:
-    """The winner's reward on each test example, by the example's digest; of one that is there several times, each by its
-    turn. Raises ConfigError where the revision has none."""
+    """The winner's reward on each test example, by the example's digest; of one that is there several times, each by
+    its turn. Raises ConfigError where the revision has none."""
     rows = [json.loads(line) for line in file_at(root, revision, REWARDS).splitlines()]
     return _by_example(rows)
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from paretune.commands.best import value_lines
+from paretune.commands.best import given, value_lines
 from paretune.commands.compose import find_root
 from paretune.commands.examples import Tried, answer_text, field_lines, record_text, reward_text, tried
 from paretune.commands.finished import Finished, hyperparameters
@@ -51,7 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
     print(*_head(finished, record), sep="\n")
     few = chosen[: arguments.limit] if arguments.limit > 0 else chosen
     wrong = sum(one.wrong for one in every)
-    print(f"\n{len(few)} of {len(every)} validation examples, {wrong} of which have less than the whole reward:")
+    shown = "all" if len(few) == len(every) else str(len(few))
+    print(f"\n{len(every):,} validation examples, {wrong:,} of them with less than the whole reward; {shown} shown")
     print(*_example_lines(few, _calls(finished, record, few), arguments.full), sep="\n")
 
 
@@ -68,10 +69,10 @@ def _head(finished: Finished, record: TrialRecord) -> Iterator[str]:
         yield plain(record.error)
     if record.dropped is not None:
         yield plain(f"dropped for trial {record.dropped.by}: {record.dropped.why}; {record.dropped.saved} calls saved")
-    yield from value_lines({name: value for name, value in hyperparameters(row).items() if value is not None})
+    yield from value_lines(given(hyperparameters(row)))
     metrics = [name for name in row if name.startswith("val_") and f"{name}_lo" in row and row[name] is not None]
     if metrics:
-        yield f"\non {record.n} validation examples"
+        yield f"\non {record.n:,} validation examples"
         rows = [[f"  {metric_words(name)}", metric_text(row, name)] for name in metrics]
         yield from itertools.islice(table_lines([Column(""), Column("")], rows, width()), 1, None)
     if line := invalid_line(record.outcomes):
@@ -91,7 +92,7 @@ def _head(finished: Finished, record: TrialRecord) -> Iterator[str]:
 def _calls(finished: Finished, record: TrialRecord, few: Sequence[Tried]) -> dict[tuple[int, int], list[Exchange]]:
     """The calls of the examples shown, by number and replicate; none where the search has kept no replies."""
     wanted = {one.number for one in few}
-    found = {}
+    found: dict[tuple[int, int], list[Exchange]] = {}
     for replicate in range(len(record.replicates) if finished.replies and wanted else 0):
         assert finished.replies is not None
         run = record.trial if replicate == 0 else f"{record.trial}-{replicate}"

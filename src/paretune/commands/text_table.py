@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from paretune.terminal import plain
 
-__all__ = ["Column", "cut", "table_lines", "width"]
+__all__ = ["Column", "cut", "fits", "table_lines", "width"]
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,11 @@ def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]], limit:
 
     Text is shown as text: nothing in a cell steers the terminal, and each cell is one line.
     """
-    from rich.cells import cell_len
-
-    cells = [[plain(cell) for cell in row] for row in ([column.name for column in columns], *rows)]
-    sizes = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    cells, sizes = _measured(columns, rows)
     kept = list(range(len(columns)))
-
-    def excess(most: int) -> int:
-        """How much too wide the lines are with what can be cut cut to ``most``."""
-        return sum(_size(columns[place], sizes[place], most) for place in kept) + 2 * (len(kept) - 1) - limit
-
-    while excess(0) > 0 and (free := [place for place in kept if columns[place].rank]):
+    while _total(columns, sizes, kept) > limit and (free := [place for place in kept if columns[place].rank]):
         kept.remove(max(free, key=lambda place: (columns[place].rank, place)))
-    most = max((size for size in range(1, 400) if excess(size) <= 0), default=0)
+    most = max((size for size in range(1, 400) if _total(columns, sizes, kept, size) <= limit), default=0)
     for row in cells:
         yield "  ".join(
             _set(row[place], _size(columns[place], sizes[place], most), columns[place].right) for place in kept
@@ -53,11 +45,29 @@ def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]], limit:
         yield f"(no room for: {', '.join(map(plain, left_out))})"
 
 
+def fits(columns: Sequence[Column], rows: Sequence[Sequence[str]], limit: int) -> bool:
+    """Whether no column has to be left out."""
+    return _total(columns, _measured(columns, rows)[1], range(len(columns))) <= limit
+
+
 def cut(text: str, size: int) -> str:
     """Text in at most so many columns of the terminal."""
     from rich.cells import cell_len, set_cell_size
 
     return text if cell_len(text) <= size else f"{set_cell_size(text, size - 1).rstrip()}…"
+
+
+def _measured(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> tuple[list[list[str]], list[int]]:
+    """The cells, the head's first, as they are shown, and the width of each column."""
+    from rich.cells import cell_len
+
+    cells = [[plain(cell) for cell in row] for row in ([column.name for column in columns], *rows)]
+    return cells, [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+
+
+def _total(columns: Sequence[Column], sizes: Sequence[int], kept: Sequence[int], most: int = 0) -> int:
+    """How wide the lines are with what can be cut cut to ``most``."""
+    return sum(_size(columns[place], sizes[place], most) for place in kept) + 2 * (len(kept) - 1)
 
 
 def _size(column: Column, size: int, most: int) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 from paretune.commands.compose import find_root
 from paretune.commands.finished import Finished, Row, hyperparameters
-from paretune.commands.text_table import Column, table_lines, width
+from paretune.commands.text_table import Column, fits, table_lines, width
 from paretune.errors import UsageError
 from paretune.schemas.faults import did_you_mean, shown
 from paretune.wording import compact, with_interval
@@ -20,6 +20,7 @@ from paretune.wording import compact, with_interval
 __all__ = ["add_arguments", "metric_text", "place_of", "run"]
 
 _SHOWN = 40
+_PROBABILITY = "frontier_probability"  # shown, and also found, as ``probability``
 _OPERATORS = {
     "<=": lambda cell, value: cell <= value,
     ">=": lambda cell, value: cell >= value,
@@ -60,12 +61,18 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.columns:
         names = [_column(finished.rows, name.strip()) for name in arguments.columns.split(",")]
     else:
-        names = [*_varying(finished.rows), *objectives, "frontier_probability"]
+        names = [*_varying(finished.rows), *objectives, _PROBABILITY]
     names = list(dict.fromkeys(name for name in names if name != "trial"))
     few = rows[: arguments.limit] if arguments.limit > 0 else rows
-    table = [[row["trial"], place_of(row, finished.winner), *(_cell(row, name) for name in names)] for row in few]
     columns = [Column("trial"), Column("place"), *(_as_column(finished, name, rank) for rank, name in enumerate(names))]
-    print(*table_lines(columns, table, width()), sep="\n")
+
+    def table(intervals: bool) -> list[list[str]]:
+        cells = ((_cell(row, name, intervals) for name in names) for row in few)
+        return [[row["trial"], place_of(row, finished.winner), *each] for row, each in zip(few, cells, strict=True)]
+
+    whole = table(intervals=True)
+    shown = whole if fits(columns, whole, width()) else table(intervals=False)
+    print(*table_lines(columns, shown, width()), sep="\n")
     print(_last_line(finished.rows, rows, few, by))
 
 
@@ -118,17 +125,18 @@ def _number(text: str) -> float | None:
 
 def _column(rows: Sequence[Row], name: str) -> str:
     """A column by its name; of a metric ``val_`` may be left out."""
-    for known in (name, f"val_{name}"):
+    for known in (name, f"val_{name}", *([_PROBABILITY] if name == "probability" else [])):
         if not rows or known in rows[0]:
             return known
-    raise UsageError(f"there is no column {shown(name)}{did_you_mean(name, rows[0])}; there are: {', '.join(rows[0])}")
+    listed = ", ".join(known for known in rows[0] if not known.endswith(("_lo", "_hi")))
+    raise UsageError(f"there is no column {shown(name)}{did_you_mean(name, rows[0])}; there are: {listed}")
 
 
 def _descending(name: str, finished: Finished) -> bool:
     """Whether the largest is the best: of objectives as they say, of other metrics but costs and faults too."""
     if name in finished.directions:
         return finished.directions[name] == "max"
-    return name == "frontier_probability" or (name.startswith("val_") and not _LESS_IS_BETTER.fullmatch(name))
+    return name == _PROBABILITY or (name.startswith("val_") and not _LESS_IS_BETTER.fullmatch(name))
 
 
 def _sorted(rows: Sequence[Row], name: str, descending: bool) -> list[Row]:
@@ -151,19 +159,19 @@ def _as_column(finished: Finished, name: str, rank: int) -> Column:
     numbers = all(
         isinstance(row[name], int | float | None) and not isinstance(row[name], bool) for row in finished.rows
     )
-    bare = name.removeprefix("val_")
+    bare = "probability" if name == _PROBABILITY else name.removeprefix("val_")
     head = name if bare in finished.rows[0] else bare
     objective = name in finished.directions
     return Column(head, right=numbers, least=None if numbers else 8, rank=0 if objective else rank + 1)
 
 
-def _cell(row: Row, name: str) -> str:
+def _cell(row: Row, name: str, intervals: bool) -> str:
     value = row[name]
     if value is None:
         return "-"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    return metric_text(row, name) if f"{name}_lo" in row else compact(value)
+    return metric_text(row, name) if intervals and f"{name}_lo" in row else compact(value)
 
 
 def _last_line(trials: Sequence[Row], rows: Sequence[Row], few: Sequence[Row], by: str) -> str:

@@ -1,4 +1,4 @@
-"""What metrics.json tells, in words: how every reader of it (console, summary) puts the test, the gain and the looks."""
+"""What metrics.json tells, in words: the test, the gain and the looks, the same for the console and the summary."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["gain_sentence", "looks_sentence", "p_text", "points", "tested_rows"]
 Numbers = Mapping[str, Any]
 #: The sections that are set beside each other, and how they are called.
 _SIDES = {
-    "test": "winner, test",
-    "baseline": "baseline, test",
-    "majority": "most common answer, test",
-    "val": "winner, validation",
+    "test": "winner (test)",
+    "baseline": "baseline (test)",
+    "majority": "most common answer (test)",
+    "val": "winner (validation)",
 }
 _NO_METRICS = {"n", "failures", "looks", "corrected"}
 _SCALES = {"cost": (1000.0, "cost per 1,000 examples (USD)")}
