@@ -108,7 +108,8 @@ def _chosen(one: float, other: float, better: str | None) -> bool:
 
 def _verdict(a: str, b: str, found: Pairs, both: Sequence[tuple[float, float]]) -> Iterator[str]:
     gain, (a, b) = found.gain, (plain(a), plain(b))
-    yield f"{a} minus {b}: {points(gain.value, gain.lo, gain.hi)} of reward on {gain.n:,} examples{p_text(gain.p_value)}"
+    change = points(gain.value, gain.lo, gain.hi)
+    yield f"{a} minus {b}: {change} of reward on {gain.n:,} examples{p_text(gain.p_value)}"
     shown = gain.lo > 0 or gain.hi < 0
     power = f"; a true one of {points(found.detectable, math.nan, math.nan).lstrip('+')} would be in 8 of 10 cases"
     yield f"{'a' if shown else 'no'} difference is shown{'' if math.isnan(found.detectable) else power}"

@@ -73,9 +73,9 @@ def experiments(root: Path, num: int = 1) -> list[Experiment]:
 
 
 def _experiment(root: Path, name: str, revision: str, state: str | None) -> Experiment:
-    params = yaml.safe_load(_text(root, revision, _PARAMS) or "{}")
     state = None if state == "Success" else state
-    numbers = json.loads((None if state else _text(root, revision, METRICS)) or "{}")
+    params = _sections(root, revision, _PARAMS)
+    numbers = {} if state else _sections(root, revision, METRICS)
     test, search = numbers.get("test", {}), numbers.get("search", {})
     winner = numbers.get("winner", {}).get("trial")
     return {
@@ -92,18 +92,24 @@ def _experiment(root: Path, name: str, revision: str, state: str | None) -> Expe
     }
 
 
-def _text(root: Path, revision: str, path: Path) -> str | None:
+def _sections(root: Path, revision: str, path: Path) -> dict[str, Any]:
+    """A revision's file of sections, YAML or JSON (which is YAML too, but read faster); empty where there is none."""
     try:
-        return file_at(root, revision, path)
+        text = file_at(root, revision, path)
     except ConfigError:
-        return None
+        return {}
+    try:
+        found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise DataError(f"{path} of {revision} cannot be read: {error}") from None
+    return found if isinstance(found, dict) else {}
 
 
 def _values(root: Path, revision: str, trial: int) -> dict[str, Any]:
     """The hyperparameters of a revision's trial; none where its table is missing or of another version."""
     try:
-        rows = trial_rows(_text(root, revision, TABLE) or "", f"{TABLE} of {revision}")
-    except DataError:
+        rows = trial_rows(file_at(root, revision, TABLE), f"{TABLE} of {revision}")
+    except (ConfigError, DataError):
         return {}
     row = next((row for row in rows if int(row["trial"]) == trial), None)
     return {} if row is None else {name: value for name, value in hyperparameters(row).items() if value is not None}

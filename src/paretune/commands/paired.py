@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from paretune.errors import ConfigError
+from paretune.errors import ConfigError, DataError
 from paretune.stats.formulas import detectable_difference
 from paretune.stats.intervals import Difference, difference
 from paretune.stats.measure import Measure
@@ -45,8 +45,11 @@ def paired(first: Sequence[float], second: Sequence[float], confidence: float = 
 def winner_rewards(root: Path, revision: str) -> dict[tuple[str, int], float]:
     """The winner's reward on each test example, by the example's digest; of one that is there several times, each by
     its turn. Raises ConfigError where the revision has none."""
-    rows = [json.loads(line) for line in file_at(root, revision, REWARDS).splitlines()]
-    return _by_example(rows)
+    text = file_at(root, revision, REWARDS)
+    try:
+        return _by_example(map(json.loads, text.splitlines()))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{REWARDS} of {revision} holds no rewards ({error}); run dvc repro") from None
 
 
 def file_at(root: Path, revision: str, path: Path) -> str:
@@ -56,7 +59,7 @@ def file_at(root: Path, revision: str, path: Path) -> str:
             raise ConfigError(f"{path} is missing; run dvc repro")
         return (root / path).read_text(encoding="utf-8")
     command = ["git", "show", "--end-of-options", f"{revision}:./{path.as_posix()}"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "git show failed"
         raise ConfigError(f"{path} cannot be read at {revision!r} ({reason}); name a revision that has it")

@@ -49,6 +49,9 @@ def run(arguments: argparse.Namespace) -> None:
         print(json.dumps({**finished.row(name), "states": _states(record), "examples": rows}, indent=2))
         return
     print(*_head(finished, record), sep="\n")
+    if not every:
+        print("\nno validation example was run")
+        return
     few = chosen[: arguments.limit] if arguments.limit > 0 else chosen
     wrong = sum(one.wrong for one in every)
     shown = "all" if len(few) == len(every) else str(len(few))

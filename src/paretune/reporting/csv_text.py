@@ -1,4 +1,4 @@
-"""Tables in CSV that spreadsheets open: text in them is never a formula, and comes back as it was."""
+"""Tables in CSV that spreadsheets open: text in them is never a formula, and steers no terminal."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from paretune.errors import DataError
+from paretune.terminal import plain
 
 if TYPE_CHECKING:
     import pandas
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["read_table", "without_formulas"]
 
 #: What makes a spreadsheet take text for a formula, by OWASP's list; and the mark itself, so that it can be taken off.
-_RISKY = ("=", "+", "-", "@", "\t", "\r", "'")
+_RISKY = ("=", "+", "-", "@", "\t", "'")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WORDS = {"": None, "True": True, "False": False}
 
 
 def without_formulas(table: pandas.DataFrame) -> pandas.DataFrame:
-    """The table with an apostrophe before each text (names of columns too) that a spreadsheet would compute."""
+    """The table with an apostrophe before each text (names of columns too) that a spreadsheet would compute, and without
+    what could steer a terminal (see ``plain``)."""
     return table.map(_guarded).rename(columns=_guarded)
 
 
@@ -46,7 +48,10 @@ def read_table(text: str, name: str, texts: frozenset[str] = frozenset()) -> lis
 
 
 def _guarded(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_RISKY) else value
+    if not isinstance(value, str):
+        return value
+    text = plain(value, lines=True)
+    return f"'{text}" if text.startswith(_RISKY) else text
 
 
 def _bare(cell: str) -> str:
