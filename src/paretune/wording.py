@@ -65,7 +65,7 @@ def with_interval(value: float, lo: float = math.nan, hi: float = math.nan) -> s
     if not (sides and math.isfinite(value) and math.isfinite(lo) and math.isfinite(hi)):
         return compact(value)
     half = min(min(sides), (hi - lo) / 2)
-    decimals = max(0, -math.floor(math.log10(half / 5)))
+    decimals = max(0, -math.floor(math.log10(half / 4.5)))  # the shorter side is 4.5 to 45 units of the last digit
     return f"{value:,.{decimals}f} ({lo:,.{decimals}f}–{hi:,.{decimals}f})"
 
 

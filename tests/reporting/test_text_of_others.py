@@ -7,7 +7,7 @@ import re
 
 import pandas
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paretune.errors import DataError
@@ -19,6 +19,7 @@ from paretune.wording import with_interval
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=20)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4), st.floats(allow_nan=False, allow_infinity=False))
 def test_a_table_comes_back_without_formulas(rows: list[tuple[str, str]], number: float) -> None:
     """No text cell, and no name of a column, begins like a formula; read again, each is there, plain."""
@@ -40,6 +41,7 @@ def test_what_is_no_table_is_told(text: str) -> None:
         read_table(text, "trials.csv")
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_a_code_span_ends_where_its_text_ends(text: str) -> None:
     """Its fence is longer than any run of backticks in it, and the text can be read back."""
@@ -68,6 +70,7 @@ def test_an_interval_has_the_digits_that_its_width_allows() -> None:
     assert with_interval(0.3) == with_interval(0.3, 0.3, 0.3) == "0.3"
 
 
+@settings(deadline=None)
 @given(*[st.floats(0, 1e9)] * 3)
 def test_an_interval_is_written_whatever_its_ends(first: float, second: float, third: float) -> None:
     """Of any three numbers in order; ends that differ by a tenth of the value never look alike."""
