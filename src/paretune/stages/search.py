@@ -13,8 +13,10 @@ from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.scoring import measures_of_trial
 from paretune.pipeline.sections.base import read_params
 from paretune.pipeline.tuners import make_tuner
+from paretune.trials.replies import write_replies
 from paretune.trials.store import write_trials
 from paretune.trials.winner import Best
+from paretune.tuners.replies import asked_by_example
 
 SPLITS = Path("data/splits")
 OUTPUT = Path("data/search")
@@ -34,6 +36,10 @@ def main() -> None:
     tuner.search(x, y, **fit)
     records = tuner.trial_records()
     write_trials(OUTPUT / "trials.jsonl", records)
+    assert tuner.planned is not None
+    ledgers = [ledger.path for ledger in tuner.planned.ledgers]
+    asked = asked_by_example(tuner.planned.record.stem, records, ledgers, len(validation[1]))
+    write_replies(OUTPUT / "replies.jsonl", asked)
     goals = tuner.oracle.goals
     completed = [record for record in records if record.completed]
     measures = {one.trial: measures_of_trial(one, validation[1], setup.scoring.metrics) for one in completed}

@@ -151,6 +151,8 @@ class Tuner(Results):
         self._records: dict[str, TrialRecord] = {}
         self.resumed = 0
         self.session = Session()
+        #: What the last search was about to do; None before the first one.
+        self.planned: Plan | None = None
         #: Why the search ended before all its trials (the budget was spent); None when it did not.
         self.stopped: str | None = None
 
@@ -166,7 +168,7 @@ class Tuner(Results):
         """As ``search``, awaited."""
         self._recalled = True
         with self._charging():
-            plan = await self.plan(x, y, **fit)
+            plan = self.planned = await self.plan(x, y, **fit)
         with locked(plan.record) as store:
             if self.overwrite:
                 store.discard()
@@ -174,6 +176,7 @@ class Tuner(Results):
             known = {number: record for number, record in store.load().items() if int(number) <= plan.total}
             self._oracle.restart()  # a second search on this tuner is rebuilt from the record, like that of a new one
             usage = UsageMeter(plan.ledgers)
+            store.before_append = usage.flush
             verbose = self.verbose and bool(plan.fit.get("verbose", "auto"))
             progress = Progress(usage.counters, verbose=verbose)
             progress.start(plan.total, len(known))
