@@ -1,15 +1,19 @@
-"""The reports of a search in one call: trials.csv, pareto.json, pareto.png."""
+"""The reports of a search in one call: trials.csv, pareto.json, pareto.png and, with examples, report.html."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from paretune.errors import ConfigError
 from paretune.files import open_atomic, write_json
 from paretune.reporting.charts import chart, to_png
 from paretune.reporting.frontier_rows import pareto_rows
+from paretune.reporting.html.blocks import ExampleData
+from paretune.reporting.html.document import write_page
+from paretune.reporting.html.facts import facts
 from paretune.reporting.results import results, unsettled
 from paretune.reporting.tables import metric_names, trial_table
 from paretune.stats import Measure
@@ -28,15 +32,22 @@ def report(
     x: str | None = None,
     y: str | None = None,
     references: Mapping[str, float] | None = None,
+    examples: ExampleData | None = None,
+    numbers: Mapping[str, Any] | None = None,
+    title: str = "search",
+    max_mb: float = 20.0,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[Path]:
-    """Write trials.csv, pareto.json and pareto.png to ``folder``; return their paths. Equal input gives equal bytes.
+    """Write trials.csv, pareto.json, pareto.png and report.html to ``folder``; return their paths. Equal input gives
+    equal bytes.
 
     ``measures`` holds by trial those of the validation examples. ``x`` and ``y`` are metrics (``val_reward``) for the
     axes of the first panel; one that is no objective of this search has no effect. ``references`` maps objectives to
-    what always giving the most common training output is worth. The others are those of ``results``. Raise ConfigError
+    what always giving the most common training output is worth. report.html is written where the ``examples`` are
+    given; it has this ``title``, what metrics.json holds (``numbers``), and at most ``max_mb`` megabytes, for which
+    prompts and replies are left out, rewards and answers never. The others are those of ``results``. Raise ConfigError
     when an axis names no metric at all, DataError when no trial was completed.
     """
     goals = best.goals
@@ -56,4 +67,8 @@ def report(
     part = paths[2].with_suffix(".png.part")
     part.write_bytes(to_png(spec))
     os.replace(part, paths[2])
+    if examples is not None:
+        page = facts(found, measures, best, title=title, numbers=numbers, x=x, y=y, confidence=confidence)
+        paths.append(folder / "report.html")
+        write_page(paths[-1], page, found, best, examples, max_mb)
     return paths

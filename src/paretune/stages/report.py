@@ -1,20 +1,24 @@
-"""Stage report: reports/trials.csv, pareto.json and pareto.png from the finished search."""
+"""Stage report: reports/trials.csv, pareto.json, pareto.png and report.html from the finished search."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+from paretune.files import read_json
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.scoring import Scoring, measures_of_trial
 from paretune.pipeline.sections.base import read_params, section
 from paretune.pipeline.sections.report import ReportParams
+from paretune.reporting.html.blocks import ExampleData
 from paretune.reporting.report import report
+from paretune.trials.replies import read_replies
 from paretune.trials.store import read_trials
 from paretune.trials.winner import Best
 
 SPLITS = Path("data/splits")
 SEARCH = Path("data/search")
+METRICS = Path("reports/metrics.json")
 OUTPUT = Path("reports")
 
 
@@ -22,7 +26,8 @@ def main() -> None:
     """Draw what the search found; no language model is called."""
     params = read_params()
     scoring, settings = Scoring(params), section(params, "report", ReportParams)
-    train, gold = (scoring.read(SPLITS / f"{part}.jsonl")[1] for part in ("train", "val"))
+    train, (x, gold) = scoring.read(SPLITS / "train.jsonl")[1], scoring.read(SPLITS / "val.jsonl")
+    inputs, outputs = ([one.get_json() for one in records] for records in (x, gold))
     majority = scoring.majority([*train, *gold], gold)
     records = read_trials(SEARCH / "trials.jsonl")
     measures = {
@@ -33,6 +38,9 @@ def main() -> None:
         measures,
         Best.read(SEARCH / "best.json"),
         OUTPUT,
+        examples=ExampleData(inputs, outputs, read_replies(SEARCH / "replies.jsonl")),
+        numbers=read_json(METRICS),
+        title=f"{params['task']['name']}, {params['layout']['name']}",
         references={f"val_{name}": value for name, value in majority.items()},
         **settings.model_dump(exclude={"reference"}),
     )
