@@ -68,7 +68,9 @@ def report(
     part.write_bytes(to_png(spec))
     os.replace(part, paths[2])
     if examples is not None:
-        page = facts(found, measures, best, title=title, numbers=numbers, x=x, y=y, confidence=confidence)
+        page = facts(
+            found, measures, best, title=title, numbers=numbers, references=references, x=x, y=y, confidence=confidence
+        )
         paths.append(folder / "report.html")
         write_page(paths[-1], page, found, best, examples, max_mb)
     return paths

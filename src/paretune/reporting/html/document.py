@@ -22,13 +22,17 @@ def write_page(
     """Write the page. Prompts and replies of the winner, of the frontier, of those that may be the best, and of the
     others by their score are in it until it has ``max_mb`` megabytes; rewards and answers of all trials always."""
     records = [result.record for result in found if result.record.replicates]
-    order = _priority(records, best)
-    table = matrix(records, data)
+    order, table, budget = _priority(records, best), matrix(records, data), int(max_mb * 1e6)
     fixed = len(joined()) + sum(map(len, map(packed, (facts, table, prompt_block(data, order)))))
-    texts = texts_within(int(max_mb * 1e6) - fixed, order, records, data)
-    kept = {"kept": data.replies is not None, "trials": texts, "left_out": len(order) - len(texts), "max_mb": max_mb}
+    texts = texts_within(budget - fixed, order, records, data)
+    while True:
+        kept = {"kept": data.replies is not None, "trials": texts, "max_mb": max_mb}
+        text = "".join(page_parts(facts | {"texts": kept}, _blocks(table, records, data, texts)))
+        if not texts or len(text.encode()) <= budget:  # what was estimated from a sample may be a little too much
+            break
+        texts = texts[: int(0.97 * len(texts))]
     with open_atomic(path) as handle:
-        handle.writelines(page_parts(facts | {"texts": kept}, _blocks(table, records, data, texts)))
+        handle.write(text)
 
 
 def _blocks(

@@ -33,6 +33,7 @@ def facts(
     *,
     title: str,
     numbers: Mapping[str, Any] | None = None,
+    references: Mapping[str, float] | None = None,
     x: str | None = None,
     y: str | None = None,
     confidence: float = 0.95,
@@ -67,6 +68,7 @@ def facts(
             "detectable": _detectable(measures, best, n, numbers),
         },
         "numbers": numbers,
+        "references": {name: exact(value) for name, value in (references or {}).items()},
         "importance": _importance(found, varied, best),
         "trials": [_trial(result, parts) for result, parts in zip(found, labels(found), strict=True)],
     }

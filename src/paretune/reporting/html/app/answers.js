@@ -95,12 +95,12 @@ function confusion(classes, pairs) {
 
 function failureTable() {
   const bad = facts.trials.filter((trial) => Object.keys(trial.invalid).length || trial.error);
-  if (!bad.length) return h("section", null, h("h2", null, "Replies that were none"), h("p", null, "Every reply of every trial was valid, and every call was answered."));
+  if (!bad.length) return h("section", null, h("h2", null, "Invalid replies and failures"), h("p", null, "Every reply of every trial was valid, and every call was answered."));
   const kinds = ["cut_off", "refused", "filtered", "empty", "malformed", "failed"].filter((kind) => bad.some((trial) => trial.invalid[kind]));
   /** @type {Record<string, string>} */
   const shows = Object.fromEntries(Object.entries(STATES).map(([code, text]) => [text.replace(" ", "_"), code]));
   return h("section", null,
-    h("h2", null, "Replies that were none"),
+    h("h2", null, "Invalid replies and failures"),
     h("p.note", null, `${counted(bad.length, "trial")} of ${facts.trials.length} had some, on the validation examples. A reply that is no valid record counts as wrong; a failed call is not scored.`),
     table({
       caption: "Invalid replies and failures by trial",

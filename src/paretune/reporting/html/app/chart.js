@@ -181,7 +181,7 @@ function picture(chart, width, height) {
   for (const rule of chart.rules || [])
     svg.append(
       s("line", { class: "rule", x1: left, x2: width - ROOM.right, y1: y.at(rule.y), y2: y.at(rule.y) }),
-      s("text", { class: "rule-text", x: width - ROOM.right, y: y.at(rule.y) - 5, "text-anchor": "end" }, rule.text),
+      s("text", { class: "rule-text", x: left + 6, y: y.at(rule.y) - 5 }, rule.text),
     );
   if (chart.steps?.length) {
     const path = chart.steps.map(([a, b], place) => `${place ? "L" : "M"}${x.at(a).toFixed(1)} ${y.at(b).toFixed(1)}`);

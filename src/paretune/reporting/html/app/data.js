@@ -14,9 +14,9 @@
  *   hyperparameters: Hyperparameter[],
  *   winner: {trial: string, rule: Record<string, any>, why: string, doubt: string, stopped: string | null,
  *     unsettled: string, close: string[], detectable: Record<string, number> | null},
- *   numbers: Record<string, Record<string, any>> | null,
+ *   numbers: Record<string, Record<string, any>> | null, references: Record<string, number>,
  *   importance: Record<string, {name: string, share: number | null, groups: number}[]>, trials: Trial[],
- *   texts: {kept: boolean, trials: string[], left_out: number, max_mb: number}}} Facts
+ *   texts: {kept: boolean, trials: string[], max_mb: number}}} Facts
  * @typedef {{kind: "label" | "flags", labels: string[], gold: number[], answers: Record<string, number[]>}} Classes
  * @typedef {{excerpts: string[], rewards: Record<string, (number | null)[]>, states: Record<string, string>,
  *   classes: Classes | null}} Matrix

@@ -1,7 +1,7 @@
 // Examples: what a trial was asked, what it answered, what that was worth; and two trials side by side.
 
 import { h, verbatim, visible } from "./dom.js";
-import { compact, counted, difference, interval, pValue, signed } from "./numbers.js";
+import { compact, counted, difference, interval, pValue } from "./numbers.js";
 import { block, byName, facts, matrix, number, rewards, STATES } from "./data.js";
 import { address, change, changed, state } from "./state.js";
 import { choice, labelOf, trialLink, trialOf, trialOptions } from "./parts.js";
@@ -91,7 +91,7 @@ function paired(a, b) {
   const found = difference(a, b, facts.z);
   const sides = found.lo > 0 ? "A is better" : found.hi < 0 ? "B is better" : "which one is better is open";
   return h("p.lead", { role: "status" },
-    `A − B: ${interval([found.value, found.lo, found.hi], signed)} on ${counted(found.n, "example")} that both scored; ${sides}. `,
+    `A − B: ${interval([found.value, found.lo, found.hi], true)} on ${counted(found.n, "example")} that both scored; ${sides}. `,
     `A is better on ${found.more}, B on ${found.less}${Number.isNaN(found.p) ? "" : ` (McNemar ${pValue(found.p)})`}.`,
     " These two were chosen by looking: one comparison among many proves less than its interval says.");
 }

@@ -27,16 +27,25 @@ export function percent(share) {
 }
 
 /**
- * `0.66 (0.59–0.72)`
+ * `0.66 (0.59–0.72)`: two digits of the interval's width are written, of a difference (`plus`) with its sign.
  * @param {(number | null)[] | undefined} ends
- * @param {(value: number | null) => string} [write]
+ * @param {boolean} [plus]
  */
-export function interval(ends, write = compact) {
+export function interval(ends, plus = false) {
   if (!ends || ends[0] === null || ends[0] === undefined) return "–";
   const [value, lo, hi] = ends;
-  if (lo === null || hi === null || lo === undefined || hi === undefined) return write(value);
-  const middle = lo < 0 || hi < 0 ? " to " : "–";
-  return `${write(value)} (${write(lo)}${middle}${write(hi)})`;
+  const known = typeof lo === "number" && typeof hi === "number" && !Number.isNaN(lo) && !Number.isNaN(hi);
+  if (!known) return plus ? signed(value) : compact(value);
+  const decimals = hi > lo ? Math.min(20, Math.max(0, 1 - Math.floor(Math.log10(hi - lo)))) : null;
+  const write = (/** @type {number} */ each) => (decimals === null ? compact(each) : fixed(each, decimals));
+  const middle = plus || lo < 0 ? " to " : "–";
+  return `${plus && value > 0 ? "+" : ""}${write(value)} (${write(lo)}${middle}${write(hi)})`;
+}
+
+/** @param {number} value @param {number} decimals */
+function fixed(value, decimals) {
+  const text = Math.abs(value).toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return (value < 0 && /[1-9]/.test(text) ? "−" : "") + text;
 }
 
 /**

@@ -1,7 +1,7 @@
 // The winner in a sentence, what cannot be told from it, the test, and the frontier.
 
 import { h } from "./dom.js";
-import { compact, counted, interval, percent, pValue, signed } from "./numbers.js";
+import { compact, counted, interval, percent, pValue } from "./numbers.js";
 import { byName, facts, metric, number } from "./data.js";
 import { drawn, legend } from "./chart.js";
 import { address, change, state } from "./state.js";
@@ -67,12 +67,12 @@ function tiles() {
       `${counted(test.n, "held-out example")}, ${sure} interval`,
       test.looks === 1 ? "looked at once" : `look ${test.looks} at this split${test.looks > 3 ? ": the intervals allow for it" : ""}`));
   if (gain)
-    found.push(tile("Gain over the baseline", interval(ends(gain, "reward"), signed),
+    found.push(tile("Gain over the baseline", interval(ends(gain, "reward"), true),
       `on the same ${counted(gain.n, "test example")}, in pairs`, gain.p_mcnemar === undefined ? "" : `McNemar ${pValue(gain.p_mcnemar)}`));
   const own = byName.get(facts.winner.trial)?.metrics.val_reward;
   found.push(tile("Validation reward", interval(own), `${counted(facts.n, "example")}, which chose the winner`,
     val?.corrected === undefined ? "" : `corrected for the choice: ${interval(ends(val, "corrected"))}`));
-  if (optimism) found.push(tile("Validation minus test", interval(ends(optimism, "reward"), signed), "how far the search flattered itself"));
+  if (optimism) found.push(tile("Validation minus test", interval(ends(optimism, "reward"), true), "how far the search flattered itself"));
   const detectable = facts.winner.detectable;
   if (detectable)
     found.push(tile("Smallest difference shown", compact(detectable.validation), `by ${counted(facts.n, "validation example")} with a power of 80 %`,
@@ -105,7 +105,7 @@ function frontier() {
   if (!x || !y) throw new Error("the axes of the frontier are no metrics");
   const log = now.log === undefined ? Boolean(x.log) : now.log === "1";
   const marks = points(x, y).map((mark) => tagged(mark));
-  const majority = facts.numbers?.majority?.[y.name.replace(/^val_/, "")];
+  const majority = facts.references[y.name];
   const chart = drawn({
     label: `Trials by ${x.title} and ${y.title}`,
     x: { title: x.title, names: x.names, log },

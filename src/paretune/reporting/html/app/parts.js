@@ -6,6 +6,9 @@ import { byName, facts, metric, number } from "./data.js";
 import { symbol } from "./chart.js";
 import { address } from "./state.js";
 
+/** Numbers with no more values than this stand side by side, like names. */
+const FEW = 6;
+
 /** @typedef {import("./data.js").Trial} Trial */
 /** @typedef {import("./chart.js").Mark} Mark */
 
@@ -121,7 +124,7 @@ export function quantity(name) {
   const known = facts.hyperparameters.find((each) => each.name === name);
   if (!known) return undefined;
   const options = facts.trials.map((trial) => trial.values[name]);
-  if (options.every((each) => typeof each === "number")) {
+  if (options.every((each) => typeof each === "number") && new Set(options).size > FEW) {
     const [least, most] = [Math.min(...options), Math.max(...options)];
     return { name, title: known.label, value: (trial) => trial.values[name], log: least > 0 && most / least > 50 };
   }
