@@ -38,9 +38,8 @@ def main() -> None:
         started = time.perf_counter()
         page = search.write(Path(folder), max_mb=options.max_mb)
         print(f"{options.trials} trials x {options.examples} examples, {options.words} words of thought")
-        print(
-            f"size {page.stat().st_size / 1e6:.2f} MB, written with the other reports in {time.perf_counter() - started:.1f} s"
-        )
+        size, seconds = page.stat().st_size / 1e6, time.perf_counter() - started
+        print(f"size {size:.2f} MB, written with the other reports in {seconds:.1f} s")
         if options.keep:
             shutil.copy(page, options.keep)
         program = find_chromium()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +58,7 @@ def example_blocks(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The blocks in data order: the example, every trial's answer, and what the trials in ``texts`` asked and got."""
     kept = set(texts)
-    rows: Iterator[ExampleReplies | None] = iter(data.replies or [None] * len(data.x))
+    rows: Iterator[ExampleReplies | None] = itertools.chain(data.replies or (), itertools.repeat(None))
     for place, row in zip(range(len(data.x)), rows, strict=False):
         yield place, _block(place, records, data, row, kept)
 
