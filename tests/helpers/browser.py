@@ -30,8 +30,7 @@ def find_chromium() -> str | None:
 
 
 class Browser:
-    """One page of a browser. ``messages`` are those of its console and its uncaught errors, ``requests`` the addresses
-    that it asked for; both since the last ``open``."""
+    """One page of a browser. ``messages`` are those of its console and its uncaught errors since the last ``open``."""
 
     def __init__(self, program: str) -> None:
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -40,7 +39,7 @@ class Browser:
         self._loop = asyncio.new_event_loop()
         self._number = 0
         self.messages: list[str] = []
-        self.requests: list[str] = []
+        self._asked: dict[str, str] = {}
         self._loop.run_until_complete(self._connect())
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
@@ -70,6 +69,11 @@ class Browser:
         page = next(target for target in targets if target["type"] == "page")
         self._socket = await self._session.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=0)
 
+    @property
+    def requests(self) -> list[str]:
+        """The addresses that the page asked for, but for those that its policy stopped, since the last ``open``."""
+        return list(self._asked.values())
+
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """One command of the protocol, and its result."""
         self._number += 1
@@ -93,13 +97,15 @@ class Browser:
         elif event == "Log.entryAdded":
             self.messages.append(params["entry"]["text"])
         elif event == "Network.requestWillBeSent":
-            self.requests.append(params["request"]["url"])
+            self._asked[params["requestId"]] = params["request"]["url"]
+        elif event == "Network.loadingFailed" and params.get("blockedReason") == "csp":
+            self._asked.pop(params["requestId"], None)  # it never left
 
     def open(self, page: Path, view: str = "") -> None:
         """Open a file from disk, anew, and wait until a view of it is drawn."""
         self.call("Page.navigate", url="about:blank")
         self.messages.clear()
-        self.requests.clear()
+        self._asked.clear()
         self.call("Page.navigate", url=f"{page.as_uri()}{view}")
         self.wait("document.querySelector('nav[aria-label=Views]') !== null")
 

@@ -64,6 +64,7 @@ def facts(
             "doubt": best.doubt,
             "stopped": best.stopped,
             "unsettled": unsettled(found) if len(goals.objectives) > 1 else "",
+            "runner_up": _runner_up(found, best),
             "close": list(best.confidence_set),
             "detectable": _detectable(measures, best, n, numbers),
         },
@@ -72,6 +73,13 @@ def facts(
         "importance": _importance(found, varied, best),
         "trials": [_trial(result, parts) for result, parts in zip(found, labels(found), strict=True)],
     }
+
+
+def _runner_up(found: Sequence[Result], best: Best) -> str | None:
+    """The best of the other trials by the score."""
+    others = [result.record for result in found if result.record.completed and not result.is_winner]
+    order = best.goals.order([record.metrics for record in others])
+    return others[order[0]].trial if order else None
 
 
 def _varied(found: Sequence[Result]) -> list[str]:

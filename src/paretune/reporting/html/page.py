@@ -16,8 +16,10 @@ __all__ = ["joined", "page_parts"]
 
 _APP = Path(__file__).parent / "app"
 #: In the order in which they need one another.
-_MODULES = ("dom", "numbers", "data", "state", "chart", "table", "parts",
-            "overview", "trials", "hyperparameters", "progress", "answers", "examples", "main")  # fmt: skip
+_MODULES = (
+    "dom", "numbers", "data", "state", "chart", "table", "parts",
+    "overview", "answers", "trials", "hyperparameters", "progress", "examples", "main",
+)  # fmt: skip
 
 
 def page_parts(facts: dict[str, Any], blocks: Iterable[tuple[str, Any]]) -> Iterator[str]:

@@ -24,7 +24,7 @@ const BARS = 80; // more points than this have error bars only where they count
 function linearTicks(lo, hi, wanted) {
   const raw = (hi - lo) / Math.max(1, wanted);
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= raw * 0.999) || raw;
+  const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= raw * 0.7) || raw;
   const found = [];
   for (let k = Math.ceil(lo / step - 1e-9); k * step <= hi + step * 1e-9; k++) found.push(Number((k * step).toPrecision(12)));
   return found;

@@ -13,7 +13,7 @@
  *   objectives: {name: string, direction: "min" | "max", unit: number}[], constraints: string[], metrics: Metric[],
  *   hyperparameters: Hyperparameter[],
  *   winner: {trial: string, rule: Record<string, any>, why: string, doubt: string, stopped: string | null,
- *     unsettled: string, close: string[], detectable: Record<string, number> | null},
+ *     unsettled: string, runner_up: string | null, close: string[], detectable: Record<string, number> | null},
  *   numbers: Record<string, Record<string, any>> | null, references: Record<string, number>,
  *   importance: Record<string, {name: string, share: number | null, groups: number}[]>, trials: Trial[],
  *   texts: {kept: boolean, trials: string[], max_mb: number}}} Facts

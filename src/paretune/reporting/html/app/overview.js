@@ -12,6 +12,7 @@ import { choice, directionOf, openTrial, points, quantities, quantity, shown, ti
 export function overview() {
   const winner = byName.get(facts.winner.trial);
   if (!winner) throw new Error("the winner is no trial");
+  const rival = facts.winner.runner_up === null ? "" : number(facts.winner.runner_up);
   return [
     h("section.hero", null,
       h("p.eyebrow", null, `Winner: trial ${number(winner.trial)}, by the rule “${facts.winner.rule.name.replaceAll("_", " ")}”`),
@@ -22,20 +23,12 @@ export function overview() {
         h("div", null, h("dt", null, each.label), h("dd", { dir: "auto" }, shown(winner.values[each.name]))))),
       h("p.actions", null,
         h("a.button", { href: address({ view: "trial", trial: number(winner.trial) }) }, "Look at the winner"),
-        h("a.button.quiet", { href: address({ view: "examples", trial: number(winner.trial), vs: rival(winner.trial) }) },
-          rival(winner.trial) ? `Compare it with trial ${rival(winner.trial)}` : "Read its replies"))),
+        h("a.button.quiet", { href: address({ view: "examples", trial: number(winner.trial), vs: rival }) },
+          rival ? `Compare it with trial ${rival}` : "Read its replies"))),
     tiles(),
     frontier(),
     comparison(),
   ];
-}
-
-/** The trial that comes nearest to the winner: of those that may be the best, else of the frontier, else any. */
-function rival(/** @type {string} */ winner) {
-  const others = facts.trials.filter((trial) => trial.trial !== winner && trial.status === "COMPLETED");
-  const near = others.filter((trial) => facts.winner.close.includes(trial.trial));
-  const found = near[0] || others.find((trial) => trial.frontier) || others[0];
-  return found ? number(found.trial) : "";
 }
 
 /** @param {string} text */
@@ -75,8 +68,8 @@ function tiles() {
   if (optimism) found.push(tile("Validation minus test", interval(ends(optimism, "reward"), true), "how far the search flattered itself"));
   const detectable = facts.winner.detectable;
   if (detectable)
-    found.push(tile("Smallest difference shown", compact(detectable.validation), `by ${counted(facts.n, "validation example")} with a power of 80 %`,
-      detectable.test === undefined ? "" : `${compact(detectable.test)} by the ${test?.n} test examples`));
+    found.push(tile("Smallest difference shown", compact(Number(detectable.validation.toPrecision(2))), `by ${counted(facts.n, "validation example")} with a power of 80 %`,
+      detectable.test === undefined ? "" : `${compact(Number(detectable.test.toPrecision(2)))} by the ${test?.n} test examples`));
   const cost = search?.cost_usd ?? sum("cost_usd");
   const calls = facts.trials.reduce((total, trial) => total + trial.calls, 0);
   found.push(tile("The search", counted(facts.trials.length, "trial"), `${counted(calls, "call")}, ${cost === null ? "cost unknown" : `$${compact(cost)}`}`,

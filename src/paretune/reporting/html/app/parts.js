@@ -31,7 +31,8 @@ export function standing(trial) {
   if (trial.status === "DROPPED") return "dropped";
   if (trial.winner) return "winner";
   if (!trial.feasible) return "breaks a constraint";
-  return trial.frontier ? "on the frontier" : "";
+  if (trial.frontier) return "on the frontier";
+  return facts.winner.close.includes(trial.trial) ? "may be the best" : "";
 }
 
 /** @param {string} name */
