@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -34,6 +35,8 @@ class Results:
     rule: Rule
     _oracle: ReplayableOracle
     _records: dict[str, TrialRecord]
+    #: The file of the search whose trials these are; its stem names the search in the ledgers.
+    _file: Path | None = None
     #: Whether there was a search, or the results of an earlier one were looked for.
     _recalled = False
 
@@ -89,6 +92,24 @@ class Results:
         """Print the best trials, their hyperparameters and their metrics."""
         print(*result_lines(self.best_trials(num_trials), self.oracle, self.records, num_trials), sep="\n")
 
+    def report(self, folder: str | Path, **options: Any) -> list[Path]:
+        """Write trials.csv, pareto.json, pareto.png and report.html, the search in one file that opens from disk, to
+        ``folder``; return their paths.
+
+        The validation examples are those of the search; a new process is given them again: ``validation_data=(x, y)``.
+        Other options: ``title``, ``max_mb`` (20; beyond it the texts of lesser trials are left out), ``confidence``,
+        ``resamples``, ``seed``, and the axes ``x`` and ``y``. Raises SearchError when there is no winner.
+        """
+        library = importlib.import_module("paretune.reporting.library")  # it lies above: looked up when asked for
+        paths: list[Path] = library.report_search(self, folder, **options)
+        return paths
+
+    @property
+    def search_name(self) -> str | None:
+        """The name of the last search in the ledgers; None where there was none."""
+        self._recall()
+        return None if self._file is None else self._file.stem
+
     def trial_records(self) -> list[TrialRecord]:
         """The finished trials in the order of their numbers."""
         records = self.records
@@ -108,6 +129,7 @@ class Results:
         if found is None:
             return
         path, records = found
+        self._file = path
         for record in records.values():
             restore(self._oracle, record)
         self._records = self._scored(records)

@@ -169,6 +169,7 @@ class Tuner(Results):
         self._recalled = True
         with self._charging():
             plan = self.planned = await self.plan(x, y, **fit)
+        self._file = plan.record
         with locked(plan.record) as store:
             if self.overwrite:
                 store.discard()

@@ -77,5 +77,6 @@ export function visible(text) {
  * @param {string} [label]
  */
 export function verbatim(text, label) {
-  return h("pre.verbatim", { dir: "auto", tabindex: "0", role: "region", "aria-label": label || "text" }, visible(text));
+  const long = text.length > 800 || text.split("\n").length > 12; // it scrolls: the keyboard must get there
+  return h("pre.verbatim", { dir: "auto", tabindex: long ? "0" : null, role: "group", "aria-label": label || "text" }, visible(text));
 }

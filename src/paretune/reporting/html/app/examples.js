@@ -182,7 +182,7 @@ function answer(example, place, trial, all, prompts, side) {
       const reward = all.rewards[trial.trial][replicate * n + place];
       const code = all.states[trial.trial][replicate * n + place];
       return h("div.run", null,
-        runs.length > 1 ? h("h4", null, `Replicate ${replicate + 1}`) : null,
+        runs.length > 1 ? h("p.head", null, `Replicate ${replicate + 1}`) : null,
         h("p", null, mark(reward), ` reward ${reward === null ? "none: not scored" : compact(reward)}`, code === "o" ? "" : ` · ${STATES[code]}`),
         error === null ? null : verbatim(example.errors[error], "error"),
         example.answers[output] === null ? null : record(example.answers[output], "answer"),
@@ -200,11 +200,11 @@ function asked(example, prompts, [prompt, question, reply]) {
   const [role, text] = example.questions[question];
   const [replied, reason] = example.replies[reply];
   return [
-    h("h4", null, `Reply${shared ? ` of ${shared.model}` : ""}`, reason && reason !== "stop" ? h("span.note", null, ` ended by: ${reason}`) : null),
+    h("p.head", null, `Reply${shared ? ` of ${shared.model}` : ""}`, reason && reason !== "stop" ? h("span.note", null, ` ended by: ${reason}`) : null),
     verbatim(replied, "reply"),
     h("details", null, h("summary", null, "Prompt"),
       shared ? promptText(shared) : null,
-      h("h4", null, role || "the question, which goes on"),
+      h("p.head", null, role || "the question, which goes on"),
       verbatim(text, "question")),
   ];
 }

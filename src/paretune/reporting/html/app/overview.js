@@ -42,7 +42,7 @@ export function capital(text) {
  * @param {...string} notes
  */
 function tile(label, value, ...notes) {
-  return h("div.tile", null, h("h3", null, label), h("p.figure", null, value), notes.filter(Boolean).map((each) => h("p", null, each)));
+  return h("div.tile", null, h("h2", null, label), h("p.figure", null, value), notes.filter(Boolean).map((each) => h("p", null, each)));
 }
 
 /** @param {Record<string, any> | undefined} part @param {string} name */

@@ -153,6 +153,6 @@ async function promptSection(trial) {
 export function promptText(prompt) {
   return h("div.prompt", null,
     h("p.note", null, `${prompt.module} → ${prompt.model}`),
-    prompt.messages.map(([role, text]) => [h("h4", null, role), verbatim(text, role)]),
+    prompt.messages.map(([role, text]) => [h("p.head", null, role), verbatim(text, role)]),
     h("details", null, h("summary", null, "Schema and options"), verbatim(JSON.stringify(prompt.request, null, 2), "schema and options")));
 }
