@@ -36,6 +36,8 @@ bench: $(STAMP)
 	python benchmarks/start.py
 	python benchmarks/report.py
 	python benchmarks/pareto.py
+	python benchmarks/coverage.py
+	python benchmarks/racing.py
 
 $(STAMP): requirements.lock
 	@'$(PYTHON)' -c '$(SUPPORTED)' 2>/dev/null || { \

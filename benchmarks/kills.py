@@ -1,8 +1,9 @@
-"""Searches that are killed (kill -9) at any moment: ``python benchmarks/kills.py [TUNER …]``, some minutes.
+"""Searches that are killed (kill -9) at any moment: ``python benchmarks/kills.py [--racing] [TUNER …]``, some minutes.
 
 Each tuner's short search is killed at 30 random moments (three in each of ten searches), and at each write of a record
 at each stage of it (before, in the middle of the line, before the fsync, after). Resumed to its end, each search must
 have the records and the winner of an uninterrupted one, and may have repeated only the calls that were in flight.
+With ``--racing`` the trials race.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "tuners"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
 from odd_numbers import rows
 from short_searches import CONCURRENCY, SHORT, STAGES, Searching, calls_in, records_in, run
@@ -34,8 +35,9 @@ def check(folder: Path, kills: int, records: list[dict[str, Any]], calls: set[st
 def main() -> None:
     """Print one line a tuner."""
     rng = random.Random(7)
-    for kind in sys.argv[1:] or SHORT:
-        with tempfile.TemporaryDirectory() as place, Searching() as searching:
+    racing = "sound" if "--racing" in sys.argv else "none"
+    for kind in [each for each in sys.argv[1:] if each in SHORT] or SHORT:
+        with tempfile.TemporaryDirectory() as place, Searching(racing) as searching:
 
             def folder(name: str, place: str = place) -> Path:
                 path = Path(place) / name
@@ -43,7 +45,7 @@ def main() -> None:
                 return path
 
             whole = folder("whole")
-            records, calls = rows(run(kind, whole)), set(calls_in(whole))
+            records, calls = rows(run(kind, whole, racing=racing)), set(calls_in(whole))
             kills = repeated = writes = repeated_at_writes = 0
             for number in range(SEARCHES):
                 one = folder(f"random-{number}")

@@ -1,8 +1,8 @@
 """Compare language models on several objectives at once: which one names the emotion of a short text best?
 
 Some emotions are rare. The reward (is the whole answer right?) hardly notices a model that never finds them; macro-F1,
-the mean over the six emotions, does. The search asks for both, visits each model once for each number of few-shot
-examples, and prints a table of what there is to choose from.
+the mean over the six emotions, does. The search asks for both, visits each model with each number of few-shot examples,
+runs each of these three times with different seeds, and prints a table of what there is to choose from.
 
     python examples/multi_objective_lm_selection.py
     python examples/multi_objective_lm_selection.py --data dair-ai/emotion --scores \
@@ -63,6 +63,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--api-base", help="address of an OpenAI-compatible server that has all the models")
     parser.add_argument("--concurrency", type=int, default=4, help="calls in flight at once, for each model")
     parser.add_argument("--examples", type=int, nargs="+", default=[0, 3], help="numbers of few-shot examples to try")
+    parser.add_argument("--replicates", type=int, default=3, help="runs of each configuration, with different seeds")
     parser.add_argument("--scores", action="store_true", help="ask for confidences instead of yes or no")
     parser.add_argument("--data", default=str(SAMPLE), help="a folder with a train and a test file, or dair-ai/emotion")
     parser.add_argument("--limit", type=int, default=40, help="texts for the search; a half to train, a half to choose")
@@ -106,15 +107,18 @@ def hypermodel(
     return build_program
 
 
-def print_table(trials: Sequence[Any]) -> None:
-    """One line a trial; a star where no other trial is as good in both numbers and better in one."""
-    rows = [[trial.metrics.get_best_value(metric) for metric in METRICS.values()] for trial in trials]
+def print_table(trials: Sequence[paretune.TrialRecord]) -> None:
+    """One line a trial: the means over its replicates, and the reward of each; a star where no other trial is as good
+    in both means and better in one."""
+    rows = [[trial.metrics[metric] for metric in METRICS.values()] for trial in trials]
     best = non_dominated(np.array(rows), ["max"] * len(METRICS))
-    width = max(len(trial.hyperparameters.get("model")) for trial in trials)
-    print(f"\ntrial  {'model':{width}}  examples  reward     f1")
+    width = max(len(trial.values["model"]) for trial in trials)
+    print(f"\ntrial  {'model':{width}}  examples  reward     f1    rewards of the replicates")
     for trial, (reward, f1), on_frontier in zip(trials, rows, best, strict=True):
-        model, shown = trial.hyperparameters.get("model"), trial.hyperparameters.get("examples")
-        print(f"{trial.trial_id:5}  {model:{width}}  {shown:8}  {reward:6.3f}  {f1:5.3f}{' *' if on_frontier else ''}")
+        model, shown = trial.values["model"], trial.values["examples"]
+        each = " ".join(f"{replicate.metrics['val_reward']:.3f}" for replicate in trial.replicates)
+        star = "*" if on_frontier else " "
+        print(f"{trial.trial:5}  {model:{width}}  {shown:8}  {reward:6.3f}  {f1:5.3f} {star}  {each}")
 
 
 async def score_winner(tuner: paretune.tuners.Tuner, x: Any, y: Any) -> dict[str, float]:
@@ -138,6 +142,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         objective=[paretune.tuners.Objective(metric, direction="max") for metric in METRICS.values()],
         directory=options.work,
         project_name="multi_objective_lm_selection",
+        executions_per_trial=options.replicates,
         overwrite=options.overwrite,
     )
     tuner.search(x=train[0], y=train[1], validation_data=validation, epochs=1, batch_size=4)
@@ -145,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print()
     tuner.results_summary(num_trials=3)
     ranked = tuner.oracle.get_best_trials(num_trials=len(tuner.oracle.trials))
-    print_table(sorted(ranked, key=lambda trial: trial.trial_id))
+    print_table([record for record in tuner.trial_records() if record.completed])
     tested = paretune.run_maybe_nested(score_winner(tuner, *test))
     print(f"\ntrial {ranked[0].trial_id} has the best sum of both. On {len(test[0])} texts that the search never saw:")
     print(f"reward {tested['reward']:.3f}, f1 {tested['binary_f1_score']:.3f}")

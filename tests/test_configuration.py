@@ -140,9 +140,10 @@ def test_digest_depends_on_names_and_bytes(tmp_path: Path) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of conf/ and params.yaml, as the working directory."""
+    """A copy of conf/, params.yaml and the data that they name, as the working directory."""
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     shutil.copytree(ROOT / "data" / "sample", tmp_path / "data" / "sample")
+    shutil.copy(ROOT / "data" / "human.jsonl", tmp_path / "data")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
@@ -184,6 +185,10 @@ def test_check_params_tells_every_fault_of_every_section_at_once(project: Path) 
     (project / "params.yaml").write_text(yaml.safe_dump(PARAMS))
     (project / "data" / "sample" / "test.jsonl").unlink()
     with pytest.raises(ConfigError, match=r"data\.splits\.test\.source: no such file"):
+        check_params.main()
+    shutil.copy(ROOT / "data" / "sample" / "test.jsonl", project / "data" / "sample")
+    (project / "data" / "human.jsonl").unlink()
+    with pytest.raises(ConfigError, match=r"evaluate\.human: no such file"):
         check_params.main()
 
 
@@ -250,6 +255,12 @@ def test_compose_command_names_the_file_that_is_wrong(
         main(["compose"])
     assert message in capsys.readouterr().err
     assert (project / "params.yaml").read_bytes() == before
+
+
+def test_the_advice_is_about_the_override_that_is_wrong(tmp_path: Path) -> None:
+    """Not about the choice of a group before it, whose name its key begins with."""
+    with pytest.raises(ConfigError, match=r"to add it to what is there: '\+search\.space\.nosuch=1'"):
+        compose(ROOT, ["search=fast", "search.space.nosuch=1"], tmp_path / "params.yaml")
 
 
 def test_a_quoted_override_is_taken_as_it_is_advised(tmp_path: Path) -> None:

@@ -52,8 +52,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
             calls[name] += 1
             record, fields = last_record(request), request.schema["properties"]
             if "question" in record:
-                right = solutions[record["question"]]
-                return json.dumps({"thinking": "", "answer": right} if "thinking" in fields else {"answer": right + 1})
+                reasons = "thinking" in fields or request.options.reasoning_effort in ("low", "medium")
+                thinking = {"thinking": ""} if "thinking" in fields else {}
+                return json.dumps({**thinking, "answer": solutions[record["question"]] + (not reasons)})
             chosen = emotions[record["text"]] if "good" in name else 1
             yes, no = (0.8, 0.1) if "enum" in fields["joy"] else (True, False)
             return json.dumps({field: yes if i == chosen else no for i, field in enumerate(fields)})
@@ -65,13 +66,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def test_hyperparameter_search(asked: Counter[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Thinking is the only way to the right answer here: the search finds it, and it holds on the test."""
+    """Reasoning is the only way to the right answer here: the search finds it, and it holds on the test."""
     options = ["--model", "reasoner", "--work", str(tmp_path), "--limit", "18", "--trials", "4"]
     script = example("hyperparameter_search")
     script.main(options)
     printed = capsys.readouterr().out
     assert "6 problems to train on, 6 to choose by, 6 to test with" in printed
-    assert "chain_of_thought = True" in printed and "reasoning_effort = " in printed
+    assert "chain_of_thought = " in printed and re.search("reasoning_effort = (low|medium)", printed)
     assert re.findall(r"(validation|test) reward +([\d.]+):", printed) == [("validation", "1.000"), ("test", "1.000")]
     paid = asked["reasoner"]
     assert paid == 4 * (6 + 6) + 6
@@ -90,22 +91,26 @@ def test_the_dial_of_reasoning_is_for_models_that_have_it(asked: Counter[str], t
 
 @pytest.mark.parametrize("layout", [[], ["--scores"]], ids=["booleans", "scores"])
 def test_multi_objective_lm_selection(asked: Counter[str], tmp_path: Path, capsys: Any, layout: list[str]) -> None:
-    """Each model with each number of examples is one line; the better model alone is on the frontier, and wins."""
+    """Each model with each number of examples is one line with its three replicates; the better model alone is on the
+    frontier, and wins."""
     options = ["--models", "lazy", "good", "--work", str(tmp_path), "--limit", "24", "--test-limit", "10", *layout]
     example("multi_objective_lm_selection").main(options)
     printed = capsys.readouterr().out
-    table = re.findall(r"^(\d{4}) +(\w+) +(\d) +([\d.]+) +([\d.]+)( \*)?$", printed, re.MULTILINE)
+    table = re.findall(r"^(\d{4}) +(\w+) +(\d) +([\d.]+) +([\d.]+) ([ *])  ([\d. ]+)$", printed, re.MULTILINE)
     assert [row[:3] for row in table] == [
         ("0001", "lazy", "0"),
         ("0002", "lazy", "3"),
         ("0003", "good", "0"),
         ("0004", "good", "3"),
     ]
-    assert [bool(row[5]) for row in table] == [False, False, True, True]
+    assert [row[5] == "*" for row in table] == [False, False, True, True]
+    for row in table:
+        each = [float(reward) for reward in row[6].split()]
+        assert len(each) == 3 and float(row[3]) == pytest.approx(sum(each) / 3, abs=1e-3)
     assert all(row[3] == "1.000" for row in table[2:]) and all(float(row[3]) < 0.6 for row in table[:2])
     assert all(float(row[4]) < 1 / 6 for row in table[:2])  # joy alone: at most 1 of 6 classes
     assert "trial 0003" in printed and re.search(r"reward 1\.000, f1 [\d.]+", printed)
-    assert asked == {"lazy": 12 + 24, "good": 12 + 24 + 10}
+    assert asked == {"lazy": 3 * (12 + 24), "good": 3 * (12 + 24) + 10}
 
 
 @pytest.mark.parametrize("name", ["hyperparameter_search", "multi_objective_lm_selection"])

@@ -82,7 +82,7 @@ def write_params(root: Path, **lm: Any) -> None:
     params["program"] = {**PARAMS["program"], "structured_output": "native"}
     space = {"few_shot": {"kind": "choice", "values": [0, 2]}}
     params["search"] = {**PARAMS["search"], "space": space, "max_failure_rate": 1.0}
-    params["evaluate"] = {**PARAMS["evaluate"], "baseline": {"few_shot": 0}}
+    params["evaluate"] = {"baseline": {"few_shot": 0}}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
 
 

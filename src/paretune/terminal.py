@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["plain"]
+import sys
+
+__all__ = ["note", "plain"]
 
 
 def plain(text: str, lines: bool = False) -> str:
@@ -15,3 +17,8 @@ def plain(text: str, lines: bool = False) -> str:
     return "".join(
         letter if letter.isprintable() or (lines and letter in "\n\t") else repr(letter)[1:-1] for letter in text
     )
+
+
+def note(text: str) -> None:
+    """A line on stderr about what is done otherwise than declared."""
+    print("note:", plain(text), file=sys.stderr, flush=True)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def fill(path: Path) -> None:
     for key, model, cost, latency, age, trial, valid in CALLS:
         request = {"messages": [["system", "Be brief."], ["user", f"say {key}"]], "temperature": 0.5}
         sent = Reply(f"reply of {key}", 1000, 20, cost, latency, 2, "stop")
-        reply = ledger.put(key, model, request, sent, usage={"cached": 3}, price={"prompt": 1.0, "completion": 2.0})
+        accounts: dict[str, Any] = {"usage": {"cached": 3}, "price": {"prompt": 1.0, "completion": 2.0}}
+        reply = ledger.put(key, model, request, replace(sent, **accounts))
         with attributed_to(search="5ea4c4ab12", trial=trial, example="train/1"):
             ledger.note(reply, "guess", valid=valid)
         with ledger.transaction() as connection:
@@ -217,6 +219,7 @@ def test_export_holds_everything(run: Run, tmp_path: Path) -> None:
         "cost_usd": 0.002,
         "latency_s": 1.0,
         "attempts": 2,
+        "reasoning": None,
     }
     run("--export", str(target), "--invalid")
     assert [json.loads(line)["key"] for line in target.read_text().splitlines()] == ["aaaa02"]

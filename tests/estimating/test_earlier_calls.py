@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 from paretune import Budget, run_maybe_nested
 from paretune.estimating.earlier_calls import LedgerView, characters, kind_of
 from paretune.estimating.recording import RecordingModel
+from paretune.estimating.spending import spending
 from paretune.lm.backends.scripted import ScriptedLanguageModel
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.ledger import Ledger
-from paretune.lm.types import Price, Reply, Request
+from paretune.lm.types import Reply, Request
 
 
 def store(ledger: Ledger, number: int, size: int, tokens: int, **request: Any) -> None:
@@ -54,20 +56,28 @@ def test_no_prompt_is_without_tokens(tmp_path_factory: pytest.TempPathFactory, s
 
 
 def test_prices_without_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While litellm is not loaded, a provider's price is that of the latest call; a declared one goes before."""
+    """A provider's price is known from litellm's list, without importing litellm; a declared one goes before, and
+    earlier calls at another price say nothing: 1,000 and 100 tokens at $0.15 and $0.60 a million, or at $5 and $6."""
     monkeypatch.delitem(sys.modules, "litellm", raising=False)
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    model = LanguageModel("openai/gpt-4o-mini", ledger=ledger)
-    for key, price in (
-        ("a", {"prompt": 1.0, "completion": 2.0}),
-        ("b", {"prompt": 3.0, "completion": 4.0}),
-        ("c", None),
-    ):
-        ledger.put(key, model.model, {"messages": []}, Reply("x", 1, 1, None, 0.5, 1), price=price)
-    view = LedgerView(ledger.path)
-    assert view.price(model) == Price(3.0, 4.0) and "litellm" not in sys.modules
-    declared = LanguageModel("openai/gpt-4o-mini", ledger=ledger, price={"prompt": 5, "completion": 6})
-    assert view.price(declared) == Price(5, 6)
+    paid = Reply("x", 1, 1, None, 0.5, 1, price={"prompt": 3.0, "completion": 4.0})
+    ledger.put("a", "openai/gpt-4o-mini", {"messages": []}, paid)
+    view, take = LedgerView(ledger.path), np.array([(1, 1), (1000, 1000), (100, 100), (1, 1)], dtype=float)
+    for price, usd in ((None, 210e-6), ({"prompt": 5, "completion": 6}, 5600e-6)):
+        model = LanguageModel("openai/gpt-4o-mini", ledger=ledger, price=price)
+        (share,) = spending({model.model: take}, {model.model: model}, view).models
+        assert share.usd is not None and share.usd.exact and share.usd.low == pytest.approx(usd)
+    assert "litellm" not in sys.modules
+
+
+def test_a_name_that_may_be_mistyped(tmp_path: Path) -> None:
+    """The share of its model says so; that of a listed one says nothing."""
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    models = {name: LanguageModel(name, ledger=ledger) for name in ("openai/gpt-4o-mini", "openai/gpt-4o-mni")}
+    take = np.ones((4, 2))
+    shares = spending(dict.fromkeys(models, take), models, LedgerView(ledger.path)).models
+    assert [share.usd is None for share in shares] == [False, True]
+    assert shares[0].fault is None and "did you mean 'openai/gpt-4o-mini'" in str(shares[1].fault)
 
 
 def test_a_recording_model_calls_nobody(tmp_path: Path) -> None:

@@ -100,6 +100,23 @@ def test_the_calls_are_those_of_the_trials(model, tuner, kind, options):
     assert estimate.calls.exact and estimate.calls.low == sum(record.calls for record in records)
 
 
+@pytest.mark.parametrize("kind", [GridSearch, Hyperband, BayesianOptimization])
+def test_a_race_takes_from_one_trial_to_all(model, tuner, kind):
+    """At the least all trials but one are dropped at the first of 60 examples' looks, after 20; at most none is."""
+    options = {"max_epochs": 2, "factor": 2} if kind is Hyperband else {}
+    fit = fit_arguments(validation_data=numbers(60, start=100))
+    full = paretune.estimate(tuner(make_builder(model), kind, **options), **fit)
+    search = tuner(make_builder(model), kind, racing="fast", **options)
+    estimate = paretune.estimate(search, **fit)
+    assert estimate.calls.high == full.calls.high
+    epochs = full.calls.low // 66  # of all trials, each with 6 training examples
+    assert full.calls.low - estimate.calls.low == 40 * (epochs - 1)
+    search.search(**fit)
+    assert estimate.calls.low <= sum(record.calls for record in search.trial_records()) < full.calls.low
+    again = paretune.estimate(tuner(make_builder(model), kind, racing="fast", **options), **fit)
+    assert again.finished == again.trials and again.calls.high == 0
+
+
 @pytest.mark.parametrize("validation", [{"validation_data": numbers(4, start=100)}, {"validation_split": 0.3}])
 def test_the_calls_are_those_that_reach_the_model(model, tuner, validation):
     """With an empty ledger and no question asked twice, so many requests arrive: with a judge and with OPRO too."""

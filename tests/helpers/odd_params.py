@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
 import errno
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
+from mutations import at, changed, changes_of, places
 
 from paretune.commands.compose import compose
 from paretune.errors import ParetuneError
@@ -19,7 +18,7 @@ from paretune.pipeline.sections.together import check_together
 from paretune.pipeline.tuners import make_tuner
 from paretune.stages.check_params import SECTIONS
 
-__all__ = ["composed_and_judged", "judged", "mutations", "overrides", "places"]
+__all__ = ["composed_and_judged", "judged", "mutations", "overrides"]
 
 _TEXTS = [
     "", "null", "???", "${search.seed}", "${nosuch:}", "a, b: c=d", "é", "{{ 10**5000 }}", "{{ text|truncate(1) }}",
@@ -43,16 +42,9 @@ _SCALARS = st.one_of(
 )
 
 
-def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Each place in a tree of mappings and lists, the root aside."""
-    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        yield (*place, key)
-        yield from places(item, (*place, key))
-
-
 def _values(params: dict[str, Any]) -> st.SearchStrategy[Any]:
     """Any value, also another part of the same params, or an object that only YAML can make."""
-    parts = [_at(params, place) for place in places(params)]
+    parts = [at(params, place) for place in places(params)]
     yaml_only = [datetime.date(2024, 1, 1), b"bytes", {1, 2}, {1: 2}, {None: 1}]
     names = st.sampled_from(["kind", "values", "when", "name", "min", "max", "step", "nosuch", "model", "few_shot"])
     return st.recursive(
@@ -66,32 +58,74 @@ def _values(params: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 def mutations(params: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
     """``params`` with one to three values replaced, removed or added."""
-    known = list(places(params))
-    change = st.tuples(st.sampled_from(["set", "set", "set", "remove", "add"]), st.sampled_from(known), _values(params))
-    return st.lists(change, min_size=1, max_size=3).map(lambda changes: _changed(params, changes))
+    changes = changes_of(list(places(params)), _values(params))
+    return changes.map(lambda some: changed(params, some))
 
 
-def overrides(params: dict[str, Any]) -> st.SearchStrategy[str]:
-    """Hydra overrides: mostly real keys and well-formed, with values of all kinds, quoted and not."""
-    names = [".".join(place) for place in places(params) if all(isinstance(key, str) for key in place)]
+def overrides(root: Path) -> st.SearchStrategy[list[str]]:
+    """One to three Hydra overrides: mostly keys that a file of conf/ has, with the choice of that file before them, and
+    with values of all kinds: as its grammar has them, quoted and not."""
+    params = read_params(root / "params.yaml")
+    choices = {f"{file.parent.name}={file.stem}": read_params(file) for file in sorted(root.glob("conf/*/*.yaml"))}
+    alone = _override(params, "")
+    files = st.sampled_from([choice for choice in choices if choices[choice]])
+    chosen = files.flatmap(lambda choice: st.tuples(st.just(choice), _override(choices[choice], choice)))
+    return st.one_of(
+        st.tuples(alone),
+        chosen,
+        st.tuples(files, alone),
+        st.tuples(chosen, alone).map(lambda both: (*both[0], both[1])),
+    ).map(list)
+
+
+def _override(known: dict[str, Any], choice: str) -> st.SearchStrategy[str]:
+    group = choice.partition("=")[0]
+    prefix = f"{group}." if group and group != "experiment" else ""
+    names = [prefix + ".".join(place) for place in places(known) if all(isinstance(key, str) for key in place)]
     keys = st.sampled_from(names)
     groups = st.sampled_from(["tuner", "lm", "task", "layout", "data", "objective", "search", "experiment", "program"])
-    key = _mostly(keys, groups | st.text(max_size=8) | keys.map(lambda text: text[:-1]))
+    key = _mostly(keys, groups | st.text(max_size=8) | keys.map(lambda text: text[:-1]) | keys.map("{}@here".format))
     sign = _mostly(st.just(""), st.sampled_from(["+", "++", "~", "-"]))
     plain = st.one_of(st.integers(-3, 300), st.booleans(), st.floats(0, 2), st.just("null"), keys).map(str)
-    value = plain | _SCALARS.map(str) | _SCALARS.map(repr) | _values(params).map(str) | st.text(max_size=12)
+    value = plain | _SCALARS.map(str) | _SCALARS.map(repr) | _values(known).map(str) | st.text(max_size=12)
     equals = _mostly(st.just("="), st.sampled_from(["", "==", ":"]))
-    return st.builds(lambda *parts: "".join(parts), sign, key, equals, value)
+    return st.builds(lambda *parts: "".join(parts), sign, key, equals, value | _grammatical(keys))
+
+
+def _grammatical(keys: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Values as Hydra's grammar has them: quoted, lists, mappings, functions, sweeps and interpolations."""
+    word = st.sampled_from(
+        ["joy", "val_reward", "a.b", "a/b", "${search.seed}", "${oc.env:HOME}", "$x", "a\\,b", "null"]
+    )
+    number = st.one_of(st.integers(), st.floats()).map(str) | st.sampled_from(
+        ["1_000", "0x1F", "1e400", "-inf", ".5", "1."]
+    )
+    quoted = st.text(max_size=8).map(lambda text: '"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"')))
+    functions = st.sampled_from(
+        ["choice", "range", "interval", "glob", "sort", "shuffle", "tag", "int", "str", "nosuch"]
+    )
+    return st.recursive(
+        word | number | quoted | keys.map("${{{}}}".format),
+        lambda inner: (
+            st.lists(inner, max_size=4).map(lambda parts: f"[{','.join(parts)}]")
+            | st.dictionaries(word | quoted, inner, max_size=3).map(
+                lambda parts: "{" + ",".join(f"{name}: {part}" for name, part in parts.items()) + "}"
+            )
+            | st.tuples(functions, st.lists(inner, max_size=3)).map(lambda one: f"{one[0]}({','.join(one[1])})")
+            | st.lists(inner, min_size=2, max_size=3).map(",".join)
+        ),
+        max_leaves=6,
+    )
 
 
 def _mostly(usual: st.SearchStrategy[str], odd: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.integers(0, 9).flatmap(lambda number: usual if number else odd)
 
 
-def composed_and_judged(override: str, root: Path, output: Path) -> str:
-    """``refused by compose``, or what ``judged`` says of what the override composes to."""
+def composed_and_judged(given: list[str], root: Path, output: Path) -> str:
+    """``refused by compose``, or what ``judged`` says of what these overrides compose to."""
     try:
-        params = read_params(compose(root, [override], output))
+        params = read_params(compose(root, given, output))
     except ParetuneError as error:
         _is_short(error)
         return "refused by compose"
@@ -122,25 +156,3 @@ def judged(params: dict[str, Any]) -> str:
 def _is_short(error: ParetuneError) -> None:
     text = str(error)
     assert 0 < len(text) < 20_000 and text.count("\n") < 200, f"no error to read: {text[:300]}"
-
-
-def _at(value: Any, place: tuple[Any, ...]) -> Any:
-    for key in place:
-        value = value[key]
-    return value
-
-
-def _changed(params: dict[str, Any], changes: list[tuple[str, tuple[Any, ...], Any]]) -> dict[str, Any]:
-    params = copy.deepcopy(params)
-    for how, place, value in changes:
-        try:
-            parent = _at(params, place[:-1])
-            if how == "set":
-                parent[place[-1]] = copy.deepcopy(value)
-            elif how == "remove":
-                del parent[place[-1]]
-            else:
-                parent[place[-1]][str(value)[:10] or "nosuch"] = copy.deepcopy(value)
-        except (LookupError, TypeError):
-            continue  # an earlier change took the place away
-    return params

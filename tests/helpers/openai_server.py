@@ -68,10 +68,13 @@ def _completion(kind: str, choices: list[dict[str, Any]], usage: Any) -> dict[st
 
 class OpenAIServer:
     """``answer`` may be replaced at any time; ``asked`` holds the requests in the order of arrival, ``peak`` the most
-    that were in flight at once."""
+    that were in flight at once. ``probed`` has the paths of requests that said nothing, which are no questions and get
+    an error; what is in ``absent`` is not there at all."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
+        self.probed: list[str] = []
+        self.absent: tuple[str, ...] = ()
         self.answer: Answer | Callable[[Asked], Answer] = chat("hello")
         self.address = ""
         self.connections = 0
@@ -114,7 +117,13 @@ def openai_server(
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path in state.absent or not content:
+                state.probed += [self.path] if not content else []
+                found = self.path not in state.absent
+                self.reply(failure(400, "no JSON") if found else Answer({"detail": "Not Found"}, 404))
+                return
+            body = json.loads(content)
             asked = Asked(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
             with state.counted(asked):
                 answer = state.answer(asked) if callable(state.answer) else state.answer

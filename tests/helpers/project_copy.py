@@ -12,6 +12,6 @@ def copy_project(root: Path) -> None:
     """Copy into ``root`` what composing and the stages before the search read."""
     for name in ("conf", "hydra_plugins", "data/sample"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("params.yaml", "src/paretune/pipeline/conf_digest.py"):
+    for name in ("params.yaml", "data/human.jsonl", "src/paretune/pipeline/conf_digest.py"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, root / name)

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from odd_numbers import digest_of, fit_arguments, make_builder, mostly_right, rows
+from odd_numbers import digest_of, fit_arguments, make_builder, mostly_right, numbers, rows
 
 import paretune
 from paretune import LanguageModel, ScriptedLanguageModel
@@ -50,8 +50,9 @@ def short_search(kind: str, folder: Path, model: LanguageModel, **options: Any) 
     )
 
 
-def run(kind: str, folder: Path, concurrency: int = CONCURRENCY) -> Tuner:
-    """Do a short search; every call that reaches the model is appended to ``folder/calls`` at once."""
+def run(kind: str, folder: Path, concurrency: int = CONCURRENCY, racing: str = "none", **options: Any) -> Tuner:
+    """Do a short search; every call that reaches the model is appended to ``folder/calls`` at once. One that races has
+    more validation examples."""
     log = os.open(folder / "calls", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def script(request: Request) -> str:
@@ -61,8 +62,9 @@ def run(kind: str, folder: Path, concurrency: int = CONCURRENCY) -> Tuner:
     model = ScriptedLanguageModel(
         script, ledger=Ledger(folder / "ledger.sqlite"), concurrency=concurrency, latency_s=0.004, jitter=True
     )
-    tuner = short_search(kind, folder, model)
-    tuner.search(**fit_arguments(epochs=2))
+    tuner = short_search(kind, folder, model, racing=racing, **options)
+    validation = numbers(4 if racing == "none" else 60, start=100)
+    tuner.search(**fit_arguments(epochs=2, validation_data=validation))
     os.close(log)
     return tuner
 
@@ -96,18 +98,18 @@ def cut_writes(count: int, stage: str) -> None:
 
 
 def serve() -> None:
-    """For each line of standard input (the JSON of a tuner's name, a folder and the arguments of ``cut_writes`` or
-    null), do a short search in a fork of this process, and tell when that has ended.
+    """For each line of standard input (the JSON of a tuner's name, a folder, the arguments of ``cut_writes`` or null,
+    and the rule of racing), do a short search in a fork of this process, and tell when that has ended.
 
     Forking saves the time of the imports. The records are left in ``folder/records.json``.
     """
     for line in sys.stdin:
-        kind, folder, cut = json.loads(line)
+        kind, folder, cut, racing = json.loads(line)
         process = os.fork()
         if not process:
             if cut:
                 cut_writes(*cut)
-            (Path(folder) / "records.json").write_text(json.dumps(rows(run(kind, Path(folder)))))
+            (Path(folder) / "records.json").write_text(json.dumps(rows(run(kind, Path(folder), racing=racing))))
             os._exit(0)
         print(process, flush=True)
         os.waitpid(process, 0)
@@ -117,7 +119,8 @@ def serve() -> None:
 class Searching:
     """A process that forks short searches, which may be killed."""
 
-    def __init__(self) -> None:
+    def __init__(self, racing: str = "none") -> None:
+        self._racing = racing
         self._server = subprocess.Popen(
             [sys.executable, __file__],
             env={**os.environ, "PYTHONPATH": str(Path(paretune.__file__).parent.parent)},
@@ -135,7 +138,7 @@ class Searching:
 
     def start(self, kind: str, folder: Path, cut: tuple[int, str] | None = None) -> int:
         """Begin a search; the process that does it."""
-        print(json.dumps([kind, str(folder), cut]), file=self._server.stdin)
+        print(json.dumps([kind, str(folder), cut, self._racing]), file=self._server.stdin)
         return int(self._answer())
 
     def wait(self) -> None:

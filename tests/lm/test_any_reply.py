@@ -17,17 +17,17 @@ import openai_server as fake
 import pytest
 from call_options import request_with
 from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from odd_replies import Sent, judged_reply, replies, with_usage
 from openai_server import OpenAIServer, chat, openai_server
 from pydantic import BaseModel
 
 from paretune.commands.main import main
 from paretune.errors import TransientError
 from paretune.eventloop import run_maybe_nested
-from paretune.lm.backends.http import MAX_BYTES
+from paretune.lm.backends.bodies import MAX_BYTES
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.ledger import Ledger
-from paretune.lm.ledger.queries import CallFilter, keys, opened, totals, whole_call
+from paretune.lm.ledger.queries import CallFilter, keys, opened, totals
 from paretune.lm.types import Reply, Request
 from paretune.schemas.parsing import parse_json
 
@@ -52,54 +52,20 @@ def ask(text: str = "so glad") -> Request:
 
 
 def complete(server: OpenAIServer, ledger: Ledger, request: Request | None = None, **options: Any) -> Reply:
-    options = {"api_base": server.api_base, "max_attempts": 1, "ledger": ledger, **options}
-    return run_maybe_nested(LanguageModel("openai/m", **options).complete(request or ask()))
+    options = {"model": "openai/m", "api_base": server.api_base, "max_attempts": 1, "ledger": ledger, **options}
+    return run_maybe_nested(LanguageModel(**options).complete(request or ask()))
 
 
-#: Any text that JSON can spell, half characters too.
-TEXTS = st.text(max_size=5) | st.sampled_from(["\ud800", "a\udfffb", "7", "1e300", "-1", "NaN", "\0"])
-NUMBERS = st.sampled_from([2**63, -(2**63) - 1, 10**400, 1e300, float("nan"), float("inf"), -0.0]) | st.integers()
-VALUES = st.recursive(
-    st.none() | st.booleans() | NUMBERS | st.floats() | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
-    max_leaves=6,
-)
-COUNTED = st.sampled_from(["prompt_tokens", "completion_tokens", "total_tokens"]) | TEXTS
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
-@example(usage={"prompt_tokens": 2**63, "completion_tokens": 1}, reason="\ud800", message={}, choice={}, top={})
-@example(usage={"prompt_tokens": 1e300}, reason=2**63, message={"provider_specific_fields": [1]}, choice={}, top={})
-@given(
-    usage=VALUES | st.dictionaries(COUNTED, VALUES, max_size=4),
-    reason=VALUES,
-    message=st.dictionaries(st.sampled_from(["refusal", "provider_specific_fields", "reasoning"]) | TEXTS, VALUES),
-    choice=st.dictionaries(TEXTS, VALUES, max_size=2),
-    top=st.dictionaries(TEXTS, VALUES, max_size=2),
-)
-def test_any_json_is_stored_and_paid_once(
-    server: OpenAIServer, ledger: Ledger, usage: Any, reason: Any, message: Any, choice: Any, top: Any
-) -> None:
-    """Whatever stands beside the text, the reply is kept, served to the next run as it was, listed, and summed up."""
-    message = {"role": "assistant", **message, "content": "joy"}
-    choices = [{**choice, "message": message, "finish_reason": reason}]
-    server.answer = fake.Answer({**top, "choices": choices, "usage": usage})
-    request = ask(f"example {len(server.asked)}")
-    before = len(server.asked)
-    first = complete(server, ledger, request)
-    ledger.close()
-    again = complete(server, ledger, request)
-    assert len(server.asked) == before + 1
-    assert first.text == again.text == "joy"
-    assert (first.finish_reason, first.prompt_tokens, first.completion_tokens) == (
-        again.finish_reason,
-        again.prompt_tokens,
-        again.completion_tokens,
-    )
-    assert first.prompt_tokens > 0 and first.completion_tokens >= 0
+@settings(suppress_health_check=list(HealthCheck), max_examples=150, deadline=None)
+@example(with_usage({"prompt_tokens": 2**63, "completion_tokens": 1}, "\ud800"))
+@example(with_usage({"prompt_tokens": 1e300}, 2**63))
+@given(replies())
+def test_any_reply_has_an_outcome_and_is_paid_once(server: OpenAIServer, ledger: Ledger, sent: Sent) -> None:
+    """Whatever stands on the wire, an example has an outcome or a run its error; what was paid for is kept, listed and
+    served to the next run as it was."""
+    judged_reply(sent, server, ledger)
     with opened(ledger.path) as connection:
-        assert totals(connection, CallFilter())[0].calls >= 1
-        json.dumps(whole_call(connection, first.key), ensure_ascii=False).encode()
+        assert sum(total.calls for total in totals(connection, CallFilter())) == len(keys(connection, CallFilter()))
 
 
 @pytest.mark.parametrize("odd", ['{"a":' * 600 + "1" + "}" * 600, "9" * 5000, "-" + "9" * 5000, "NaN", "1e999"])
@@ -119,6 +85,7 @@ def echoed(asked: fake.Asked) -> fake.Answer:
     return fake.Answer(body)
 
 
+@pytest.mark.parametrize("model", ["openai/m", "openai/gpt-4o"])
 @pytest.mark.parametrize("login", ["", "user:long-password", "u:p"])
 def test_an_echo_of_what_was_sent(
     server: OpenAIServer,
@@ -126,6 +93,7 @@ def test_an_echo_of_what_was_sent(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
+    model: str,
     login: str,
 ) -> None:
     """A key, and a login however short, is in no file of the ledger, no export and not on the screen."""
@@ -133,7 +101,7 @@ def test_an_echo_of_what_was_sent(
     monkeypatch.setenv("PARETUNE_HOME", str(tmp_path))
     server.answer = echoed
     api_base = server.api_base.replace("//", f"//{login}@") if login else server.api_base
-    reply = complete(server, ledger, api_base=api_base, api_key_env="MY_KEY")
+    reply = complete(server, ledger, model=model, api_base=api_base, api_key_env="MY_KEY")
     ledger.close()
     main(["calls", reply.key])
     main(["calls", "--export", str(tmp_path / "calls.jsonl")])
@@ -151,6 +119,15 @@ def test_an_error_inside_a_choice_shows_no_key(
     server.answer = fake.Answer({"choices": [{"error": {"message": f"bad key {SECRET}"}, "message": {}}]})
     with pytest.raises(TransientError, match=r"bad key \*\*\*"):
         complete(server, ledger, api_key_env="MY_KEY")
+
+
+def test_an_error_inside_a_choice_is_one_line(server: OpenAIServer, ledger: Ledger) -> None:
+    """However many lines a server writes, and of what length."""
+    server.answer = fake.Answer({"choices": [{"error": {"message": "a\nerror: forged\n" + "b" * 9000}, "message": {}}]})
+    with pytest.raises(TransientError) as caught:
+        complete(server, ledger)
+    assert "it says: a error: forged b" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1 and len(str(caught.value)) < 500
 
 
 def packed(content: bytes, kind: str) -> bytes:
@@ -183,22 +160,60 @@ def bomb() -> bytes:
     return b"".join([*(packing.compress(block) for _ in range(256)), packing.flush()])
 
 
+@pytest.mark.parametrize("model", ["openai/m", "openai/gpt-4o"])
 @pytest.mark.parametrize("kind", ["plain", "bomb"])
 @pytest.mark.parametrize("status", [200, 500])
-def test_a_reply_without_end(server: OpenAIServer, ledger: Ledger, kind: str, status: int) -> None:
-    """A reply longer than the limit, or that would unpack to more, is an error before it is in memory or stored."""
+def test_a_reply_without_end(server: OpenAIServer, ledger: Ledger, model: str, kind: str, status: int) -> None:
+    """A reply longer than the limit, or that would unpack to more, is an error before it is in memory or stored, by way
+    of litellm too."""
+    complete(server, ledger, ask("before"), model=model)
     server.answer = fake.Answer(b'"' + b"x" * (MAX_BYTES + 1), status)
     if kind == "bomb":
         server.answer = fake.Answer(bomb(), status, {"Content-Encoding": "gzip"})
     tracemalloc.start()
     try:
         with pytest.raises(TransientError, match=r"no completion \(it is longer than 32 MiB"):
-            complete(server, ledger)
+            complete(server, ledger, model=model)
         assert tracemalloc.get_traced_memory()[1] < 4 * MAX_BYTES
     finally:
         tracemalloc.stop()
     with opened(ledger.path) as connection:
-        assert keys(connection, CallFilter()) == []
+        assert len(keys(connection, CallFilter())) == 1
+
+
+def nested(opening: str, closing: str = "", levels: int = 50_000) -> str:
+    return opening * levels + "1" + closing * levels
+
+
+@pytest.mark.parametrize("model", ["openai/m", "openai/gpt-4o"])
+@pytest.mark.parametrize("place", ["top", "usage", "message", "text"])
+@pytest.mark.parametrize("deep", [nested("[", "]"), nested('{"a":', "}"), nested('["]",{"}":', "}]")], ids=len)
+def test_a_reply_nested_without_measure_is_paid_once(
+    server: OpenAIServer, ledger: Ledger, model: str, place: str, deep: str
+) -> None:
+    """Wherever a reply is nested deeper than Python reads, it is read quickly, stored, and served the next time."""
+    complete(server, ledger, ask("before"), model=model)
+    body = chat("joy", usage={**fake.USAGE, "odd": "usage"}, odd="message").body
+    if place == "text":
+        body["choices"][0]["message"]["content"] = deep
+    server.answer = fake.Answer(
+        json.dumps({**body, "odd": "top"}).replace(f'"odd": "{place}"', f'"odd": {deep}').encode()
+    )
+    started, before = time.process_time(), len(server.asked)
+    first, again = complete(server, ledger, model=model), complete(server, ledger, model=model)
+    assert time.process_time() - started < 1.0
+    assert len(server.asked) == before + 1 and again.served
+    assert first.text == again.text == (deep if place == "text" else "joy")
+    assert parse_json(first.text, Label) is None
+
+
+def test_an_answer_nested_without_measure_is_malformed(server: OpenAIServer, ledger: Ledger) -> None:
+    """The arguments of a tool call as JSON of a hundred thousand levels are an answer that does not validate."""
+    body = json.dumps(chat(None, tool_calls=[{"function": {"arguments": "here"}}]).body)
+    server.answer = fake.Answer(body.replace('"here"', nested('{"label":', "}")).encode())
+    reply = complete(server, ledger)
+    assert reply.text.startswith('{"label": {"label"') and parse_json(reply.text, Label) is None
+    assert complete(server, ledger).served
 
 
 class Label(BaseModel):

@@ -253,7 +253,7 @@ def test_a_connection_that_breaks(
 ) -> None:
     """A reset, half a body, and bytes garbled on their way may be tried again; the message says which it was."""
     server.answer = answer
-    with pytest.raises(TransientError, match=f"Connection error: .*{reason}"):
+    with pytest.raises(TransientError, match=f"(Connection error|no completion).*{reason}"):
         send(server, ask(structured_output=mode), model=model)
 
 
@@ -672,10 +672,25 @@ def test_the_ledger_file_holds_no_key(server: OpenAIServer, monkeypatch: pytest.
 def test_capabilities_of_listed_and_unlisted_models() -> None:
     """litellm's list decides; a server of the user's own is taken to enforce schemas."""
     listed = backend_of("openai/gpt-4o-mini").capabilities()
-    assert listed == {"structured_output": "native", "reasoning_effort": False, "grammar": False}
+    assert listed == {"structured_output": "native", "reasoning_effort": False, "reasons": False, "grammar": False}
     assert backend_of("openai/o3").capabilities()["reasoning_effort"] is True
     assert backend_of("openai/m", api_base="http://127.0.0.1:1/v1").capabilities()["structured_output"] == "native"
     assert backend_of("openai/not-listed-anywhere").capabilities()["structured_output"] == "prompt"
+
+
+@pytest.mark.parametrize("variable", ["OPENAI_BASE_URL", "OPENAI_API_BASE"])
+def test_capabilities_do_not_depend_on_how_an_address_is_given(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """The same model at the same place takes the same, and has the same key, whoever is asked first."""
+    address = "http://127.0.0.1:1/v1"
+    for model in ("openai/mine", "openai/gpt-4o-mini"):
+        named = LanguageModel(model, api_base=address).backend
+        takes = named.capabilities()
+        with monkeypatch.context() as environment:
+            environment.setenv(variable, address)
+            found = LanguageModel(model).backend
+            known = found.capabilities()
+            assert found.identity() == named.identity()
+        assert {name: known[name] for name in takes} == takes
 
 
 def test_what_is_unknown_needs_no_litellm(litellm: Any) -> None:

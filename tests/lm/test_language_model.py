@@ -23,6 +23,7 @@ from paretune.errors import (
 from paretune.eventloop import map_ordered, run_maybe_nested
 from paretune.lm.backends.scripted import ScriptedBackend, ScriptedLanguageModel
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.ledger.budget import Budget
 from paretune.lm.sending import drain
 from paretune.lm.types import Answer, Price, Reply, Request
 
@@ -222,6 +223,30 @@ def test_what_was_sent_is_stored_when_its_caller_goes_away() -> None:
 
     assert run_maybe_nested(main()).served
     assert len(backend_of(model).calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("price", "budget", "waited"),
+    [
+        (Price(0.0, 0.0), {}, False),
+        (Price(0.0, 0.0), {"calls": 9}, True),
+        (Price(0.0, 1.0), {}, True),
+        (None, {}, True),
+    ],
+)
+def test_a_free_call_is_not_waited_for(price: Price | None, budget: dict[str, int], waited: bool) -> None:
+    """What costs nothing, and is counted by no budget, is dropped at once and asked anew."""
+    model = ScriptedLanguageModel(lambda _: "x", latency_s=0.05, price=price)
+    told: list[int] = []
+
+    async def main() -> Reply:
+        with Budget(**budget).charging():
+            await cancelled([asyncio.create_task(model.complete(ask()))])
+            assert await drain(5, told.append) == 0
+            return await model.complete(ask())
+
+    assert run_maybe_nested(main()).served == waited
+    assert len(told) == (1 if waited else 0) and len(backend_of(model).calls) == (1 if waited else 2)
 
 
 def test_a_call_that_was_left_can_be_joined() -> None:

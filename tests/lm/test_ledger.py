@@ -104,7 +104,8 @@ def test_a_reply_is_stored_before_it_is_used(ledger: Ledger) -> None:
 
 def test_the_raw_usage_and_the_price_are_kept(ledger: Ledger) -> None:
     """Costs can be computed again: the file holds the provider's usage and the price beside the cost."""
-    ledger.put("k", "m", {"b": 1, "a": 2}, REPLY, usage={"cached": 3}, price={"prompt": 1.0, "completion": 2.0})
+    reply = replace(REPLY, usage={"cached": 3}, price={"prompt": 1.0, "completion": 2.0})
+    ledger.put("k", "m", {"b": 1, "a": 2}, reply)
     (row,) = rows(ledger.path)
     assert json.loads(row[2]) == {"a": 2, "b": 1}
     assert json.loads(row[7]) == {"cached": 3}
@@ -347,7 +348,7 @@ def test_a_strange_account_of_usage_costs_no_reply(ledger: Ledger) -> None:
     """Whatever a provider says about usage, the reply is stored, and the account is JSON."""
     strange: list[dict[Any, Any]] = [{"n": float("nan")}, {"o": object()}, {1: 1, "a": 2}, {"s": "\ud800"}]
     for key, usage in enumerate(strange):
-        ledger.put(str(key), "m", {}, REPLY, usage=usage)
+        ledger.put(str(key), "m", {}, replace(REPLY, usage=usage))
     found = [json.loads(row[7], parse_constant=pytest.fail) for row in rows(ledger.path)]
     assert len(found) == 4 and found[3] == {"s": "\ufffd"}
 

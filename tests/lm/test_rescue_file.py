@@ -145,7 +145,7 @@ def test_a_full_file_loses_nothing(ledger: Ledger) -> None:
     with ledger.transaction() as connection:
         connection.execute("PRAGMA max_page_count = 1")
     with pytest.raises(ConfigError, match=r"full; it was left as it is.*waits in .*ledger\.sqlite\.rescue"):
-        ledger.put("k", "m", {"messages": ["x" * 9000]}, REPLY, usage={"tokens": 3}, price={"prompt": 1.0})
+        ledger.put("k", "m", {"messages": ["x" * 9000]}, replace(REPLY, usage={"tokens": 3}, price={"prompt": 1.0}))
     assert (ledger.session.paid, ledger.session.spent_usd) == (2, 0.5)
     assert ledger.get("k") == replace(REPLY, key="k", served=True)
     ledger.close()
@@ -190,7 +190,7 @@ def test_the_first_reply_stays_also_after_a_rescue(ledger: Ledger) -> None:
         ledger.put("k", "m", {"messages": ["x" * 9000]}, REPLY)
     connection = sqlite3.connect(ledger.path)
     with connection:
-        connection.execute("INSERT INTO calls VALUES ('k','m','{}','first',1,1,NULL,NULL,NULL,NULL,0,1,0)")
+        connection.execute("INSERT INTO calls VALUES ('k','m','{}','first',1,1,NULL,NULL,NULL,NULL,0,1,0,NULL)")
     connection.close()
     held = ledger.get("k")
     assert held is not None and held.text == "first"

@@ -65,14 +65,14 @@ def test_a_bug_keeps_its_traceback(error: Exception) -> None:
 
 
 def test_ctrl_c_has_its_own_code(capsys: pytest.CaptureFixture[str]) -> None:
-    """130, as shells know it."""
+    """130, as shells know it, and the last line says how to go on."""
 
     def main() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(SystemExit) as ended:
         run_stage(main)
-    assert (ended.value.code, capsys.readouterr().err) == (130, "interrupted\n")
+    assert (ended.value.code, capsys.readouterr().err) == (130, "interrupted; go on with: dvc repro\n")
 
 
 def test_something_else_where_the_state_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+import math
+from dataclasses import replace
 
+import numpy as np
 import pandas
 import pytest
 from made_up_trials import F1, REWARD, TOKENS, TRIALS, failed, goals, has_nan, measures_of, numbers, resolved, trial
 
 from paretune.errors import ConfigError, DataError
+from paretune.metrics.outcome import Outcome
 from paretune.reporting.frontier_rows import axes, brief_options, labels, pareto_rows
 from paretune.reporting.results import results
 from paretune.reporting.tables import trial_table
-from paretune.stats import wilson
+from paretune.stats import quantile_interval, wilson
 from paretune.trials.goals import Objective
+from paretune.trials.record import ReplicateRecord
 
 
 def test_the_columns_of_the_table() -> None:
@@ -36,6 +41,18 @@ def test_the_cells_of_the_table() -> None:
     assert (row["val_reward_lo"], row["val_reward_hi"]) == pytest.approx(wilson(28, 80), abs=1e-9)
     assert row["val_tokens_per_request_lo"] < 165 < row["val_tokens_per_request_hi"]
     assert table["on_frontier"].tolist() == [True, False, True, True, False, True, False, True]
+
+
+def test_seconds_are_told_by_their_quantiles() -> None:
+    """Of 100 examples that take .01 to 1 s; a failed one has no part, and two replicates leave the ends open."""
+    seconds = [Outcome("ok", None, 1.0, 1, 1, 1, 0.0, place / 100) for place in range(1, 101)]
+    examples = (*seconds, Outcome("failed", None, None, 1, 0, 0, 0.0, 99.0))
+    record = replace(TRIALS[0], replicates=(ReplicateRecord({}, 0, {}, examples),))
+    (one,) = results([record], {}, goals(REWARD), "0001")
+    assert one.metric("val_latency_median") == (0.505, *quantile_interval(np.arange(1, 101) / 100, 0.5))
+    assert one.metric("val_latency_p95") == pytest.approx((0.9505, 0.9, 1.0))
+    (two,) = results([replace(record, replicates=record.replicates * 2)], {}, goals(REWARD), "0001")
+    assert two.metric("val_latency_p95").value > 0.94 and math.isnan(two.metric("val_latency_p95").lo)
 
 
 def test_a_dear_trial_is_not_on_the_frontier() -> None:

@@ -221,3 +221,23 @@ def test_a_paired_difference_is_narrower_than_an_unpaired_one() -> None:
     found = difference(better, worse, Bootstrap(60))
     assert 0.03 < found.lo < found.hi < 0.05
     assert interval(worse).hi > interval(better).lo
+
+
+@pytest.mark.parametrize("n", [20, 60])
+def test_the_share_of_intervals_that_hold_the_truth(n: int) -> None:
+    """Of 300 samples of skewed amounts, about 94 %, where percentiles hold it 89 % of the time at n = 20."""
+    rng = np.random.default_rng(7)
+    numbers = [mean_of(rng.exponential(size=n), kind="mean") for _ in range(300)]
+    held = [lo <= 1 <= hi for lo, hi in intervals_of(numbers, Bootstrap(n, resamples=600))]
+    assert 0.915 <= np.mean(held) <= 0.975  # a standard error is 1.3 points
+
+
+def test_the_share_of_paired_intervals_that_hold_the_truth() -> None:
+    """Of 400 paired samples of 50 answers that are nearly always right, at least 95 %, where percentiles hold 85 %."""
+    rng = np.random.default_rng(8)
+    held = []
+    for _ in range(400):
+        hardness = rng.random(50)
+        found = difference(mean_of(hardness < 0.98), mean_of(hardness < 0.95), Bootstrap(50))
+        held.append(found.lo <= 0.03 <= found.hi)
+    assert np.mean(held) >= 0.95

@@ -401,3 +401,58 @@ def test_constraint_that_nothing_keeps(model, search, capsys):
     assert costs[best.trial_id] == min(costs.values())
     with pytest.raises(SearchError, match=r"no trial keeps val_cost <= 0\.0, so there is no winner; trial"):
         tuner.choose()
+
+
+@pytest.mark.parametrize(
+    ("declare", "is_refused"),
+    [
+        (lambda hp: [hp.Choice("a", [1, 2]), hp.Choice("a", [1, 2])], False),
+        (lambda hp: [hp.Choice("a", [1, 2]), hp.Choice("a", [1, 3])], True),
+        (lambda hp: [hp.Int("a", 1, 3), hp.Float("a", 1, 3, step=1)], True),
+        (lambda hp: [hp.Boolean("a"), hp.Boolean("a", default=True)], True),
+        (lambda hp: [hp.Int("a", 1, 3), nested(hp, "y", lambda: hp.Int("a", 1, 9))], True),
+        (lambda hp: [nested(hp, "x", lambda: hp.Int("a", 1, 3)), nested(hp, "y", lambda: hp.Int("a", 4, 9))], False),
+    ],
+)
+def test_the_same_hyperparameter_twice(model, search, declare, is_refused):
+    """Alike it is one; with other values, where both exist, it is refused before the first call: Keras-Tuner would take
+    the first and say nothing. Under conditions that exclude each other these are two."""
+
+    def build(hp: Any) -> Any:
+        hp.Choice("which", ["x", "y"])
+        declare(hp)
+        return make_builder(model)(hp)
+
+    if is_refused:
+        with pytest.raises(UsageError, match="hyperparameter 'a' is declared twice, and not alike: first"):
+            search(build)
+        assert model.backend.calls == []
+    else:
+        assert search(build, RandomSearch, max_trials=2).trial_records()
+
+
+def nested(hp: Any, value: str, declare: Callable[[], Any]) -> Any:
+    """Declare something that exists only for a value of ``which``."""
+    with hp.conditional_scope("which", [value]):
+        return declare()
+
+
+def test_costs_are_those_of_now(tmp_path):
+    """Replies that were paid for while the price was unknown have the cost of the price that is declared later, and a
+    hundred times as much at 100 times the price; nothing is paid for twice. Without a price the search is refused."""
+    ledger, costs, spent = Ledger(tmp_path / "ledger.sqlite"), [], []
+    for number, price in enumerate((None, Price(1.0, 2.0), Price(100.0, 200.0), None)):
+        model = ScriptedLanguageModel(mostly_right, ledger=ledger, price=price)
+        objective = ["val_reward", "val_cost"] if number else "val_reward"
+        tuner = GridSearch(make_builder(model), objective, directory=tmp_path / str(number), verbose=False)
+        if number and price is None:
+            with pytest.raises(UsageError, match="the price of 'scripted/scripted' is unknown"):
+                tuner.search(**fit_arguments())
+            continue
+        tuner.search(**fit_arguments())
+        costs.append([record.metrics.get("val_cost") for record in tuner.trial_records()])
+        spent.append(tuner.session.paid)
+    unknown, first, second = costs
+    assert len(first) == 6 and all(cost is None or cost != cost for cost in unknown)
+    assert second == pytest.approx([100 * cost for cost in first]) and min(first) > 0
+    assert spent[0] > 0 and spent[1:] == [0, 0]

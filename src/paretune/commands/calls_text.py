@@ -99,6 +99,8 @@ def call_lines(call: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"  {name}: {value if isinstance(value, str) else _json(value)}" for name, value in request.items())
     for role, content in messages:
         yield f"\n--- {role}\n{content}"
+    if call["reasoning"]:
+        yield f"\n--- reasoning\n{call['reasoning']}"
     yield f"\n--- reply\n{call['reply']}"
 
 

@@ -75,7 +75,8 @@ def _reason(error: Exception, root: Path, overrides: Sequence[str]) -> str:
         known = list(getattr(cause, "parent_node", None) or ())
         hint = did_you_mean(str(cause.key), map(str, known))
         place = str(cause.full_key)
-        override = next((one for one in overrides if place.startswith(_key(one)) or _key(one).startswith(place)), "")
+        matching = [one for one in overrides if place.startswith(_key(one)) or _key(one).startswith(place)]
+        override = max(matching, key=lambda one: len(_key(one)), default="")  # not the choice of the group before it
         return f"{place!r} is no key and no group{hint}\n  to add it to what is there: {shown('+' + override, 500)}"
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _shorten(str(error))

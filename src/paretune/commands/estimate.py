@@ -68,9 +68,11 @@ async def _estimate(params: Mapping[str, Any], scratch: Path) -> tuple[Estimate,
     setup = ProgramSetup(params)
     compare = section(params, "evaluate", EvaluateParams)
     train, val, test = _data(params, setup, scratch)
+    await setup.fit_space()
     tuner = make_tuner(params, setup)
     fit = {"epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
     estimate, looked_at = await survey(tuner, {"x": train[0], "y": train[1], "validation_data": val, **fit})
+    setup.check_models(tuner.space)
     models = {name: model for one in looked_at for name, model in one.models.items()}
     replicates = setup.search.executions_per_trial
     tested = [added([one.evaluation(len(test[1]))] * replicates) for one in looked_at]

@@ -16,7 +16,7 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; an expected error prints ``error: …`` and exits 1, Ctrl-C exits 130."""
     arguments = _parser().parse_args(argv)
-    run_stage(lambda: arguments.run(arguments))
+    run_stage(lambda: arguments.run(arguments), interrupted="interrupted")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -115,7 +115,8 @@ class CsvRows(TableRows):
 
     def _cure(self, cells: list[str], columns: list[str]) -> str:
         if len(cells) > len(columns):
-            return f'put a cell that holds the delimiter in quotes: "one{self._delimiter} two"'
+            shown = repr(self._delimiter)[1:-1]  # it may be a control character
+            return f'put a cell that holds the delimiter in quotes: "one{shown} two"'
         return f"write one cell a column, also where it is empty (the delimiter is {self._delimiter!r})"
 
     def _reader(self, lines: Iterable[str]) -> Iterator[list[str]]:

@@ -15,7 +15,7 @@ from paretune.files import canonical_json, digest
 from paretune.lm.backends.litellm import LitellmBackend
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.queries import opened
-from paretune.lm.types import Price, Request
+from paretune.lm.types import Request
 
 __all__ = ["CallStatistics", "LedgerView", "characters", "kind_of"]
 
@@ -85,14 +85,6 @@ class LedgerView:
                 kinds.setdefault(kind_of(request), []).append(point)
                 kinds.setdefault("", []).append(point)
         return {kind: _fitted(points) for kind, points in kinds.items()}
-
-    def price(self, model: LanguageModel) -> Price | None:
-        """A model's price: the one of its latest call where looking it up would load the client."""
-        if (backend := _unloaded(model)) and backend.fixed_price is None:
-            statement = "SELECT price FROM calls WHERE model = ? AND price IS NOT NULL ORDER BY created_at DESC LIMIT 1"
-            if rows := self._rows(statement, model.model):
-                return Price(**json.loads(rows[0][0]))
-        return model.price()
 
     def capabilities(self, model: LanguageModel) -> dict[str, Any]:
         """What a model supports; assumed, where finding out would load the client for nothing else."""

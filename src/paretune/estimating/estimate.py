@@ -7,17 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from paretune.estimating.earlier_calls import LedgerView
 from paretune.estimating.rehearsal import Rehearsal, rehearse
 from paretune.estimating.result import Estimate
-from paretune.estimating.spending import Range, added, chosen, limits, spending
+from paretune.estimating.spending import Range, Tally, added, chosen, limits, spending
 from paretune.eventloop import run_maybe_nested
 from paretune.lm.ledger.ledger import Ledger, default_ledger
+from paretune.stats.racing import looks
 from paretune.trials.record import TrialRecord
 from paretune.tuners.keras_api import FailedTrialError, TrialStatus
 from paretune.tuners.oracles.base import ReplayableOracle, same_point, trial_id
 from paretune.tuners.plan import Plan
+from paretune.tuners.run_trial import example_counts
 from paretune.tuners.spaces import Values, combinations, draw, plain, space_size
 from paretune.tuners.tuner import Tuner
 
@@ -61,18 +64,19 @@ async def survey(tuner: Tuner, fit: Mapping[str, Any], *, recorded: bool = True)
     rows = max(_LEAST, min(_MOST, _PROMPTS // max(1, sum(len(group.points) for group in left))))
     noted, replicates = view.answered_by_trial(plan.record.stem), tuner.options.replicates
     rehearsals: dict[str, Rehearsal | None] = {}
-    tallies, held, looked_up = [], 0, 0
+    tallies, rests, held, looked_up = [], [], 0, 0
     for group in left:
         cast = [await _rehearsal(plan, values, view, rows, rehearsals) for values in group.points]
-        one = chosen(
-            (each.training(*group.epochs, tuner.parallel_trials) if each else {} for each in cast), len(group.numbers)
-        )
+        one, rest = _trainings(cast, group, tuner.parallel_trials, plan)
         tallies.append({name: take * replicates for name, take in one.items()})
+        rests.append({name: take * replicates for name, take in rest.items()})
         keys = []
         if group.known and cast[0] and looked_up < _LOOKUPS:
             keys = await cast[0].keys(view, replicates, range(*group.epochs))
             looked_up += len(keys)
         held += max(view.holds(keys), sum(noted.get(trial_id(number), 0) for number in group.numbers))
+    if rests:
+        tallies.append(min(rests, key=lambda rest: float(rest[""][0, 0]) if rest else 0.0))
     if recorded and not left:
         for record in list(known.values())[:_POINTS]:
             await _rehearsal(plan, record.values, view, rows, rehearsals)
@@ -92,6 +96,24 @@ async def survey(tuner: Tuner, fit: Mapping[str, Any], *, recorded: bool = True)
         budget=limits(tuner.budget, taken, held),
     )
     return estimate, built
+
+
+def _trainings(
+    cast: Sequence[Rehearsal | None], group: _Group, parallel: int, plan: Plan
+) -> tuple[Tally, dict[str, NDArray[np.float64]]]:
+    """What the trials of a group take, and what the least of a race, where all are dropped at the first look, lacks of
+    the one trial that is not."""
+
+    def taking(count: int, n_val: int | None = None) -> dict[str, NDArray[np.float64]]:
+        return chosen((each.training(*group.epochs, parallel, n_val) if each else {} for each in cast), count)
+
+    whole = taking(len(group.numbers))
+    if plan.race is None:
+        return whole, {}
+    first = looks(example_counts(plan.fit)[1])[0]
+    least, one, short = taking(len(group.numbers), first), taking(1), taking(1, first)
+    rest = {name: (take - short[name]) * [1, 0] for name, take in one.items()}
+    return {name: np.stack([least[name][:, 0], take[:, 1]], axis=1) for name, take in whole.items()}, rest
 
 
 async def _rehearsal(
@@ -116,7 +138,7 @@ def _left(plan: Plan, known: Mapping[str, TrialRecord]) -> Iterator[_Group]:
             break
         trial = oracle.start(number, {name: plain(value) for name, value in values.items()})
         if record is not None:
-            oracle.finish(trial, TrialStatus.COMPLETED, record.metrics, 0, None)
+            oracle.finish(trial, TrialStatus.COMPLETED, record.metrics, 0, None, record.dropped is not None)
         else:
             values = trial.hyperparameters.values
             yield _Group([number], [values], plan.epochs(values), known=True)

@@ -26,7 +26,7 @@ class RecordingModel(LanguageModel):
     """
 
     def __init__(self, original: LanguageModel, capabilities: Mapping[str, Any]) -> None:
-        super().__init__(original.model, backend=original.backend, ledger=original.ledger)
+        super().__init__(original.model, backend=original.backend, ledger=original.ledger, reasons=original.reasons)
         self.requests: list[RecordedRequest] = []
         self._takes = dict(capabilities)
 

@@ -25,7 +25,9 @@ from paretune.programs.generator import Generator
 from paretune.programs.module import Module, Symbol
 from paretune.programs.program import Program
 from paretune.prompting.trace import Sample, tracing
-from paretune.rewards.judge import Judgement, LMAsJudge
+from paretune.rewards.judge import LMAsJudge
+from paretune.rewards.reward import Reward
+from paretune.rewards.weighted import Weighted
 from paretune.schemas.data_model import DataModel
 from paretune.tuners.run_trial import example_counts
 
@@ -70,12 +72,12 @@ class Rehearsal:
         asked = [*self.questions, *([self.proposing] if self.proposing else [])]
         return {question.model.model: question.model for question in asked}
 
-    def training(self, initial_epoch: int, epochs: int, parallel: int = 1) -> Tally:
-        """What a training from ``initial_epoch`` up to ``epochs`` takes, its validation included, when every reply is
-        valid (some calls follow valid replies only)."""
+    def training(self, initial_epoch: int, epochs: int, parallel: int = 1, n_val: int | None = None) -> Tally:
+        """What a training from ``initial_epoch`` up to ``epochs`` takes, its validation (on ``n_val`` examples; None:
+        on all) included, when every reply is valid (some calls follow valid replies only)."""
         optimizer, batch_size = self.program.optimizer, self.fit.get("batch_size") or 32
-        n_train, n_val = example_counts(self.fit)
-        n_train = 0 if optimizer is None else n_train
+        n_train, every = example_counts(self.fit)
+        n_train, n_val = 0 if optimizer is None else n_train, every if n_val is None else n_val
         tallies = []
         for question in self.questions:
             for count, at_once in ((n_train, batch_size), (n_val, n_val)):
@@ -124,10 +126,11 @@ async def rehearse(program: Program, fit: Mapping[str, Any], view: LedgerView, r
     times = Counter(generator for generator, _ in _generator_inputs(program, *sample[0]))
     questions = []
     for generator, recorder in less.items():
-        replies = [placeholder_record(generator.data_model, gold) for _, gold in sample]
+        asked = generator.asked_of(recorder)
+        replies = [placeholder_record(asked, gold) for _, gold in sample]
         recorders, model = (recorder, more[generator]), generator.language_model
-        questions.append(_question(model, recorders, view, generator.data_model, replies, times[generator], longer))
-    questions += await _judging(program, sample, view)
+        questions.append(_question(model, recorders, view, asked, replies, times[generator], longer))
+    questions += await _judging(program.reward, sample, view)
     proposing = None
     if optimizer is not None and program.generators:
         proposing = _Question((*optimizer.language_models, program.generators[0].language_model)[0], *_GUESS)
@@ -149,7 +152,7 @@ def _question(
         return _Question(model, (0, 0), (0, 0), times)
     known = view.experience(model.model)
     (low, high), (_, highest) = prompt_tokens(less, known), prompt_tokens(more or less, known, longer)
-    reasons = view.capabilities(model)["reasoning_effort"]
+    reasons = view.capabilities(model)["reasoning_effort"] or bool(model.reasons)
     completion = reply_tokens(less[0], data_model, replies, known, reasons)
     return _Question(model, (low, max(high, highest)), completion, times)
 
@@ -185,7 +188,8 @@ async def _recorded(
                     copies[generator] = copy.copy(generator)
                     copies[generator].language_model = recorders[generator] = _recorder(generator.language_model, view)
                     if shown is not None:
-                        copies[generator].examples = tuple(_examples(program, generator, shown, thoughts))
+                        form = generator.asked_of(recorders[generator]) if thoughts else generator.gold_model
+                        copies[generator].examples = tuple(_examples(program, generator, shown, form))
                 with contextlib.suppress(RefusedInputError):
                     await Generator.call(copies[generator], record)
     return recorders
@@ -195,8 +199,9 @@ def _recorder(model: LanguageModel, view: LedgerView) -> RecordingModel:
     return RecordingModel(model, view.capabilities(model))
 
 
-def _examples(program: Program, wanted: Generator, rows: Sequence[_Row], thoughts: bool) -> Iterator[dict[str, Any]]:
-    model = wanted.data_model if thoughts else wanted.gold_model
+def _examples(
+    program: Program, wanted: Generator, rows: Sequence[_Row], model: type[DataModel]
+) -> Iterator[dict[str, Any]]:
     for inputs, gold in rows:
         record = next(record for generator, record in _generator_inputs(program, inputs, gold) if generator is wanted)
         yield {"input": record.get_json(), "output": placeholder_record(model, gold).get_json()}
@@ -226,14 +231,18 @@ def _generator_inputs(
         yield from inside(node.module, [value(symbol) for symbol in node.inputs])
 
 
-async def _judging(program: Program, rows: list[_Row], view: LedgerView) -> list[_Question]:
-    reward = program.reward
+async def _judging(reward: Reward, rows: list[_Row], view: LedgerView) -> list[_Question]:
+    if isinstance(reward, Weighted):
+        return [question for part in reward.rewards for question in await _judging(part, rows, view)]
     if not isinstance(reward, LMAsJudge):
         models = reward.language_models
         return [_Question(models[i % len(models)], *_GUESS) for i in range(reward.calls_per_example) if models]
     judge = copy.copy(reward)
     judge.language_model = recorder = _recorder(reward.language_model, view)
+    judge.judgements = 1
     for _, gold in rows:
         with contextlib.suppress(JudgementError), tracing():  # no reply, no score
             await judge(gold, gold)
-    return [_question(reward.language_model, (recorder, recorder), view, Judgement, [Judgement(score=1.0)])]
+    replies = [placeholder_record(reward.reply_model, gold) for _, gold in rows]
+    recorders = (recorder, recorder)
+    return [_question(reward.language_model, recorders, view, reward.reply_model, replies, reward.judgements)]

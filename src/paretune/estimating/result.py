@@ -48,6 +48,7 @@ def _lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
         if len(estimate.models) > 1:
             yield "", f"{_span(share.calls, _whole)} calls of {share.model}"
         yield "tokens", _tokens(share)
+    yield from (("model", share.fault) for share in estimate.models if share.fault)
     yield "dollars", _dollars(estimate) + (" without the ledger" if estimate.held else "")
     if estimate.seconds is not None:
         yield "time", _about(estimate.seconds, _duration)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from paretune.estimating.earlier_calls import LedgerView
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.budget import Budget
+from paretune.lm.types import Answer, Pricing
 
 __all__ = ["Limit", "ModelShare", "Range", "Spending", "Tally", "added", "chosen", "limits", "spending"]
 
@@ -68,7 +69,8 @@ class Range:
 @dataclass(frozen=True)
 class ModelShare:
     """What one language model would be asked. ``usd`` is None where its price is unknown, ``seconds`` where no earlier
-    call tells how long one takes and no limit a minute holds them back; ``seen``: so many calls in the ledger tell."""
+    call tells how long one takes and no limit a minute holds them back; ``seen``: so many calls in the ledger tell.
+    ``fault`` says what is odd about the name: it may be mistyped."""
 
     model: str
     calls: Range
@@ -77,6 +79,7 @@ class ModelShare:
     usd: Range | None
     seconds: Range | None
     seen: int
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def limits(budget: Budget | None, taken: Spending, held: int) -> tuple[Limit, ..
 
 def _share(model: LanguageModel, take: NDArray[np.float64], view: LedgerView) -> ModelShare:
     calls, prompts, completions, turns = take
-    price, seen = view.price(model), view.experience(model.model).get("")
+    price, seen = model.price(), view.experience(model.model).get("")
     times = [] if seen is None else [turns * seen.latency_s]
     if model.requests_per_minute is not None:
         times.append(calls * 60 / model.requests_per_minute)
@@ -151,10 +154,19 @@ def _share(model: LanguageModel, take: NDArray[np.float64], view: LedgerView) ->
         calls=Range.of(calls),
         prompt_tokens=Range.of(prompts),
         completion_tokens=Range.of(completions),
-        usd=None if price is None else Range.of((prompts * price.prompt + completions * price.completion) / 1e6),
+        usd=None if price is None else Range.of([_dollars(price, *end) for end in take.T[:, :3]]),
+        fault=model.name_fault(),
         seconds=Range.of(np.max(times, axis=0)) if times else None,
         seen=0 if seen is None else seen.calls,
     )
+
+
+def _dollars(price: Pricing, calls: float, prompt_tokens: float, completion_tokens: float) -> float:
+    """What so many calls of the same length cost, none of them with a cached prompt."""
+    if not calls:
+        return 0.0
+    mean: tuple[Any, Any] = (prompt_tokens / calls, completion_tokens / calls)  # no whole numbers
+    return calls * price.cost(Answer("", *mean))
 
 
 def _sum(parts: list[Range | None]) -> Range | None:

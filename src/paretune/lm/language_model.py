@@ -7,18 +7,18 @@ import functools
 import hashlib
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from paretune.errors import FatalError, RefusedInputError, TransientError, UsageError
+from paretune.errors import FatalError, RefusedInputError, TransientError
 from paretune.files import canonical_json, digest
-from paretune.lm.address import address_fault
 from paretune.lm.backends.choose import backend_for
+from paretune.lm.lacks import find_lack
 from paretune.lm.ledger.ledger import Ledger, default_ledger
 from paretune.lm.limiter import Limiter, shared_limiter, shared_places
-from paretune.lm.masking import masked
 from paretune.lm.sending import Retries, Sending
-from paretune.lm.types import Answer, Backend, Price, Reply, Request
+from paretune.lm.settings import settings_of
+from paretune.lm.types import Answer, Backend, Price, Pricing, Reply, Request, described
 
 __all__ = ["LanguageModel"]
 
@@ -36,7 +36,7 @@ class _Traffic:
 
 
 class _KeyedRequest(NamedTuple):
-    """A request as it is sent, with its key in the ledger and the JSON text of everything that the key stands for."""
+    """A request as it is sent, with its key in the ledger and the JSON text of all that the key stands for."""
 
     key: str
     text: str
@@ -44,7 +44,8 @@ class _KeyedRequest(NamedTuple):
 
 
 class LanguageModel:
-    """A language model by name.
+    """A language model by name. What is None is as the project declares it for this name, where a builder of its own
+    (``program.builder``) makes the model; elsewhere it is the default that is told here.
 
     Parameters
     ----------
@@ -56,13 +57,13 @@ class LanguageModel:
     api_key_env
         Name of the environment variable that holds the key; the provider's usual variable when None.
     concurrency
-        How many calls may be in flight at once, over all trials, and over all models of a server that ``api_base``
+        How many calls may be in flight at once (16), over all trials, and over all models of a server that ``api_base``
         names: fewer for a while after the server said that it were too many (status 429).
     requests_per_minute, tokens_per_minute
         The most attempts, and the most tokens, in any minute; None: no limit. These limits hold in one process, for all
         models made alike together.
     timeout_s, max_attempts
-        Seconds an attempt may take; how often a call is tried when it fails for a passing reason.
+        Seconds an attempt may take (120); how often a call is tried when it fails for a passing reason (5 times).
     total_timeout_s
         Seconds a call may take over all attempts and the pauses between them; ten times ``timeout_s`` when None.
         Waiting for one's turn within the limits does not count: that is no sign of a bad server.
@@ -71,7 +72,11 @@ class LanguageModel:
         where the input is refused or no call can succeed. Their replies are kept as their own, and asked for without
         a grammar or a reasoning effort where they take none.
     price
-        ``{"prompt": …, "completion": …}`` in US dollars per million tokens; litellm's own list when None.
+        ``{"prompt": …, "completion": …}`` in US dollars per million tokens, and ``"cached": …`` for those of the prompt
+        that come from the provider's cache; litellm's own list when None.
+    reasons
+        Whether the model reasons before each reply without being told to (see ``ChainOfThought``); None: as litellm
+        knows.
     ledger
         Where replies are kept; the project's ledger when None.
     backend
@@ -84,68 +89,49 @@ class LanguageModel:
         *,
         api_base: str | None = None,
         api_key_env: str | None = None,
-        concurrency: int = 16,
+        concurrency: int | None = None,
         requests_per_minute: int | None = None,
         tokens_per_minute: int | None = None,
-        timeout_s: float = 120.0,
-        max_attempts: int = 5,
+        timeout_s: float | None = None,
+        max_attempts: int | None = None,
         total_timeout_s: float | None = None,
-        fallbacks: Sequence[LanguageModel | str] = (),
+        fallbacks: Sequence[LanguageModel | str] | None = None,
         price: Mapping[str, float] | Price | None = None,
+        reasons: bool | None = None,
         ledger: Ledger | None = None,
         backend: Backend | None = None,
     ) -> None:
-        if concurrency < 1 or max_attempts < 1:
-            raise UsageError(f"concurrency and max_attempts must be at least 1 (got {concurrency}, {max_attempts})")
-        limits = {"requests_per_minute": requests_per_minute, "tokens_per_minute": tokens_per_minute}
-        times = {"timeout_s": timeout_s, "total_timeout_s": total_timeout_s}
-        for name, value in {**limits, **times}.items():
-            if value is not None and not value > 0:
-                raise UsageError(f"{name} must be above 0, or None (got {value})")
-        if api_base is not None and (fault := address_fault(api_base)):
-            raise UsageError(f"api_base {fault} (got {masked(api_base)!r})")
-        if isinstance(fallbacks, str):
-            raise UsageError(f"fallbacks must be a list of models (got {fallbacks!r})")
+        place = {"api_base": api_base, "api_key_env": api_key_env, "fallbacks": fallbacks, "price": price}
+        rates = {"requests_per_minute": requests_per_minute, "tokens_per_minute": tokens_per_minute}
+        tries = {"timeout_s": timeout_s, "total_timeout_s": total_timeout_s, "max_attempts": max_attempts}
+        given = {"concurrency": concurrency, "reasons": reasons, **place, **rates, **tries}
+        settings = settings_of(model, given, by_name=backend is None)
         self.model = model
-        self.concurrency = concurrency
-        self.requests_per_minute, self.tokens_per_minute = requests_per_minute, tokens_per_minute
-        self.max_attempts = max_attempts
+        self.concurrency: int = settings["concurrency"]
+        limits: list[int | None] = [settings["requests_per_minute"], settings["tokens_per_minute"]]
+        self.requests_per_minute, self.tokens_per_minute = limits
+        self.max_attempts: int = settings["max_attempts"]
+        self.total_timeout_s: float = settings["total_timeout_s"] or 10 * settings["timeout_s"]
         self._given_up = 0
-        self.total_timeout_s = 10 * timeout_s if total_timeout_s is None else total_timeout_s
+        self.reasons: bool | None = settings["reasons"]
         self.ledger = ledger if ledger is not None else default_ledger()
+        shared = {"max_attempts": self.max_attempts, "timeout_s": settings["timeout_s"], "fallbacks": ()}
         self.fallbacks = [
-            LanguageModel(other, max_attempts=max_attempts, ledger=ledger, timeout_s=timeout_s)
-            if isinstance(other, str)
-            else other
-            for other in fallbacks
+            LanguageModel(other, ledger=ledger, **shared) if isinstance(other, str) else other
+            for other in settings["fallbacks"]
         ]
-        fixed = Price(**price) if isinstance(price, Mapping) else price
+        fixed: Price | None = settings["price"]
         #: What makes this model again (no key is among it); None where a backend is the caller's own.
         self.arguments: dict[str, Any] | None = None
         if backend is None and all(other.arguments is not None for other in self.fallbacks):
-            self.arguments = {
-                "model": model,
-                "api_base": api_base,
-                "api_key_env": api_key_env,
-                "concurrency": concurrency,
-                **limits,
-                **times,
-                "max_attempts": max_attempts,
-                "fallbacks": [other.arguments for other in self.fallbacks],
-                "price": None if fixed is None else asdict(fixed),
-            }
-        self.backend = backend or backend_for(
-            model,
-            api_base=api_base,
-            api_key_env=api_key_env,
-            timeout_s=timeout_s,
-            concurrency=concurrency,
-            price=fixed,
-        )
-        made_of = [model, api_base, api_key_env, concurrency, requests_per_minute, tokens_per_minute]
+            others = [other.arguments for other in self.fallbacks]
+            self.arguments = {"model": model, **settings, "fallbacks": others, "price": described(fixed)}
+        reached = {name: settings[name] for name in ("api_base", "api_key_env", "timeout_s", "concurrency")}
+        self.backend = backend or backend_for(model, price=fixed, **reached)
+        server, key = settings["api_base"], settings["api_key_env"]
         #: What models share a limiter by; None where the backend is the caller's own.
-        self._alike = None if backend else canonical_json(made_of)
-        self._server = None if backend or api_base is None else canonical_json([api_base.rstrip("/"), concurrency])
+        self._alike = None if backend else canonical_json([model, server, key, self.concurrency, *limits])
+        self._server = None if backend or server is None else canonical_json([server.rstrip("/"), self.concurrency])
         self._own_identity: dict[str, Any] | None = None
         self._capabilities: dict[str, Any] | None = None
         self._traffic: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Traffic] = weakref.WeakKeyDictionary()
@@ -167,10 +153,8 @@ class LanguageModel:
         return self._capabilities
 
     def refused(self, **options: Any) -> str | None:
-        """Why no request with these options can be sent, as far as it is known before one is; else None.
-
-        What is taken is remembered in the ledger, so that a later run does not load the client to ask again.
-        """
+        """Why no request with these options can be sent, as far as it is known before one is; else None. What is taken
+        is remembered in the ledger, so that a later run does not load the client to ask again."""
         refused = getattr(self.backend, "refused", None)  # a backend need not know
         key = digest({"taken": options, "by": self._own()})
         if refused is None or self.ledger.fact(key):
@@ -180,12 +164,17 @@ class LanguageModel:
             self.ledger.remember(key, True)
         return reason
 
+    async def lacks(self, form: str) -> str | None:
+        """Why the model, or a fallback, cannot be asked in a form (a ``structured_output``); None where it is not known
+        to lack it."""
+        asked = [await find_lack(one.backend, one.ledger, form) for one in (self, *self.fallbacks)]
+        return next(filter(None, asked), None)
+
     @property
     def identity(self) -> dict[str, Any]:
         """The model as a search's results depend on it: what its replies are keyed by, and its fallbacks."""
-        if not self.fallbacks:
-            return self._own()
-        return {**self._own(), "fallbacks": [other.identity for other in self.fallbacks]}
+        others = {"reasons": self.reasons, "fallbacks": [other.identity for other in self.fallbacks]}
+        return {**self._own(), **{name: value for name, value in others.items() if value not in (None, [])}}
 
     def _own(self) -> dict[str, Any]:
         """The model's part of every ledger key."""
@@ -193,9 +182,21 @@ class LanguageModel:
             self._own_identity = self.backend.identity()
         return self._own_identity
 
-    def price(self) -> Price | None:
+    def price(self) -> Pricing | None:
         """The price of calls; None when nobody knows it."""
         return self.backend.price()
+
+    @property
+    def pricing(self) -> dict[str, Any] | None:
+        """The price of now as JSON values, with those of the fallbacks; None where nothing is known. It changes when
+        what the same replies cost does; nobody is asked for it."""
+        own, others = described(self.price()), {other.model: other.pricing for other in self.fallbacks}
+        return {"own": own, "fallbacks": others} if any(others.values()) else own
+
+    def name_fault(self) -> str | None:
+        """What is odd about the model's name, as far as that is known before a call; None where nothing is."""
+        fault: str | None = getattr(self.backend, "name_fault", lambda: None)()  # a backend need not know
+        return fault
 
     async def complete(self, request: Request) -> Reply:
         """Answer a request: from the ledger when it holds the reply, else by a call that is stored before it is used.
@@ -247,11 +248,20 @@ class LanguageModel:
             raise RefusedInputError(f"{self.model}: the prompt is no valid Unicode text: {error}") from None
 
     def _stored(self, keyed: _KeyedRequest) -> Reply | None:
-        reply = self.ledger.get(keyed.key)
+        if (reply := self.ledger.get(keyed.key)) is not None:
+            return self._priced(reply)
         for other in self.fallbacks:
-            if reply is None:
-                reply = other._stored(other._keyed(keyed.request.adapted(other.model, other.capabilities)))
-        return reply
+            adapted = keyed.request.adapted(other.model, other.capabilities)
+            if (reply := other._stored(other._keyed(adapted))) is not None:
+                return reply
+        return None
+
+    def _priced(self, reply: Reply) -> Reply:
+        """A stored reply at the price of now: what was charged stands where that is still the price."""
+        price = self.price()
+        if described(price) == reply.price:
+            return reply
+        return replace(reply, cost_usd=None if price is None else price.cost(reply), price=described(price))
 
     async def _call(self, keyed: _KeyedRequest) -> Reply:
         traffic = self._traffic_here()
@@ -279,9 +289,11 @@ class LanguageModel:
             finish_reason=answer.finish_reason,
             key=keyed.key,
             model=self.model,
+            usage=answer.usage,
+            price=described(price),
+            reasoning=answer.reasoning,
         )
-        listed = None if price is None else {"prompt": price.prompt, "completion": price.completion}
-        return self.ledger.put(keyed.key, self.model, keyed.text, reply, usage=answer.usage, price=listed)
+        return self._priced(self.ledger.put(keyed.key, self.model, keyed.text, reply))
 
     def _traffic_here(self) -> _Traffic:
         loop = asyncio.get_running_loop()

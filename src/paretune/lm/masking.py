@@ -33,7 +33,7 @@ def masked(text: str, *known: str | None) -> str:
 def without_secrets(value: Any, secrets: Iterable[str]) -> Any:
     """A JSON value without these secrets (of eight characters or more), in any text of it, names of fields too.
 
-    Shorter ones are words of a reply as well. Raises RecursionError for a value that is nested too deeply.
+    Shorter ones are words of a reply as well.
     """
     forms = _forms(tuple(secrets))
     return _replaced(value, forms) if forms else value

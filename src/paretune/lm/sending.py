@@ -1,7 +1,8 @@
 """A question on its way: the attempts to get its answer, in one task for all who ask the same.
 
 What was sent is paid for, so nobody who goes away takes the answer along: a call in flight goes on, and its reply is
-stored. What has not begun (the wait for a place, the pause between attempts) ends when nobody waits for it any more.
+stored, unless it is known to be free. What has not begun (the wait for a place, the pause between attempts) ends when
+nobody waits for it any more.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import asyncio
 import random
 import time
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from paretune.errors import TransientError
 from paretune.lm.ledger.budget import current_budget, prompt_bytes
 from paretune.lm.limiter import Limiter
-from paretune.lm.types import Answer, Backend, Reply, Request
+from paretune.lm.types import Answer, Backend, Price, Reply, Request
 
 __all__ = ["Retries", "Sending", "drain"]
 
@@ -30,19 +31,26 @@ _left: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[Sending]] = weak
 async def drain(timeout_s: float, tell: Callable[[int], object] = lambda _: None) -> int:
     """Wait until every call in flight on this event loop whose callers went away is answered, and its reply stored.
 
-    Calls that somebody waits for are left alone. Returns how many were given up after ``timeout_s`` seconds: their
-    replies are lost, and a budget counts them in full.
+    Calls that somebody waits for are left alone, and those that cost nothing are dropped. Returns how many were given
+    up after ``timeout_s`` seconds: their replies are lost, and a budget counts them in full.
     """
     left = [sending for sending in _left.get(asyncio.get_running_loop(), ()) if not sending.is_wanted]
+    await _drop([sending for sending in left if sending.is_free])
+    left = [sending for sending in left if not sending.is_free]
     if left:
         tell(len(left))
         await asyncio.wait([sending.task for sending in left], timeout=timeout_s)
-    late = [sending.task for sending in left if not sending.task.done() and not sending.is_wanted]
-    for task in late:
+    return await _drop(left)
+
+
+async def _drop(sendings: Sequence[Sending]) -> int:
+    """Cancel those of these calls that nobody waits for; how many there were."""
+    dropped = [sending.task for sending in sendings if not sending.task.done() and not sending.is_wanted]
+    for task in dropped:
         task.cancel()
-    if late:
-        await asyncio.wait(late)
-    return len(late)
+    if dropped:
+        await asyncio.wait(dropped)
+    return len(dropped)
 
 
 class Retries(NamedTuple):
@@ -77,6 +85,8 @@ class Sending:
         self._listed: tuple[dict[str, Sending], str] = ({}, "")
         self._waiting = 0
         self._in_flight = False
+        #: Whether what is in flight costs nothing, in dollars or by a budget.
+        self.is_free = False
         #: Seconds of attempts and pauses until now.
         self._spent_s = 0.0
         self.task = asyncio.create_task(self._run())
@@ -151,6 +161,7 @@ class Sending:
             budget = current_budget()
             charge = None if budget is None else await budget.reserve(self.name, self.backend, self.request)
             deadline = asyncio.timeout(self.retries.total_timeout_s - self._spent_s)
+            self.is_free = charge is None and self.backend.price() == Price(0.0, 0.0)
             place.sent()
             started = time.perf_counter()
             self._in_flight = True

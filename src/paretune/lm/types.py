@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol
 
-from paretune.errors import ConfigError
+from paretune.errors import ConfigError, UsageError
 from paretune.lm.options import CallOptions
+from paretune.lm.usage import billed_completion_tokens, cached_tokens
 
-__all__ = ["REFUSAL", "Answer", "Backend", "Price", "Reply", "Request", "StructuredOutput"]
+__all__ = [
+    "CHAT_FORMS",
+    "REFUSAL",
+    "Answer",
+    "Backend",
+    "Price",
+    "Pricing",
+    "Reply",
+    "Request",
+    "StructuredOutput",
+    "described",
+]
 
 #: The ``finish_reason`` of a reply whose text is the model's refusal to answer.
 REFUSAL = "refusal"
@@ -18,6 +31,8 @@ REFUSAL = "refusal"
 #: call), ``prompt`` (the schema stands in the prompt). Lines ``Name: value``: ``text`` (in a chat), ``completion``
 #: (instructions, examples and input as one text, which the model continues).
 StructuredOutput = Literal["native", "tool", "prompt", "text", "completion"]
+#: In words, those that a chat has, whatever the server.
+CHAT_FORMS = "native, prompt or text"
 
 
 _NO_OPTIONS = CallOptions()
@@ -31,7 +46,8 @@ class Request:
     ``grammar`` (GBNF, in which ``<"text">`` stands for the tokens of a text) is used by servers that can constrain
     decoding, and left out elsewhere.
     ``replicate`` and ``epoch`` tell repeated samples of the same question apart: a training that runs an example in
-    each epoch draws a reply in each.
+    each epoch draws a reply in each. ``draw`` does so for several replies that are wanted of one question at once, as a
+    judge may want them.
     """
 
     messages: tuple[tuple[str, str], ...]
@@ -42,6 +58,7 @@ class Request:
     options: CallOptions = field(default=_NO_OPTIONS, hash=False)
     replicate: int = 0
     epoch: int = 0
+    draw: int = 0
 
     def stated(self) -> dict[str, Any]:
         """This request as it is keyed and stored: what is not set is left out, so that new options keep old keys."""
@@ -81,25 +98,68 @@ class Answer:
     finish_reason: str | None = None
     #: The provider's own account of the usage, as it came, so that costs can be computed again.
     usage: dict[str, Any] | None = None
+    #: What the model thought before it replied, where the provider gives it apart from the text.
+    reasoning: str | None = None
+
+
+class Pricing(Protocol):
+    """What the calls of a model cost, in US dollars, at this moment."""
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values that change with the prices, and with nothing else."""
+
+    def cost(self, answer: Answer | Reply) -> float:
+        """What the tokens of an answer cost."""
+
+    def most(self, prompt_tokens: int, completion_tokens: int, service_tier: Any = None) -> float:
+        """The most that so many tokens can cost, of whatever kinds they turn out to be."""
+
+
+def described(price: Pricing | None) -> dict[str, Any] | None:
+    """What a price says of itself; None where it is unknown."""
+    return None if price is None else price.describe()
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens."""
+    """US dollars per million tokens; ``cached`` for those of the prompt that came from the provider's cache (None: as
+    the others). Raises UsageError for what is no number of dollars."""
 
     prompt: float
     completion: float
+    cached: float | None = None
 
-    def cost(self, answer: Answer) -> float:
-        """The cost of an answer in US dollars."""
-        return (answer.prompt_tokens * self.prompt + answer.completion_tokens * self.completion) / 1e6
+    def __post_init__(self) -> None:
+        for name, dollars in self.describe().items():
+            if not isinstance(dollars, int | float) or not 0 <= dollars < math.inf:
+                raise UsageError(f"price: {name} must be dollars per million tokens, at least 0 (got {dollars!r})")
+
+    def describe(self) -> dict[str, Any]:
+        """The prices that are set, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if name != "cached" or value is not None}
+
+    def cost(self, answer: Answer | Reply) -> float:
+        """The cost of an answer in US dollars; reasoning counts as completion."""
+        completion = billed_completion_tokens(answer.completion_tokens, answer.usage)
+        dollars = answer.prompt_tokens * self.prompt + completion * self.completion
+        if self.cached is not None:
+            cached = min(answer.prompt_tokens, cached_tokens(answer.usage))
+            dollars += cached * (self.cached - self.prompt)
+        return max(0.0, dollars) / 1e6  # a difference may round to less than nothing
+
+    def most(self, prompt_tokens: int, completion_tokens: int, service_tier: Any = None) -> float:
+        """The cost of so many tokens at the dearest price of each."""
+        dearest = max(self.prompt, self.cached or 0.0)
+        return (prompt_tokens * dearest + completion_tokens * self.completion) / 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer with its accounts. ``latency_s`` and ``cost_usd`` are those of the call that was paid for, also when
-    the ledger served it; ``cost_usd`` is None where the model's price is unknown. ``key`` is the ledger's, ``model``
-    the name of the model that answered."""
+    """An answer with its accounts. ``latency_s`` is that of the call that was paid for, also when the ledger served it;
+    ``cost_usd`` is what its tokens cost at the price of now, None where nobody knows it. ``key`` is the ledger's,
+    ``model`` the name of the model that answered. ``usage`` is the provider's own account, ``price`` tells what
+    ``cost_usd`` was computed by; ``reasoning`` is what the model thought before, where the provider gives that."""
 
     text: str
     prompt_tokens: int
@@ -111,6 +171,9 @@ class Reply:
     served: bool = False
     key: str = ""
     model: str = ""
+    usage: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    price: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    reasoning: str | None = None
 
 
 class Backend(Protocol):
@@ -120,9 +183,10 @@ class Backend(Protocol):
         """What determines the replies beside the request: the model, and where or which file it is."""
 
     def capabilities(self) -> dict[str, Any]:
-        """What the model takes: ``structured_output`` (its best JSON), ``reasoning_effort``, ``grammar`` (bools)."""
+        """What the model takes: ``structured_output`` (its best JSON), ``reasoning_effort``, ``grammar`` (bools); and
+        ``reasons`` (left out: False): whether it reasons before each reply when no effort is asked for."""
 
-    def price(self) -> Price | None:
+    def price(self) -> Pricing | None:
         """The price by which replies are accounted; None when it is unknown."""
 
     async def send(self, request: Request) -> Answer:

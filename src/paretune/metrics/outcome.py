@@ -14,6 +14,8 @@ Status = Literal["ok", "invalid", "failed"]
 #: is no text (``empty``); there is some, but no record that validates (``malformed``).
 InvalidKind = Literal["cut_off", "refused", "filtered", "empty", "malformed"]
 
+_SOMETIMES = ("kind", "judgements", "parts")
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -24,6 +26,9 @@ class Outcome:
     why, and the example is not scored (reward None). ``latency_s``
     is the sum over the example's calls, as first measured; ``cost_usd`` is None where a price is unknown; ``retries``
     counts the attempts at these calls that failed. The calls of the reward (a judge's) are among them.
+
+    ``judgements`` are the scores that the reward is the mean of, where a judge was asked several times; ``parts`` are
+    those of a rubric's criteria or of combined rewards, by name.
     """
 
     status: Status
@@ -37,18 +42,18 @@ class Outcome:
     error: str | None = None
     retries: int = 0
     kind: InvalidKind | None = None
+    judgements: tuple[float, ...] = ()
+    parts: Mapping[str, float] | None = None
 
     def row(self) -> dict[str, Any]:
-        """This outcome as a JSON row; ``kind`` stands in those of invalid ones alone."""
-        row = {name: getattr(self, name) for name in self.__slots__}
-        if self.kind is None:
-            del row["kind"]
-        return row
+        """This outcome as a JSON row; ``kind``, ``judgements`` and ``parts`` stand where there are some alone."""
+        return {name: value for name in self.__slots__ if (value := getattr(self, name)) or name not in _SOMETIMES}
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Outcome:
         """An outcome from a row that may have more columns, or be of before retries were counted and kinds told."""
-        known = {"retries": 0, "kind": None, **row}
+        known = {"retries": 0, **dict.fromkeys(_SOMETIMES), **row}
+        known["judgements"] = tuple(known["judgements"] or ())
         return cls(**{name: known[name] for name in cls.__slots__})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from paretune.errors import ConfigError
 from paretune.lm.backends.local_memory import loaded_models
 from paretune.lm.env_file import load_env_file
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.settings import declaring
+from paretune.lm.types import CHAT_FORMS
 from paretune.optimizers.opro import OPRO
 from paretune.optimizers.optimizer import Optimizer
 from paretune.optimizers.random_few_shot import RandomFewShot
@@ -16,12 +19,15 @@ from paretune.pipeline.own_code import load
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.lm import LmParams, ModelParams
+from paretune.pipeline.sections.models import check_models
 from paretune.pipeline.sections.program import ProgramParams, with_values
 from paretune.pipeline.sections.search import SearchParams
-from paretune.pipeline.sections.space import SpaceParams, check_conditions, ends
+from paretune.pipeline.sections.space import SpaceParams, check_conditions, ends, without_values
 from paretune.programs.generator import ChainOfThought, Generator
 from paretune.programs.module import Input
 from paretune.programs.program import Program
+from paretune.terminal import note
+from paretune.tuners.keras_api import FailedTrialError, HyperParameters, hyperparameter_kinds
 from paretune.tuners.spaces import conditional_on
 
 __all__ = ["ProgramSetup"]
@@ -39,28 +45,67 @@ class ProgramSetup:
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         check_sections(params, {"lm": LmParams, "program": ProgramParams, "search": SearchParams})
-        self.scoring = Scoring(params)
+        self._params = params
         self.lm = section(params, "lm", LmParams)
+        #: The models that code of the project's own has made by name.
+        self.made_models: set[str] = set()
         if self.lm.env_file is not None:
             load_env_file(self.lm.env_file)
         loaded_models.limit = None if self.lm.memory_gb is None else int(self.lm.memory_gb * 1e9)
         self.program = section(params, "program", ProgramParams)
         self.search = section(params, "search", SearchParams)
         self._language_models: dict[str, LanguageModel] = {}
-        self._builder = _load_builder(self.program.builder) if self.program.builder else None
-        if self._builder is None:
-            self._check_space()
-
-    def build_program(self, hp: Any) -> Program | Awaitable[Program]:
-        """The hypermodel of this configuration."""
-        values = self.declare(hp)
-        if self._builder is not None:
-            return self._builder(hp)  # type: ignore[no-any-return]
-        return self.declared_program(values)
+        with declaring(self._declared):
+            self.scoring = Scoring(params, self.language_model)
+            self._builder = _load_builder(self.program.builder) if self.program.builder else None
+        #: What the declared program varies; a builder declares its own.
+        self.space: dict[str, SpaceParams] = {} if self._builder else self.search.space
+        self._check_space()
 
     def declare(self, hp: Any) -> dict[str, Any]:
-        """Declare the space of ``search.space`` to ``hp``; the values that it gives."""
-        return _declare_space(hp, self.search.space)
+        """Declare the space to ``hp``; the values that it gives."""
+        return _declare_space(hp, self.space)
+
+    def build_program(self, hp: Any) -> Awaitable[Program]:
+        """The hypermodel of this configuration."""
+        if self._builder is not None:
+            return self._built(self._builder, hp)
+        return self.declared_program(self.declare(hp))
+
+    async def _built(self, builder: Callable[[Any], Any], hp: Any) -> Program:
+        """What a builder makes; its models are reached as section ``lm`` says of their names."""
+        with declaring(self._declared):
+            program = builder(hp)
+            return await program if inspect.isawaitable(program) else program  # type: ignore[no-any-return]
+
+    def check_models(self, space: HyperParameters) -> None:
+        """Raise ConfigError for a model in ``lm.models`` that no program uses, once all of the ``space`` is known: by
+        then code of the project's own has made its models."""
+        choices = [kind for kind in space.space if isinstance(kind, hyperparameter_kinds.Choice)]
+        check_models(self._params, self.made_models | {str(value) for kind in choices for value in kind.values})
+
+    async def fit_space(self) -> None:
+        """Leave out of the space the forms of asking that none of its models has, with a line on stderr for each.
+
+        Raises ConfigError when none is left.
+        """
+        if self._builder is not None and self.search.space:
+            note("search.space is not used: the space is that of program.builder")
+        if "structured_output" not in self.space:
+            return
+        models = ends(self.space["model"]) if "model" in self.space else [self.program.model or self.lm.model]
+        gone = {}
+        for form in ends(self.space["structured_output"]):
+            reasons = [await self.language_model(model).lacks(form) for model in models]
+            if all(reasons):
+                gone[form] = "; ".join(filter(None, reasons))
+        if len(gone) == len(ends(self.space["structured_output"])):
+            form, reason = next(iter(gone.items()))
+            raise ConfigError(_lacking("search.space.structured_output", form, reason))
+        for form, reason in gone.items():
+            note(f"structured_output {form!r} is left out of the space: {reason}")
+        if gone:
+            self.space = without_values(self.space, "structured_output", gone)
 
     async def declared_program(self, values: Mapping[str, Any], place: str = "search.space") -> Program:
         """The program of section ``program`` with some hyperparameters' values in place (errors name ``place``)."""
@@ -73,6 +118,13 @@ class ProgramSetup:
         }
         language_model = self.language_model(settings.model or self.lm.model)
         _check_taken(language_model, settings, place)
+        if reason := await language_model.lacks(settings.structured_output):
+            if {
+                "model",
+                "structured_output",
+            } <= values.keys() and place == "search.space":  # other models have the form
+                raise FailedTrialError(reason)
+            raise ConfigError(_lacking(place, settings.structured_output, reason))
         module: Generator
         if settings.chain_of_thought:
             module = ChainOfThought(scoring.output_model, language_model, max_thinking=settings.max_thinking, **options)
@@ -101,6 +153,15 @@ class ProgramSetup:
         return self._language_models[name]
 
     def _make_language_model(self, name: str, *, with_fallbacks: bool) -> LanguageModel:
+        return LanguageModel(name, **self._reached(name, with_fallbacks))
+
+    def _declared(self, name: str) -> dict[str, Any]:
+        """How a model that code of the project's own makes by name is reached."""
+        self.made_models.add(name)
+        return self._reached(name, with_fallbacks=True)
+
+    def _reached(self, name: str, with_fallbacks: bool) -> dict[str, Any]:
+        """The arguments of a model, of which section ``lm`` may say something by its name."""
         own = self.lm.models.get(name)
         reached = {
             key: getattr(own, key) if own is not None and key in own.model_fields_set else getattr(self.lm, key)
@@ -108,20 +169,23 @@ class ProgramSetup:
         }
         if reached["price"] is not None:
             reached["price"] = reached["price"].model_dump()
-        others = [other for other in reached.pop("fallbacks") if other != name] if with_fallbacks else []
-        reached.pop("fallbacks", None)
-        fallbacks = [self._make_language_model(other, with_fallbacks=False) for other in others]
-        return LanguageModel(name, **reached, fallbacks=fallbacks)
+        others = [other for other in reached["fallbacks"] if other != name] if with_fallbacks else []
+        return {**reached, "fallbacks": [self._make_language_model(other, with_fallbacks=False) for other in others]}
 
     def _settings(self, values: Mapping[str, Any], place: str) -> ProgramParams:
         return with_values(self.program, values, place)
 
     def _check_space(self) -> None:
         """Try every end of every hyperparameter on its own; combinations are checked when they are built."""
-        check_conditions(self.search.space)
-        for name, kind in self.search.space.items():
+        check_conditions(self.space)
+        for name, kind in self.space.items():
             for value in ends(kind):
                 self._settings({name: value}, "search.space")
+
+
+def _lacking(place: str, form: str, reason: str) -> str:
+    other = CHAT_FORMS if form == "completion" else "completion"
+    return f"{place}: structured_output cannot be {form!r}: {reason}; set it to {other}"
 
 
 def _check_taken(model: LanguageModel, settings: ProgramParams, place: str) -> None:

@@ -26,8 +26,8 @@ _REFUSED = {
 _LONGEST = 2_000  # characters of a line: what is wrong stands at its beginning
 
 
-def run_stage(main: Callable[[], object]) -> None:
-    """Run ``main``; print an expected error as ``error: <message>`` and exit 1; Ctrl-C exits 130.
+def run_stage(main: Callable[[], object], interrupted: str = "interrupted; go on with: dvc repro") -> None:
+    """Run ``main``; print an expected error as ``error: <message>`` and exit 1, for Ctrl-C ``interrupted`` and 130.
 
     A full disk, a file that may not be read or written, and a path that cannot be are expected. Any other exception is
     a bug and keeps its traceback.
@@ -43,7 +43,7 @@ def run_stage(main: Callable[[], object]) -> None:
         place = "" if name is None else f"{shown(str(name), 200)}: "
         _end(f"{place}{error.strerror}; {_REFUSED[error.errno]}, then run again")
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print(interrupted, file=sys.stderr)
         sys.exit(130)
 
 

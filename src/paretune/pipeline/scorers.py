@@ -1,7 +1,8 @@
 """The metrics and the reward that section ``layout`` declares: ``{name: …, as: name in reports, **arguments}``.
 
 The name is that of a class of this package, or ``module:name`` of one's own: a class, or a function of (y_true,
-y_pred).
+y_pred). The ``rewards`` of a Weighted are declared alike; a ``language_model`` is named, and reached as section ``lm``
+says.
 """
 
 from __future__ import annotations
@@ -9,17 +10,25 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from paretune import metrics as known_metrics
+from paretune import rewards as known_rewards
 from paretune.errors import ConfigError, UsageError
 from paretune.metrics.metric import Metric
 from paretune.metrics.wrapper import MeanMetricWrapper
 from paretune.pipeline.own_code import load_watched
 from paretune.rewards.reward import ExactMatch, Reward, RewardFunctionWrapper, as_reward
-from paretune.schemas.faults import did_you_mean
+from paretune.rewards.weighted import Weighted
+from paretune.schemas.faults import did_you_mean, shown
 
-__all__ = ["METRICS", "declared_metric", "declared_reward"]
+if TYPE_CHECKING:
+    from paretune.lm.language_model import LanguageModel
+
+__all__ = ["METRICS", "LanguageModels", "declared_metric", "declared_reward"]
+
+#: The language model of a name.
+LanguageModels: TypeAlias = Callable[[str], "LanguageModel"]
 
 #: The metrics that conf can name, each also as a reward: all but the base class, and the one that needs a function.
 METRICS: dict[str, type[Metric]] = {
@@ -27,13 +36,13 @@ METRICS: dict[str, type[Metric]] = {
     for kind in (getattr(known_metrics, name) for name in known_metrics.__all__)
     if issubclass(kind, Metric) and kind not in (Metric, MeanMetricWrapper)
 }
-REWARDS: dict[str, type[Any]] = {"ExactMatch": ExactMatch, **METRICS}
+REWARDS: dict[str, type[Any] | None] = {"ExactMatch": ExactMatch, "LMAsJudge": None, "Weighted": Weighted, **METRICS}
 
 
 class _Kind(NamedTuple):
     """What may be declared in a place: classes by name, base classes of one's own, and what wraps a function."""
 
-    known: Mapping[str, type[Any]]
+    known: Mapping[str, type[Any] | None]
     bases: tuple[type[Any], ...]
     wrapper: Callable[..., Any]
 
@@ -51,12 +60,23 @@ def declared_metric(declared: Mapping[str, Any], place: str, source: str) -> Met
     return metric
 
 
-def declared_reward(declared: Mapping[str, Any], place: str, source: str) -> Reward:
-    """The reward declared in a place of params.yaml; otherwise as ``declared_metric``."""
-    return as_reward(_declared(_REWARD, declared, place, source))
+def declared_reward(
+    declared: Mapping[str, Any], place: str, source: str, language_models: LanguageModels | None = None
+) -> Reward:
+    """The reward declared in a place of params.yaml; otherwise as ``declared_metric``.
+
+    Without ``language_models`` those of the reward are made by their names alone: they are not to be called.
+    """
+    return as_reward(_declared(_REWARD, declared, place, source, language_models))
 
 
-def _declared(kind: _Kind, declared: Mapping[str, Any], place: str, source: str) -> Any:
+def _declared(
+    kind: _Kind,
+    declared: Mapping[str, Any],
+    place: str,
+    source: str,
+    language_models: LanguageModels | None = None,
+) -> Any:
     name, alias = str(declared.get("name")), declared.get("as")
     make = _own(kind, name, f"{place}.name", source) if ":" in name else _known(kind, name, f"{place}.name")
     arguments = {key: value for key, value in declared.items() if key not in ("name", "as")}
@@ -64,6 +84,13 @@ def _declared(kind: _Kind, declared: Mapping[str, Any], place: str, source: str)
     if alias is not None and "name" in parameters:
         arguments["name"] = alias
     _check_arguments(name, arguments, parameters, place)
+    if make is Weighted:
+        arguments["rewards"] = [
+            declared_reward(each, f"{place}.rewards.{index}", source, language_models)
+            for index, each in enumerate(_declarations(arguments["rewards"], f"{place}.rewards"))
+        ]
+    if language_models is not None and isinstance(arguments.get("language_model"), str):
+        arguments["language_model"] = language_models(arguments["language_model"])
     try:
         scorer = make(**arguments)
     except UsageError as error:
@@ -81,7 +108,14 @@ def _known(kind: _Kind, name: str, place: str) -> Callable[..., Any]:
             f"{place}: must be one of {', '.join(kind.known)}, or module:name of your own (got {name!r})"
             f"{did_you_mean(name, kind.known)}"
         )
-    return kind.known[name]
+    # A judge calls language models, which those who score recorded answers have no need to load.
+    return kind.known[name] or getattr(known_rewards, name)
+
+
+def _declarations(declared: Any, place: str) -> list[Mapping[str, Any]]:
+    if not isinstance(declared, list | tuple) or not all(isinstance(each, Mapping) for each in declared):
+        raise ConfigError(f"{place}: must be a list of rewards, each {{name: …, …}} (got {shown(declared)})")
+    return list(declared)
 
 
 def _own(kind: _Kind, name: str, place: str, source: str) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from paretune.metrics.measures import mean_of_replicates, measures_of
 from paretune.metrics.metric import Metric
 from paretune.metrics.outcome import Outcome
 from paretune.pipeline.data_models import input_model, output_model
-from paretune.pipeline.scorers import declared_metric, declared_reward
+from paretune.pipeline.scorers import LanguageModels, declared_metric, declared_reward
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.layout import LayoutParams
 from paretune.pipeline.sections.task import TaskParams
@@ -33,16 +33,17 @@ Records = Sequence[DataModel]
 class Scoring:
     """A task's data models (those of the materialized rows), and its reward and metrics, bound to them.
 
-    Raises ConfigError (UsageError for a mask that does not fit) for anything declared wrongly.
+    Raises ConfigError (UsageError for a mask that does not fit) for anything declared wrongly. A reward that calls
+    language models can do so where ``language_models`` gives them by their names.
     """
 
-    def __init__(self, params: Mapping[str, Any]) -> None:
+    def __init__(self, params: Mapping[str, Any], language_models: LanguageModels | None = None) -> None:
         check_sections(params, {"task": TaskParams, "layout": LayoutParams})
         self.task = section(params, "task", TaskParams)
         self.layout = section(params, "layout", LayoutParams)
         self.input_model: type[DataModel] = input_model(self.task)
         self.output_model: type[DataModel] = output_model(self.task, self.layout)
-        reward = declared_reward(self.layout.reward, "layout.reward", self.layout.source)
+        reward = declared_reward(self.layout.reward, "layout.reward", self.layout.source, language_models)
         self.reward: Reward = reward.bind(self.output_model)
         self.metrics: list[Metric] = [
             declared_metric(each, f"layout.metrics.{index}", self.layout.source).bind(self.output_model)

@@ -54,6 +54,8 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
         executions_per_trial=search.executions_per_trial,
         max_failure_rate=search.max_failure_rate,
         max_retries_per_trial=search.max_retries_per_trial,
+        racing=search.racing,
+        protect=search.protect,
         budget=Budget(**budget.model_dump()),
         identity=_identity(params, setup),
         **chosen.options,

@@ -12,7 +12,7 @@ from paretune.schemas.data_model import DataModel, as_record
 if TYPE_CHECKING:
     from paretune.programs.program import Program
 
-__all__ = ["Examples", "Row", "as_arrays", "as_rows", "with_arrays"]
+__all__ = ["Examples", "Row", "as_arrays", "as_rows", "examples_of", "with_arrays"]
 
 #: One input record for each input of the program.
 Row = tuple[DataModel, ...]
@@ -73,6 +73,15 @@ def with_arrays(fit: Mapping[str, Any]) -> dict[str, Any]:
     if fit.get("batch_size") is None and (size := getattr(fit["x"], "batch_size", None)) is not None:
         own["batch_size"] = size
     return {**fit, "x": x, "y": y, **own}
+
+
+def examples_of(program: Program, fit: Mapping[str, Any]) -> tuple[Examples, Examples | None]:
+    """The training and the validation examples in the arguments of ``fit`` (arrays: see ``with_arrays``)."""
+    examples = Examples.of(program, fit["x"], fit["y"])
+    if fit.get("validation_data") is not None:
+        return examples, Examples.of(program, *fit["validation_data"])
+    share = fit.get("validation_split")
+    return examples.split(share) if share else (examples, None)
 
 
 def as_rows(program: Program, x: Sequence[Any]) -> list[Row]:

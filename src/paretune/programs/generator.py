@@ -11,9 +11,16 @@ from pydantic import create_model
 from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.options import CallOptions, SeededCallKeywords
-from paretune.lm.types import StructuredOutput
+from paretune.lm.types import CHAT_FORMS, StructuredOutput
 from paretune.programs.module import Module
-from paretune.prompting.generate import call_options, generate_record, reply_schema, supported, writer_for
+from paretune.prompting.generate import (
+    call_options,
+    generate_record,
+    reasons_by_itself,
+    reply_schema,
+    supported,
+    writer_for,
+)
 from paretune.prompting.prompts import Example, PromptWriter
 from paretune.schemas.data_model import DataModel, Field
 
@@ -68,10 +75,20 @@ class Generator(Module):
         """The data model that replies have: a module may add fields of its own before those asked for."""
         return data_model
 
+    def asked_of(self, language_model: LanguageModel) -> type[DataModel]:
+        """The data model of the replies that a language model is asked for: a module may fill in its own fields."""
+        return self.data_model
+
     def output_models(self, *inputs: type[DataModel]) -> tuple[type[DataModel], type[DataModel]]:
         if len(inputs) != 1:
             raise UsageError(f"{self.name} takes one input (got {len(inputs)})")
         return self.data_model, self.gold_model
+
+    async def check(self) -> None:
+        """Raise UsageError for a form of asking that the language model lacks."""
+        if reason := await self.language_model.lacks(self.structured_output):
+            other = CHAT_FORMS if self.structured_output == "completion" else "completion"
+            raise UsageError(f"{self.name}: {reason}; set structured_output to {other}")
 
     async def call(self, inputs: DataModel) -> DataModel | None:
         """Ask for the output of one input record; None when the reply does not validate."""
@@ -111,7 +128,8 @@ class Generator(Module):
     def _writer(self, input_model: type[DataModel]) -> PromptWriter:
         writer = self._writers.get(input_model)
         if writer is None:
-            writer = writer_for(self.language_model, input_model, self.data_model, self.structured_output)
+            asked = self.asked_of(self.language_model)
+            writer = writer_for(self.language_model, input_model, asked, self.structured_output)
             self._writers[input_model] = writer
         return writer
 
@@ -120,14 +138,14 @@ class Generator(Module):
         if self._prefix is None or self._prefix[:3] != (writer, self.instructions, self.examples):
             instructions = self.instructions
             if instructions is None:
-                instructions = default_instructions(writer.input_model, self.data_model)
+                instructions = default_instructions(writer.input_model, writer.output_model)
             prefix = writer.prefix(instructions, self.examples)
             self._prefix = (writer, self.instructions, self.examples, prefix)
         return cast(str, self._prefix[3])
 
     @functools.cached_property
     def _schema(self) -> dict[str, Any]:
-        return reply_schema(self.language_model, self.data_model)
+        return reply_schema(self.language_model, self.asked_of(self.language_model))
 
     @functools.cached_property
     def _supported(self) -> CallOptions:
@@ -139,6 +157,13 @@ class ChainOfThought(Generator):
 
     Replies are records of a subclass of the data model, with its validators and methods.
     ``max_thinking`` limits the thinking to that many characters, where replies are constrained.
+
+    A model that reasons by itself is not told to think once more: it is asked as a Generator asks, and ``thinking``
+    holds its own reasoning, or nothing where the provider keeps that. Such a model is known by
+    ``LanguageModel(reasons=…)``; or by the ``reasoning_effort`` of the call, where it takes one (another than ``none``
+    and ``disable``); or, without an effort, by litellm's list of models, where most that can reason do so, but Claude
+    and GPT-5.1 and later do not. In the form ``completion``, in which no model reasons apart, the field is asked for;
+    so it is where the data model has it.
     """
 
     def __init__(
@@ -154,6 +179,11 @@ class ChainOfThought(Generator):
 
     def with_own_fields(self, data_model: type[DataModel]) -> type[DataModel]:
         return _with_thinking(data_model, self.max_thinking)
+
+    def asked_of(self, language_model: LanguageModel) -> type[DataModel]:
+        if self.structured_output != "completion" and reasons_by_itself(language_model, self.options.reasoning_effort):
+            return self.gold_model
+        return self.data_model
 
     def get_config(self) -> dict[str, Any]:
         return {"max_thinking": self.max_thinking, **super().get_config()}

@@ -101,12 +101,17 @@ class Module(Configurable):
                 raise UsageError(f"{type(self).__name__}.__init__ must call super().__init__()")
             if len(symbols) != len(flat) or options:
                 raise UsageError(f"{self.name}: symbols cannot be mixed with records or options in one call")
+            for module in (self, *inner_modules(self)):
+                await module.check()
             return self.add_node(symbols, listed)
         if any(item is None for item in flat):
             return None
         if _hears_of_training(type(self).call):
             options.setdefault("training", current_sample().training)
         return await self.call(*inputs, **options)
+
+    async def check(self) -> None:
+        """Refuse, when a program is built, what cannot work when it runs. Nothing is asked of a language model."""
 
     def add_node(self, symbols: Sequence[Symbol], listed: bool = False) -> Any:
         """The symbol (for a program with several outputs: the list of symbols) of a call with these symbols."""

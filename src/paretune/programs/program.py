@@ -14,7 +14,7 @@ from paretune.lm.language_model import LanguageModel
 from paretune.metrics.measures import OPERATIONAL
 from paretune.metrics.metric import Metric
 from paretune.optimizers.optimizer import Optimizer
-from paretune.programs.examples import Examples, as_arrays, with_arrays
+from paretune.programs.examples import Examples, as_arrays, examples_of, with_arrays
 from paretune.programs.generator import Generator
 from paretune.programs.graph import Graph
 from paretune.programs.module import Module, Node, Symbol, inner_modules
@@ -169,11 +169,7 @@ class Program(Module):
             verbose,
             replicate,
         )
-        examples, validation = Examples.of(self, fit["x"], fit["y"]), None
-        if fit["validation_data"] is not None:
-            validation = Examples.of(self, *fit["validation_data"])
-        elif validation_split:
-            examples, validation = examples.split(validation_split)
+        examples, validation = examples_of(self, {**fit, "validation_split": validation_split})
         return await train(self, examples, validation, options)
 
     async def evaluate(

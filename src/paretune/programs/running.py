@@ -14,7 +14,7 @@ from paretune.metrics.measures import measures_of
 from paretune.metrics.outcome import InvalidKind, Outcome
 from paretune.programs.examples import Examples, Row, as_rows
 from paretune.prompting.trace import Call, Sample, tracing
-from paretune.rewards.reward import checked_reward
+from paretune.rewards.reward import Scored, checked_reward
 from paretune.schemas.data_model import DataModel
 from paretune.schemas.parsing import ends_in_thought
 from paretune.stats.measure import Measure
@@ -111,7 +111,7 @@ def evaluation_of(program: Program, outcomes: Sequence[Outcome], y: Sequence[Dat
 async def _run_example(program: Program, row: Row, y: DataModel, sample: Sample) -> Ran:
     """Run and score one example. An infrastructure failure is a value; fatal errors and bugs are raised."""
     with tracing(sample) as calls:
-        reward: float | None = 0.0
+        reward: Scored | None = Scored(0.0)
         failure: str | None = None
         kind: InvalidKind | None = None
         own_calls: int | None = None
@@ -121,7 +121,7 @@ async def _run_example(program: Program, row: Row, y: DataModel, sample: Sample)
                 output = output[0]
             own_calls = len(calls)
             if output is not None:
-                reward = checked_reward(await program.reward(y, output), program.reward.name)
+                reward = Scored.of(checked_reward(await program.reward(y, output), program.reward.name))
             else:
                 kind, failure = _why_invalid(calls)
             status = "invalid" if output is None else "ok"
@@ -134,7 +134,7 @@ async def _run_example(program: Program, row: Row, y: DataModel, sample: Sample)
     outcome = Outcome(
         status=status,  # type: ignore[arg-type]
         output=None if output is None else output.get_json(),
-        reward=reward,
+        reward=None if reward is None else float(reward),
         calls=len(calls),
         prompt_tokens=sum(call.reply.prompt_tokens for call in calls),
         completion_tokens=sum(call.reply.completion_tokens for call in calls),
@@ -143,6 +143,8 @@ async def _run_example(program: Program, row: Row, y: DataModel, sample: Sample)
         error=failure,
         retries=sum(max(0, call.reply.attempts - 1) for call in calls),
         kind=kind,
+        judgements=() if reward is None else reward.judgements,
+        parts=None if reward is None else reward.parts,
     )
     return Ran(outcome, tuple(calls[:own_calls]))
 

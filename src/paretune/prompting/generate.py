@@ -19,7 +19,7 @@ from paretune.schemas.faults import find_faults
 from paretune.schemas.parsing import parse_json
 from paretune.schemas.text_form import parse_text
 
-__all__ = ["call_options", "generate_record", "reply_schema", "supported", "writer_for"]
+__all__ = ["call_options", "generate_record", "reasons_by_itself", "reply_schema", "supported", "writer_for"]
 
 Output = TypeVar("Output", bound=DataModel)
 
@@ -64,6 +64,21 @@ def supported(language_model: LanguageModel, options: CallOptions, stacklevel: i
     return options.without("reasoning_effort")
 
 
+def reasons_by_itself(language_model: LanguageModel, effort: str | None) -> bool:
+    """Whether a model reasons before it replies to a call with this effort (None: without one), untold by the prompt.
+
+    ``LanguageModel(reasons=…)`` says it; else, with an effort that the model takes, whether that is another than
+    ``none`` or ``disable``; without one, litellm's list of models. One that is not in the list is taken for a model
+    that does not. Replies teach nothing here: what is asked must not depend on which of them comes first.
+    """
+    if language_model.reasons is not None:
+        return language_model.reasons
+    takes = language_model.capabilities
+    if effort is not None and takes["reasoning_effort"]:
+        return effort not in ("none", "disable")
+    return bool(takes.get("reasons"))  # older ledgers remember nothing of it
+
+
 async def generate_record(
     caller: str,
     language_model: LanguageModel,
@@ -74,11 +89,15 @@ async def generate_record(
     *,
     schema: dict[str, Any] | None,
     options: CallOptions,
+    draw: int = 0,
 ) -> Output | None:
     """Ask for the output of one input record (plain JSON values), and note the call in the trace of ``caller``.
 
+    What is asked for is the writer's data model. ``output_model`` may have a field ``thinking`` besides, which gets the
+    model's own reasoning, or stays empty where the provider does not give it.
+
     The question is one of the current sample's: whoever asks (a generator, a judge, an optimizer that wants proposals),
-    each epoch and each replicate draws a reply of its own.
+    each epoch and each replicate draws a reply of its own. ``draw`` numbers several that are wanted of one question.
 
     Returns None when the reply does not validate. Raises the errors of ``LanguageModel.complete``.
     """
@@ -92,11 +111,14 @@ async def generate_record(
         options=options.stopping_at(writer.stop()),
         replicate=sample.replicate,
         epoch=sample.epoch,
+        draw=draw,
     )
     reply = await language_model.complete(request)
-    output = None
+    output: DataModel | None = None
     if reply.finish_reason != REFUSAL:
-        output = (parse_text if writer.in_text else parse_json)(reply.text, output_model)
+        output = (parse_text if writer.in_text else parse_json)(reply.text, writer.output_model)
     language_model.ledger.note(reply, caller, valid=output is not None, replicate=sample.replicate)
     add_call(Call(caller, record, None if output is None else output.get_json(), reply))
-    return output
+    if output is None or isinstance(output, output_model):
+        return output
+    return output_model.model_construct(thinking=reply.reasoning or "", **dict(output))  # valid, since the output is

@@ -95,9 +95,11 @@ def _subtitle(
     sizes = {result.record.n for result in results if result.record.completed}
     n = " to ".join(f"{size:,}" for size in sorted({min(sizes), max(sizes)})) if sizes else "unknown"
     first = f"Bars: {percent(confidence)} intervals on the validation split, n = {n}."
-    failed = sum(not result.record.completed for result in results)
-    if failed:
-        first += f" Not shown: {failed} failed {'trial' if failed == 1 else 'trials'}."
+    statuses = [result.record.status for result in results]
+    hidden = [f"{statuses.count(each)} {each.lower()}" for each in ("DROPPED", "FAILED") if each in statuses]
+    if hidden:
+        count = sum(not result.record.completed for result in results)
+        first += f" Not shown: {' and '.join(hidden)} {'trial' if count == 1 else 'trials'}."
     if not panels:
         return [first]
     second = "The line joins the configurations that no other beats"

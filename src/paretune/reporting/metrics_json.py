@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from paretune.errors import DataError
+from paretune.metrics.invalid import invalid_shares
 from paretune.programs.running import Evaluation
+from paretune.reporting.judge_summary import judge_summary
 from paretune.reporting.results import shared_bootstrap
 from paretune.reporting.volume import volume_axes
 from paretune.stats import (
@@ -27,7 +29,7 @@ from paretune.stats import (
 from paretune.trials.correction import corrected_reward
 from paretune.trials.frontier import FrontierDraws, frontier, frontier_draws
 from paretune.trials.goals import Goals
-from paretune.trials.record import TrialRecord
+from paretune.trials.record import TrialRecord, race_savings
 from paretune.trials.winner import Best
 from paretune.wording import exact
 
@@ -46,6 +48,7 @@ def metrics_json(
     measures: Mapping[str, Sequence[Measure]],
     baseline: Evaluation | None = None,
     majority: Mapping[str, float] | None = None,
+    human: Sequence[float | None] | None = None,
     references: Mapping[str, float] | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
@@ -56,8 +59,9 @@ def metrics_json(
     ``tested`` has the winner on the test examples, and other trials that were tested as well; ``looks`` is how many
     configurations were tested on them by now, which the intervals there allow for (see ``confidence_at``).
     ``baseline`` is the declared baseline on the same examples (DataError when their numbers differ). ``majority`` holds
-    the reward and metrics of always giving the most common training output. ``records`` are all trials, ``measures``
-    those of the completed ones on the validation examples; ``references`` are those of ``volume_axes``.
+    the reward and metrics of always giving the most common training output, ``human`` people's scores of the winner's
+    answers on test, for section ``judge`` (see ``judge_summary``). ``records`` are all trials, ``measures`` those of
+    the completed ones on the validation examples; ``references`` are those of ``volume_axes``.
 
     ``val.corrected`` is the winner's reward there corrected for its choice, ``optimism.reward`` validation minus test.
     ``gain.reward`` is test minus baseline on the ``gain.n`` examples that both scored, in pairs; ``gain.p_mcnemar``
@@ -86,6 +90,7 @@ def metrics_json(
         compared = {"gain" if name == winner.trial else f"gain_{name}": each for name, each in tested.items()}
         sections |= _gains(compared, baseline, confidence=strict, resamples=resamples, seed=seed)
     sections["majority"] = _scalars(majority or {})
+    sections["judge"] = _scalars(judge_summary(tested[winner.trial].outcomes, human or (), confidence))
     draws = frontier_draws(records, measures, winner.goals, resamples=resamples, seed=seed)
     sections["search"] = search_summary(records, winner.goals, references, draws, confidence)
     return {name: section for name, section in sections.items() if section}
@@ -94,12 +99,14 @@ def metrics_json(
 def evaluation_summary(
     evaluation: Evaluation, *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Scalars:
-    """Each measure with ``_lo`` and ``_hi``, then ``n`` (examples) and ``failures``."""
+    """Each measure with ``_lo`` and ``_hi``, the share of each kind of invalid output that occurs
+    (``invalid_cut_off``), then ``n`` (examples) and ``failures``."""
     shown = [measure for measure in evaluation.measures if measure.name not in _LEFT_OUT]
     bootstrap = shared_bootstrap([shown], resamples=resamples, seed=seed)
     found: dict[str, float | int] = {}
     for measure, (lo, hi) in zip(shown, intervals_of(shown, bootstrap, confidence), strict=True):
         found |= {measure.name: measure.value, f"{measure.name}_lo": lo, f"{measure.name}_hi": hi}
+    found |= {f"invalid_{kind}": share for kind, share in invalid_shares(evaluation.outcomes).items()}
     failures = sum(outcome.status == "failed" for outcome in evaluation.outcomes)
     return _scalars(found) | {"n": bootstrap.n, "failures": failures}
 
@@ -114,7 +121,8 @@ def search_summary(
     """Counts of trials, the frontier's size, the hypervolume in [0, 1], LM calls, retries and US dollars.
 
     Frontier and hypervolume are those of the trials that keep the constraints; with ``draws`` the hypervolume has an
-    interval, and a value corrected for its bias.
+    interval, and a value corrected for its bias. Where a race has dropped trials, their number and that of the calls
+    saved are there too.
     Calls and dollars are those of all trials, failed ones too, as if nothing had been served from the ledger. When a
     trial that made calls has no known cost, the sum is not known either and ``cost_usd`` is left out.
     """
@@ -123,11 +131,13 @@ def search_summary(
     counts: Scalars = {
         "trials": len(records),
         "completed": len(completed),
-        "failed": len(records) - len(completed),
+        "failed": sum(record.failed for record in records),
         "frontier_size": sum(frontier(records, goals)),
         "lm_calls": sum(record.calls for record in records),
         "retries": sum(record.retries for record in records),
     }
+    if any(record.dropped for record in records):
+        counts |= race_savings(records)
     points = np.asarray([goals.point(record.metrics) for record in completed if goals.feasible(record.metrics)])
     axes = volume_axes(goals.objectives, references)
     spent = math.fsum(math.nan if cost is None else cost for cost in costs)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from paretune.errors import DataError
-from paretune.stats import Bootstrap, Interval, Measure, intervals_of, settled
+from paretune.stats import Bootstrap, Interval, Measure, intervals_of, quantile_interval, settled
 from paretune.trials.frontier import frontier, frontier_draws
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
@@ -78,7 +78,8 @@ def results(
 
     ``measures`` holds by trial the measures of the validation examples (the reward, the metrics, the operational ones)
     under their bare names; they appear as ``val_<name>``, those that the search recorded. A recorded ``val_`` metric
-    without a measure has no interval.
+    without a measure has no interval. ``val_latency_median`` and ``val_latency_p95`` are of the seconds that an example
+    takes, all its calls together.
     """
     bootstrap = shared_bootstrap(measures.values(), resamples=resamples, seed=seed)
     found = iter(intervals_of([each for group in measures.values() for each in group], bootstrap, confidence))
@@ -91,7 +92,7 @@ def results(
     return [
         Result(
             record=record,
-            metrics=_measurements(record, ends.get(record.trial, {})),
+            metrics=_measurements(record, ends.get(record.trial, {})) | _latencies(record, confidence),
             feasible=record.completed and goals.feasible(record.metrics),
             on_frontier=flag,
             is_winner=record.trial == winner,
@@ -117,3 +118,15 @@ def _measurements(record: TrialRecord, ends: Mapping[str, Interval]) -> dict[str
         for name, value in record.metrics.items()
         if name.startswith("val_")
     }
+
+
+def _latencies(record: TrialRecord, confidence: float) -> dict[str, Measurement]:
+    """Quantiles of the seconds an example; of replicates, whose seconds are no independent examples, without ends."""
+    seconds = [outcome.latency_s for outcome in record.outcomes if outcome.status != "failed"]
+    if not seconds:
+        return {}
+    found = {}
+    for name, quantile in (("val_latency_median", 0.5), ("val_latency_p95", 0.95)):
+        ends = quantile_interval(np.array(seconds), quantile, confidence) if len(record.replicates) == 1 else ()
+        found[name] = Measurement(float(np.quantile(seconds, quantile)), *ends)
+    return found

@@ -8,18 +8,33 @@ from paretune.lazy import lazy_dir, lazy_names
 
 if TYPE_CHECKING:
     from paretune.rewards.judge import LMAsJudge
-    from paretune.rewards.reward import ExactMatch, Reward, RewardFunctionWrapper
+    from paretune.rewards.reward import ExactMatch, Reward, RewardFunctionWrapper, Scored
+    from paretune.rewards.rubric import Criterion, Rubric
+    from paretune.rewards.weighted import Weighted
 
-__all__ = ["ExactMatch", "LMAsJudge", "Reward", "RewardFunctionWrapper"]
+__all__ = [
+    "Criterion",
+    "ExactMatch",
+    "LMAsJudge",
+    "Reward",
+    "RewardFunctionWrapper",
+    "Rubric",
+    "Scored",
+    "Weighted",
+]
 
 # A judge calls language models, which the scoring of recorded answers has no need to load.
 __getattr__ = lazy_names(
     __name__,
     {
+        "Criterion": "paretune.rewards.rubric",
         "ExactMatch": "paretune.rewards.reward",
         "LMAsJudge": "paretune.rewards.judge",
         "Reward": "paretune.rewards.reward",
         "RewardFunctionWrapper": "paretune.rewards.reward",
+        "Rubric": "paretune.rewards.rubric",
+        "Scored": "paretune.rewards.reward",
+        "Weighted": "paretune.rewards.weighted",
     },
 )
 __dir__ = lazy_dir(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel
@@ -25,12 +25,34 @@ __all__ = [
     "MetricReward",
     "Reward",
     "RewardFunctionWrapper",
+    "Scored",
     "as_reward",
     "checked_reward",
 ]
 
 #: Sums of shares may be off by so much.
 _ROUNDING = 1e-9
+
+
+class Scored(float):
+    """A reward that tells what it was made of: a float, which a reward may give in the place of a plain one.
+
+    ``judgements`` are the scores that it is the mean of, where a judge was asked several times; ``parts`` are those
+    that it combines, by name. Both are kept with the example's outcome.
+    """
+
+    judgements: tuple[float, ...]
+    parts: Mapping[str, float] | None
+
+    def __new__(cls, value: float, judgements: Sequence[float] = (), parts: Mapping[str, float] | None = None) -> Self:
+        scored = super().__new__(cls, value)
+        scored.judgements, scored.parts = tuple(judgements), parts
+        return scored
+
+    @classmethod
+    def of(cls, value: float) -> Scored:
+        """A number as it is, or as one that was made of nothing else."""
+        return value if isinstance(value, Scored) else cls(value)
 
 
 class Reward(Configurable, ABC):
@@ -80,7 +102,14 @@ class ExactMatch(MaskedReward):
     decimals and instants as what they are (see ``schemas.canonical``); text to the letter.
     """
 
-    name = "exact_match"
+    def __init__(
+        self,
+        in_mask: Sequence[str] | None = None,
+        out_mask: Sequence[str] | None = None,
+        name: str = "exact_match",
+    ) -> None:
+        super().__init__(in_mask, out_mask)
+        self.name = name
 
     async def __call__(self, y_true: Any, y_pred: Any) -> float:
         true, pred = y_true.get_json(), y_pred.get_json()
@@ -137,7 +166,8 @@ def checked_reward(value: Any, name: str) -> float:
     number = as_number(value)
     if not -_ROUNDING <= number <= 1 + _ROUNDING:
         raise UsageError(f"the reward {name!r} must give a number from 0 (wrong) to 1 (right) (got {value!r})")
-    return min(max(number, 0.0), 1.0)
+    number = min(max(number, 0.0), 1.0)
+    return Scored(number, value.judgements, value.parts) if isinstance(value, Scored) else number
 
 
 def as_reward(reward: Any) -> Reward:

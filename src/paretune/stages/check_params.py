@@ -66,6 +66,9 @@ def main() -> None:
     for name, split in section(params, "data", DataParams).splits.items():
         if not Path(split.source).exists():
             raise ConfigError(f"data.splits.{name}.source: no such file or folder (got {shown(split.source, 200)})")
+    human = section(params, "evaluate", EvaluateParams).human
+    if human is not None and not Path(human).exists():
+        raise ConfigError(f"evaluate.human: no such file (got {shown(human, 200)}); one without a row says: no scores")
     layout = section(params, "layout", LayoutParams)
     for place, name in layout.own_code.items():
         load_watched(name, layout.source, place)

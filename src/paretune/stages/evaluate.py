@@ -8,8 +8,10 @@ from pathlib import Path
 from paretune.errors import SearchError
 from paretune.eventloop import run_maybe_nested
 from paretune.files import write_json, write_jsonl
+from paretune.metrics.invalid import invalid_warning
 from paretune.metrics.outcome import too_many_failures
 from paretune.pipeline.evaluation import evaluation_rows, reward_rows, tested_baseline, tested_trial
+from paretune.pipeline.human_scores import human_scores
 from paretune.pipeline.looks import count_looks
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.run_stage import run_stage
@@ -47,7 +49,8 @@ async def _main() -> None:
     tested = {name: await tested_trial(setup, by_name[name], test) for name in named}
     if error := too_many_failures(tested[best.trial].outcomes, setup.search.max_failure_rate):
         raise SearchError(f"the winner could not be evaluated: {error}")
-    write_jsonl(OUTPUT / "predictions.jsonl", evaluation_rows(tested[best.trial], *test))
+    answers = evaluation_rows(tested[best.trial], *test)
+    write_jsonl(OUTPUT / "predictions.jsonl", answers)
     compared = None
     if settings.baseline is not None:
         replicates = len(by_name[best.trial].replicates)
@@ -68,6 +71,7 @@ async def _main() -> None:
         measures={record.trial: measures_of_trial(record, val[1], scoring.metrics) for record in completed},
         baseline=compared,
         majority=scoring.majority([*train[1], *val[1]], test[1]),
+        human=None if settings.human is None else human_scores(settings.human, answers),
         references=report.reference,
         confidence=report.confidence,
         resamples=report.resamples,
@@ -75,6 +79,8 @@ async def _main() -> None:
     )
     write_json(METRICS, numbers)
     print(f"{METRICS}: test reward {numbers['test']['reward']:.3f} on {numbers['test']['n']} examples", file=sys.stderr)
+    if warning := invalid_warning(tested[best.trial].outcomes, "test examples"):
+        print(warning, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from paretune.pipeline.sections.base import check_sections, read_params, section
 from paretune.pipeline.sections.data import DataParams
 from paretune.pipeline.sections.layout import LayoutParams
 from paretune.pipeline.sections.task import TaskParams
+from paretune.terminal import plain
 
 OUTPUT = Path("data/materialized")
 
@@ -43,7 +44,7 @@ def main() -> None:
     path = OUTPUT / f"{split}.jsonl"
     count = write_jsonl(path, rows())
     balance = ", ".join(f"{label} {number}" for label, number in labels.items())
-    print(f"{path}: {count} rows" + (f" ({balance})" if balance else ""), file=sys.stderr)
+    print(f"{path}: {count} rows" + (f" ({plain(balance)})" if balance else ""), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from paretune.files import read_json
+from paretune.metrics.invalid import invalid_warning
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.scoring import Scoring, measures_of_trial
 from paretune.pipeline.sections.base import read_params, section
@@ -33,10 +34,11 @@ def main() -> None:
     measures = {
         record.trial: measures_of_trial(record, gold, scoring.metrics) for record in records if record.completed
     }
+    best = Best.read(SEARCH / "best.json")
     paths = report(
         records,
         measures,
-        Best.read(SEARCH / "best.json"),
+        best,
         OUTPUT,
         examples=ExampleData(inputs, outputs, read_replies(SEARCH / "replies.jsonl")),
         numbers=read_json(METRICS),
@@ -45,6 +47,9 @@ def main() -> None:
         **settings.model_dump(exclude={"reference"}),
     )
     print(f"wrote {', '.join(map(str, paths))}", file=sys.stderr)
+    winner = next(record for record in records if record.trial == best.trial)
+    if warning := invalid_warning(winner.outcomes, "validation examples"):
+        print(warning, file=sys.stderr)
 
 
 if __name__ == "__main__":

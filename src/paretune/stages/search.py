@@ -7,12 +7,14 @@ import time
 from pathlib import Path
 
 from paretune.estimating.estimate import estimate
+from paretune.eventloop import run_maybe_nested
 from paretune.files import write_json
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.scoring import measures_of_trial
 from paretune.pipeline.sections.base import read_params
 from paretune.pipeline.tuners import make_tuner
+from paretune.trials.record import race_savings
 from paretune.trials.replies import write_replies
 from paretune.trials.store import write_trials
 from paretune.trials.winner import Best
@@ -30,31 +32,37 @@ def main() -> None:
     setup = ProgramSetup(params)
     x, y = setup.scoring.read(SPLITS / "train.jsonl")
     validation = setup.scoring.read(SPLITS / "val.jsonl")
+    run_maybe_nested(setup.fit_space())
     tuner = make_tuner(params, setup)
     fit = {"validation_data": validation, "epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
     print(estimate(tuner, x, y, **fit), file=sys.stderr)
-    tuner.search(x, y, **fit)
-    records = tuner.trial_records()
-    write_trials(OUTPUT / "trials.jsonl", records)
-    assert tuner.planned is not None
-    ledgers = [ledger.path for ledger in tuner.planned.ledgers]
-    asked = asked_by_example(tuner.planned.record.stem, records, ledgers, len(validation[1]))
-    write_replies(OUTPUT / "replies.jsonl", asked)
-    goals = tuner.oracle.goals
-    completed = [record for record in records if record.completed]
-    measures = {one.trial: measures_of_trial(one, validation[1], setup.scoring.metrics) for one in completed}
-    best = Best.of(records, goals, tuner.rule, stopped=tuner.stopped, measures=measures)
-    best.write(OUTPUT / "best.json")
-    write_json(
-        RUN,
-        {
+    setup.check_models(tuner.space)
+    finished = False
+    try:
+        tuner.search(x, y, **fit)
+        records = tuner.trial_records()
+        write_trials(OUTPUT / "trials.jsonl", records)
+        assert tuner.planned is not None
+        ledgers = [ledger.path for ledger in tuner.planned.ledgers]
+        asked = asked_by_example(tuner.search_name or "", records, ledgers, len(validation[1]))
+        write_replies(OUTPUT / "replies.jsonl", asked)
+        completed = [record for record in records if record.completed]
+        measures = {one.trial: measures_of_trial(one, validation[1], setup.scoring.metrics) for one in completed}
+        best = Best.of(records, tuner.oracle.goals, tuner.rule, stopped=tuner.stopped, measures=measures)
+        best.write(OUTPUT / "best.json")
+        finished = True
+    finally:  # else what this run has paid would be missing beside the reports of an earlier one
+        account = {
             "lm_calls_paid": tuner.session.paid,
             "spent_usd": round(tuner.session.spent_usd, 6),
             "seconds": round(time.monotonic() - started, 1),
             "resumed": tuner.resumed,
             "stopped": tuner.stopped is not None,  # best.json tells why
-        },
-    )
+            "finished": finished,
+            "trials": [{"trial": record.trial, "seconds": record.seconds} for record in tuner.trial_records()],
+            **({} if setup.search.racing == "none" else race_savings(tuner.trial_records())),
+        }
+        write_json(RUN, account)
     print(f"{OUTPUT}: {best.why} {best.doubt}\n  {best.values}", file=sys.stderr)
 
 

@@ -29,26 +29,41 @@ from paretune.stats.frontiers import (
     settled,
 )
 from paretune.stats.intervals import Difference, difference, intervals_of, plus_delta
+from paretune.stats.judging import (
+    Agreement,
+    CorrectedMean,
+    VarianceSplit,
+    agreement,
+    bias,
+    corrected_mean,
+    variance_split,
+)
 from paretune.stats.measure import Measure, PseudoExamples
 from paretune.stats.pareto import fronts, hypervolume, non_dominated, rounded
 from paretune.stats.resampling import BayesianBootstrap, Bootstrap, percentile_interval, weighted_values
 from paretune.stats.selection import BestSet, Corrected, best_set, confidence_at, corrected_score
 
 __all__ = [
+    "Agreement",
     "Axis",
     "BayesianBootstrap",
     "BestSet",
     "Bootstrap",
     "Corrected",
+    "CorrectedMean",
     "Difference",
     "Hypervolume",
     "Interval",
     "Measure",
     "PseudoExamples",
     "Settled",
+    "VarianceSplit",
+    "agreement",
     "agresti_min",
     "best_set",
+    "bias",
     "confidence_at",
+    "corrected_mean",
     "corrected_score",
     "detectable_difference",
     "difference",
@@ -69,6 +84,7 @@ __all__ = [
     "rounded",
     "scaled_volume",
     "settled",
+    "variance_split",
     "weighted_values",
     "wilson",
 ]

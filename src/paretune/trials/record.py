@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from paretune.metrics.outcome import Outcome
 
-__all__ = ["ReplicateRecord", "TrialRecord", "finite"]
+__all__ = ["Dropped", "ReplicateRecord", "TrialRecord", "finite", "race_savings"]
 
 
 @dataclass(frozen=True)
 class ReplicateRecord:
     """One training of a trial's program: the metrics, the trained state and the validation examples of its best epoch.
 
-    ``examples`` are the outcomes on the n validation examples, in data order. ``reached`` is the state after the last
-    epoch, the optimizer's included; only for searches in which a later trial may go on from it.
+    ``examples`` are the outcomes on the n validation examples, in data order (of a dropped trial, on those that it
+    ran). ``reached`` is the state after the last epoch, the optimizer's included; only for searches in which a later
+    trial may go on from it.
     """
 
     metrics: dict[str, float]
@@ -36,9 +37,22 @@ class ReplicateRecord:
 
 
 @dataclass(frozen=True)
+class Dropped:
+    """Why a race has dropped a trial: trial ``by`` was shown to be better on the validation examples that both had run,
+    those with the numbers ``examples`` (from 0, in data order). ``saved``: so many calls were not made."""
+
+    by: str
+    why: str
+    examples: tuple[int, ...]
+    saved: int
+
+
+@dataclass(frozen=True)
 class TrialRecord:
     """Everything that is known of a finished trial.
 
+    COMPLETED: it was scored on all validation examples. DROPPED: a race has ended it before that, and its metrics are
+    those of the examples that it ran; it can be no winner and is on no frontier. FAILED: it could not be scored.
     ``metrics`` are means over the replicates, each of which has its metrics from one epoch, never a mix; with several
     replicates ``standard_errors`` has those of the means. Calls, retries, tokens and cost are the whole trial's, as
     they would be without the ledger; ``latency_s`` is the mean of a call. ``score`` is the scalar that trials are
@@ -49,7 +63,7 @@ class TrialRecord:
     """
 
     trial: str
-    status: Literal["COMPLETED", "FAILED"]
+    status: Literal["COMPLETED", "DROPPED", "FAILED"]
     values: dict[str, Any]
     metrics: dict[str, float] = field(default_factory=dict)
     standard_errors: dict[str, float] = field(default_factory=dict)
@@ -66,11 +80,17 @@ class TrialRecord:
     score: float | None = None
     seconds: float | None = field(default=None, compare=False)
     scoring: str | None = field(default=None, compare=False)
+    dropped: Dropped | None = None
 
     @property
     def completed(self) -> bool:
-        """Whether the trial was scored."""
+        """Whether the trial was scored on all validation examples."""
         return self.status == "COMPLETED"
+
+    @property
+    def failed(self) -> bool:
+        """Whether the trial could not be scored."""
+        return self.status == "FAILED"
 
     @property
     def state(self) -> dict[str, Any]:
@@ -83,16 +103,28 @@ class TrialRecord:
         return tuple(outcome for replicate in self.replicates for outcome in replicate.examples)
 
     def row(self) -> dict[str, Any]:
-        """This record as JSON values, the same in every run of the search."""
-        values = {name: value for name, value in vars(self).items() if name not in ("seconds", "scoring")}
-        return {**values, "replicates": [replicate.row() for replicate in self.replicates]}
+        """This record as JSON values, the same in every run of the search; ``dropped`` stands in those of dropped
+        trials alone."""
+        left_out = ("seconds", "scoring", "dropped")
+        values = {name: value for name, value in vars(self).items() if name not in left_out}
+        dropped = {} if self.dropped is None else {"dropped": vars(self.dropped)}
+        return {**values, "replicates": [replicate.row() for replicate in self.replicates], **dropped}
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> TrialRecord:
         """A record from its row. Raises TypeError or KeyError for what is none."""
-        return cls(**{**row, "replicates": tuple(map(ReplicateRecord.from_row, row["replicates"]))})
+        parts: dict[str, Any] = {"replicates": tuple(map(ReplicateRecord.from_row, row["replicates"]))}
+        if "dropped" in row:
+            parts["dropped"] = Dropped(**{**row["dropped"], "examples": tuple(row["dropped"]["examples"])})
+        return cls(**{**row, **parts})
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:
     """The metrics that could be measured: JSON has no NaN."""
     return {name: float(value) for name, value in metrics.items() if value == value and abs(value) != float("inf")}
+
+
+def race_savings(records: Iterable[TrialRecord]) -> dict[str, int]:
+    """How many trials a race has ended (``dropped``), and how many calls were not made for that (``calls_saved``)."""
+    dropped = [record.dropped for record in records if record.dropped is not None]
+    return {"dropped": len(dropped), "calls_saved": sum(each.saved for each in dropped)}

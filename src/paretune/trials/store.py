@@ -28,7 +28,7 @@ class TrialStore:
         self.before_append: Callable[[], object] = lambda: None
 
     def load(self) -> dict[str, TrialRecord]:
-        """The completed trials by number. Failed ones are left out: what failed is tried again."""
+        """The finished trials by number. Failed ones are left out: what failed is tried again."""
         if not self.path.exists():
             return {}
         found = {}
@@ -37,7 +37,7 @@ class TrialStore:
                 record = TrialRecord.from_row(json.loads(line))
             except (ValueError, TypeError, KeyError):  # a line cut short by a kill, ended by a later append
                 continue
-            if record.completed:
+            if not record.failed:
                 found[record.trial] = record
         return found
 

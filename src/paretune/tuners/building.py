@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,12 +68,44 @@ def as_hypermodel(hypermodel: Any) -> Any:
 async def build(build_program: Callable[[Any], Any], hyperparameters: HyperParameters) -> Program:
     """Call a (sync or async) ``build_program(hp)``; raises UsageError when it gives no compiled Program."""
     clear_session()
-    program = build_program(hyperparameters)
-    if inspect.isawaitable(program):
-        program = await program
+    with _each_once(hyperparameters):
+        program = build_program(hyperparameters)
+        if inspect.isawaitable(program):
+            program = await program
     if not isinstance(program, Program) or not program.compiled:
         raise UsageError(f"build_program(hp) must return a compiled Program (got {program!r})")
     return program
+
+
+@contextlib.contextmanager
+def _each_once(hp: Any) -> Iterator[None]:
+    """Refuse a hyperparameter that is declared again with other values: Keras-Tuner takes the first ones in silence.
+
+    Under conditions that exclude each other it may have values of its own.
+    """
+    declared: dict[str, Any] = {}
+    retrieve = hp._retrieve
+
+    def check(kind: Any) -> Any:
+        if hp.is_active(kind):
+            values = {name: value for name, value in kind.get_config().items() if name != "conditions"}
+            first = declared.setdefault(kind.name, (type(kind), values))
+            if first != (type(kind), values):
+                raise UsageError(
+                    f"hyperparameter {kind.name!r} is declared twice, and not alike: first {_shown(*first)}, then "
+                    f"{_shown(type(kind), values)}; give one of them another name"
+                )
+        return retrieve(kind)
+
+    hp._retrieve = check
+    try:
+        yield
+    finally:
+        del hp._retrieve
+
+
+def _shown(kind: type, values: Mapping[str, Any]) -> str:
+    return f"{kind.__name__}({', '.join(f'{name}={value!r}' for name, value in values.items() if name != 'name')})"
 
 
 async def explore(
@@ -200,8 +233,9 @@ def _check_prices(what: str, name: str, program: Program) -> None:
     models = program.language_models
     for model in (*models, *(other for one in models for other in one.fallbacks)):
         if model.price() is None:
+            fault = model.name_fault()
             raise UsageError(
-                f"{what} {name!r}: the price of {model.model!r} is unknown; "
+                f"{what} {name!r}: the price of {model.model!r} is unknown{f' ({fault})' if fault else ''}; "
                 "give one (price: {prompt: …, completion: …} in US dollars per million tokens)"
             )
 

@@ -23,6 +23,7 @@ from paretune.tuners.spaces import Values, plain
 __all__ = ["SearchRun", "restore"]
 
 Build = Callable[[HyperParameters, Mapping[str, Any]], Awaitable[Program]]
+BuildReplicate = Callable[[int], Awaitable[Program]]
 
 
 class SearchRun:
@@ -44,6 +45,8 @@ class SearchRun:
     ) -> None:
         self.oracle, self.build, self.store, self.known = oracle, build, store, known
         self.fit, self.options, self.progress = fit, options, progress
+        #: Those of the known trials that were scored as this run does; the others keep their values alone.
+        self.scored = {name: record for name, record in known.items() if record.scoring == options.scoring}
         self.records: dict[str, TrialRecord] = {}
         self._building = asyncio.Lock()
         #: Guards the oracle, and tells the slots that wait for a result.
@@ -57,8 +60,8 @@ class SearchRun:
     async def slot(self) -> None:
         """Run one trial after another until none is left."""
         while (trial := await self._next_trial()) is not None:
-            record = self.known.get(trial.trial_id)
-            if record is None or record.scoring != self.options.scoring:
+            record = self.scored.get(trial.trial_id)
+            if record is None:
                 with attributed_to(search=self.store.path.stem, trial=trial.trial_id):
                     record = await self._run(trial)
                 self.store.append(record)
@@ -69,8 +72,8 @@ class SearchRun:
 
     def take_over(self) -> None:
         """Count the trials of the earlier run that this one did not come to, because it was stopped."""
-        for number, record in self.known.items():
-            if number not in self.records and record.scoring == self.options.scoring:
+        for number, record in self.scored.items():
+            if number not in self.records:
                 self.records[number] = record
                 restore(self.oracle, record)
 
@@ -78,15 +81,22 @@ class SearchRun:
         """Start the next trial as soon as it may start; None when there will be none."""
         async with self._turn:
             while True:
-                number = self.oracle.next_number()
-                if number is not None:
-                    values = await self._values(number)
-                    if values is not None:
-                        return self.oracle.start(number, values)
-                    self.oracle.exhausted = True
+                if (trial := await self._start()) is not None:
+                    return trial
                 if self.oracle.done() or not self.oracle.ongoing_trials:
                     return None
                 await self._turn.wait()
+
+    async def _start(self) -> Trial | None:
+        """Start the next trial; None where none may start now, or the space is exhausted."""
+        number = self.oracle.next_number()
+        if number is None:
+            return None
+        values = await self._values(number)
+        if values is None:
+            self.oracle.exhausted = True
+            return None
+        return self.oracle.start(number, values)
 
     async def _values(self, number: int) -> Values | None:
         """The recorded values of a trial that was finished before, else those that the oracle proposes."""
@@ -98,10 +108,29 @@ class SearchRun:
         return None if values is None else {name: plain(value) for name, value in values.items()}
 
     async def _run(self, trial: Trial) -> TrialRecord:
+        values, fit, build = self._prepared(trial)
+        started = time.monotonic()
+        for _ in range(1 + self.options.retries):
+            try:
+                record = await run_trial(build, trial.trial_id, values, self.options, fit)
+            except FailedTrialError as error:
+                record = self._rejected(trial, values, error)
+                break
+            if record.completed:
+                break
+        return replace(record, seconds=round(time.monotonic() - started, 3), scoring=self.options.scoring)
+
+    def _rejected(self, trial: Trial, values: Values, error: FailedTrialError) -> TrialRecord:
+        self.progress.trial_started(trial.trial_id, 0)
+        return TrialRecord(trial.trial_id, "FAILED", values, error=f"rejected by the hypermodel: {error}")
+
+    def _prepared(self, trial: Trial) -> tuple[Values, Mapping[str, Any], BuildReplicate]:
+        """A trial's values (to which those are added that only the hypermodel declares), the arguments of its ``fit``,
+        and what builds the program of each of its replicates, in the state from which its training begins."""
         values = dict(trial.hyperparameters.values)
         fit = self._fit(values)
         before = self.records[values["tuner/trial_id"]] if "tuner/trial_id" in values else None
-        proposed, started = {kind.name for kind in trial.hyperparameters.space}, time.monotonic()
+        proposed = {kind.name for kind in trial.hyperparameters.space}
 
         async def build(replicate: int) -> Program:
             async with self._building:  # one at a time: the modules' automatic names start anew with each program
@@ -114,15 +143,7 @@ class SearchRun:
             self.progress.trial_started(trial.trial_id, self.options.replicates * planned_calls_of(program, fit))
             return program
 
-        for _ in range(1 + self.options.retries):
-            try:
-                record = await run_trial(build, trial.trial_id, values, self.options, fit)
-            except FailedTrialError as error:
-                self.progress.trial_started(trial.trial_id, 0)
-                return TrialRecord(trial.trial_id, "FAILED", values, error=f"rejected by the hypermodel: {error}")
-            if record.completed:
-                break
-        return replace(record, seconds=round(time.monotonic() - started, 3), scoring=self.options.scoring)
+        return values, fit, build
 
     def _fit(self, values: Values) -> Mapping[str, Any]:
         """The arguments of ``fit`` for a trial, whose epochs may be those of Hyperband."""
@@ -142,8 +163,8 @@ class SearchRun:
     def _stop_when_all_fail(self) -> None:
         allowed = self.options.max_consecutive_failures
         ended = [self.records[number] for number in self.oracle.end_order]
-        last = [record for record in ended if record.completed or record.replicates][-allowed:]  # no rejected ones
-        if len(last) == allowed and not any(record.completed for record in last):
+        last = [record for record in ended if not record.failed or record.replicates][-allowed:]  # no rejected ones
+        if len(last) == allowed and all(record.failed for record in last):
             raise SearchError(
                 f"{allowed} trials in a row failed; the last one: {last[-1].error}. "
                 "What was paid for is kept, and the next run goes on from here"
@@ -166,6 +187,6 @@ def restore(oracle: ReplayableOracle, record: TrialRecord) -> None:
 
 
 def _finish(oracle: ReplayableOracle, trial: Trial, record: TrialRecord) -> None:
-    status = TrialStatus.COMPLETED if record.completed else TrialStatus.FAILED
+    status = TrialStatus.FAILED if record.failed else TrialStatus.COMPLETED
     epoch = record.replicates[record.best_replicate].epoch if record.replicates else 0
-    oracle.finish(trial, status, record.metrics, epoch, record.error)
+    oracle.finish(trial, status, record.metrics, epoch, record.error, record.dropped is not None)

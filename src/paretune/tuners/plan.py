@@ -18,6 +18,7 @@ from paretune.trials.record import TrialRecord
 from paretune.trials.store import TrialStore
 from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.oracles.base import ReplayableOracle
+from paretune.tuners.race import Race
 from paretune.tuners.spaces import Values
 
 __all__ = ["Plan", "latest", "locked"]
@@ -30,7 +31,8 @@ class Plan:
     ``oracle`` is a new one, which knows the whole space and no trial; ``total`` is how many trials there will be.
     ``record`` is the file of the finished ones, which is discarded first when ``overwrite``; its stem names the search
     in the ledger. ``ledgers`` are those of the language models, ``fit`` the arguments of ``Program.fit`` that count (x
-    and y among them), and ``build`` makes the program at a point of the space, checked as in a trial.
+    and y among them), and ``build`` makes the program at a point of the space, checked as in a trial. ``race``: how
+    trials race (None: they do not).
     """
 
     oracle: ReplayableOracle
@@ -40,6 +42,7 @@ class Plan:
     ledgers: Sequence[Ledger]
     fit: Mapping[str, Any]
     build: Callable[[Values], Awaitable[Program]]
+    race: Race | None = None
 
     def finished(self) -> dict[str, TrialRecord]:
         """The trials that an earlier run has completed, by number."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from paretune.metrics.invalid import invalid_line
 from paretune.terminal import plain
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
 
 __all__ = ["Progress", "summary_line", "values_line"]
 
+#: So many of the latest calls tell the pace.
+_LATEST = 50
 #: The most characters that are shown of a value.
 _LONGEST = 40
 
@@ -20,18 +24,27 @@ _LONGEST = 40
 class Progress:
     """Tells the trial, the best score so far, calls made of calls planned, what is spent and the time left.
 
-    ``counters`` gives (calls answered so far, calls paid for, US dollars spent); time left is judged from the rate at
-    which calls were answered in this run.
+    ``counters`` gives (calls answered so far, calls paid for, US dollars spent), ``clock`` seconds. Time left is judged
+    from the pace of the latest calls: those that the ledger served, and those of other trials, say little of the ones
+    to come.
     """
 
-    def __init__(self, counters: Callable[[], tuple[int, int, float]], *, verbose: bool = True) -> None:
+    def __init__(
+        self,
+        counters: Callable[[], tuple[int, int, float]],
+        *,
+        verbose: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.counters = counters
+        self._clock = clock
         self.verbose = verbose
         self.total_trials = 0
         self.planned: dict[str, int] = {}
         self.done: dict[str, TrialRecord] = {}
         self.standing = ""
-        self._started = time.monotonic()
+        #: The latest looks at the clock and at the calls answered, the oldest first.
+        self._looks = deque([(clock(), 0)])
         self._live: Any = None
 
     def start(self, total_trials: int, resumed: int) -> None:
@@ -43,7 +56,7 @@ class Progress:
             from rich.text import Text
 
             self._live = Live(
-                get_renderable=lambda: Text(self._line()),
+                get_renderable=lambda: Text(self.line()),
                 console=Console(stderr=True),
                 refresh_per_second=4,
                 redirect_stdout=sys.stdout.isatty(),  # else what is printed would go to stderr
@@ -67,6 +80,8 @@ class Progress:
             return
         number = f"{int(record.trial)}/{self.total_trials}"
         parts = [f"trial {number}", values_line(record.values), summary, f"{record.calls} calls"]
+        if record.seconds is not None:
+            parts.append(f"{record.seconds:.1f} s")
         if left := self._left():
             parts.append(f"{left} left")
         self._print("  ".join(parts))
@@ -77,7 +92,7 @@ class Progress:
 
     def draining(self, calls: int) -> None:
         """The search ends, and waits for some calls."""
-        self.note(f"waiting for {calls} calls in flight, whose replies are paid for (Ctrl-C: drop them)")
+        self.note(f"waiting for {calls} calls in flight, so that none is paid for twice (Ctrl-C: drop them)")
 
     def stop(self) -> None:
         """End the display; what was printed stays."""
@@ -94,7 +109,8 @@ class Progress:
         else:
             print(text, file=sys.stderr, flush=True)
 
-    def _line(self) -> str:
+    def line(self) -> str:
+        """How the search stands at this moment."""
         answered, paid, spent = self.counters()
         running = ", ".join(str(int(number)) for number in list(self.planned) if number not in self.done)
         parts = [
@@ -105,19 +121,32 @@ class Progress:
             parts.append(self.standing)
         if left := self._left():
             parts.append(f"{left} left")
-        return "  ".join(parts)
+        return plain("  ".join(parts))
 
     def _left(self) -> str:
-        answered, _, _ = self.counters()
-        elapsed = time.monotonic() - self._started
-        if not answered or not self.planned or len(self.done) == self.total_trials:
+        pace = self._seconds_a_call()
+        if pace is None or not self.planned or len(self.done) == self.total_trials:
             return ""
-        per_trial = sum(self.planned.values()) / len(self.planned)
-        started = len(self.planned)
-        resumed = len([number for number in self.done if number not in self.planned])
-        total = sum(self.planned.values()) + per_trial * max(0, self.total_trials - started - resumed)
-        seconds = max(0.0, total - answered) * elapsed / answered
+        running = [number for number in self.planned if number not in self.done]
+        ended = [record.calls for number, record in self.done.items() if number in self.planned]
+        begun = sum(self.planned[number] for number in running)
+        answered = self.counters()[0] - sum(ended)
+        later = self.total_trials - len(self.done) - len(running)
+        calls = later * (begun + sum(ended)) / len(self.planned) + max(len(running), begun - answered)
+        seconds = calls * pace
         return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+
+    def _seconds_a_call(self) -> float | None:
+        """The pace of the latest calls, the slower the longer no answer comes; None before the first answer."""
+        now, answered = self._clock(), self.counters()[0]
+        if not answered:
+            return None
+        while len(self._looks) > 1 and self._looks[0][1] < answered - _LATEST:
+            self._looks.popleft()
+        since, before = self._looks[0]
+        if answered > self._looks[-1][1]:
+            self._looks.append((now, answered))
+        return (now - since) / max(1, answered - before)
 
 
 def values_line(values: Mapping[str, Any]) -> str:
@@ -131,9 +160,9 @@ def _short(value: Any) -> str:
 
 
 def summary_line(record: TrialRecord, goals: Goals) -> str:
-    """A trial's objectives, with the standard errors over its replicates, and whether it breaks a constraint; or why it
-    failed."""
-    if not record.completed:
+    """A trial's objectives, with the standard errors over its replicates, whether it breaks a constraint, what was
+    invalid, and whether it was dropped; or why it failed."""
+    if record.failed:
         return f"FAILED: {record.error}"
     parts = []
     for name in (objective.name for objective in goals.objectives):
@@ -141,4 +170,7 @@ def summary_line(record: TrialRecord, goals: Goals) -> str:
         parts.append(f"{name.removeprefix('val_')} {record.metrics[name]:.3g}{spread}")
     if not goals.feasible(record.metrics):
         parts.append("breaks a constraint")
+    parts += filter(None, [invalid_line(record.outcomes)])
+    if (dropped := record.dropped) is not None:
+        parts.append(f"dropped after {len(dropped.examples)} examples (trial {int(dropped.by)}: {dropped.why})")
     return "  ".join(parts)

@@ -11,6 +11,7 @@ from typing import Any
 
 from paretune.eventloop import run_maybe_nested
 from paretune.programs.program import Program
+from paretune.terminal import plain
 from paretune.trials.choice import Choice, choose
 from paretune.trials.record import TrialRecord
 from paretune.trials.rules import Rule
@@ -90,7 +91,8 @@ class Results:
 
     def results_summary(self, num_trials: int = 10) -> None:
         """Print the best trials, their hyperparameters and their metrics."""
-        print(*result_lines(self.best_trials(num_trials), self.oracle, self.records, num_trials), sep="\n")
+        lines = result_lines(self.best_trials(num_trials), self.oracle, self.records, num_trials)
+        print(*map(plain, lines), sep="\n")
 
     def report(self, folder: str | Path, **options: Any) -> list[Path]:
         """Write trials.csv, pareto.json, pareto.png and report.html, the search in one file that opens from disk, to

@@ -14,11 +14,22 @@ from paretune.errors import UsageError
 from paretune.lm.types import Reply
 from paretune.metrics.outcome import Outcome, too_many_failures
 from paretune.programs.program import Program
+from paretune.programs.running import Evaluation
 from paretune.programs.trainer import History
 from paretune.trials.goals import Goals
 from paretune.trials.record import ReplicateRecord, TrialRecord, finite
 
-__all__ = ["TrialOptions", "example_counts", "planned_calls", "planned_calls_of", "run_trial"]
+__all__ = [
+    "Run",
+    "TrialOptions",
+    "best_epoch",
+    "example_counts",
+    "planned_calls",
+    "planned_calls_of",
+    "run_of",
+    "run_trial",
+    "trial_record",
+]
 
 
 @dataclass(frozen=True)
@@ -34,9 +45,13 @@ class TrialOptions:
     keep_reached: bool = False
     scoring: str | None = None
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_failure_rate <= 1:
+            raise UsageError(f"max_failure_rate is a share of the examples, from 0 to 1 (got {self.max_failure_rate})")
+
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """One replicate, and what it took (training and the optimizer's proposals included)."""
 
     record: ReplicateRecord
@@ -82,10 +97,18 @@ async def run_trial(
 
     ``build`` makes the program of a replicate, in the state from which its training begins.
     """
-    runs: list[_Run] = []
+    runs: list[Run] = []
     while len(runs) < options.replicates and not (runs and runs[-1].error):
-        program = await build(len(runs))
-        runs.append(await _run_replicate(program, number, len(runs), options, fit))
+        program, replicate = await build(len(runs)), len(runs)
+        callbacks = _own_copies(fit.get("callbacks") or (), number if replicate == 0 else f"{number}-{replicate}")
+        verbose = 2 if fit.get("verbose") else 0  # the search's own display is the one live line
+        history = await program.fit(**{**fit, "verbose": verbose, "callbacks": callbacks, "replicate": replicate})
+        runs.append(run_of(history, history.validation, options))
+    return trial_record(number, values, runs, options)
+
+
+def trial_record(number: str, values: dict[str, Any], runs: Sequence[Run], options: TrialOptions) -> TrialRecord:
+    """The record of a trial, of its replicates up to the first one that failed."""
     took = [one for run in runs for one in run.took]
     costs = [one.cost_usd for one in took]
     calls = sum(one.calls if isinstance(one, Outcome) else 1 for one in took)
@@ -110,23 +133,27 @@ async def run_trial(
     )
 
 
-async def _run_replicate(
-    program: Program, number: str, replicate: int, options: TrialOptions, fit: Mapping[str, Any]
-) -> _Run:
-    callbacks = _own_copies(fit.get("callbacks") or (), number if replicate == 0 else f"{number}-{replicate}")
-    verbose = 2 if fit.get("verbose") else 0  # the search's own display is the one live line
-    history: History = await program.fit(**{**fit, "verbose": verbose, "callbacks": callbacks, "replicate": replicate})
-    evaluations = [part for part in (*history.training, *history.validation) if part is not None]
+def best_epoch(history: History, validation: Sequence[Evaluation | None], options: TrialOptions) -> int:
+    """The place of the epoch that a replicate is judged by: the best one by the goals, of all its metrics together."""
+    return options.goals.order(_logs(history, validation))[0]
+
+
+def run_of(
+    history: History, validation: Sequence[Evaluation | None], options: TrialOptions, n_val: int | None = None
+) -> Run:
+    """A replicate by its training and, by epoch, its validation: so far, where there will be ``n_val`` examples."""
+    evaluations = [part for part in (*history.training, *validation) if part is not None]
     outcomes = [outcome for part in evaluations for outcome in part.outcomes]
     proposals = [reply for replies in history.proposals for reply in replies]
-    logs = [{name: series[i] for name, series in history.history.items()} for i in range(len(history.epoch))]
-    best = options.goals.order(logs)[0]  # all metrics of one epoch
-    scored = history.validation[best] or history.training[best]
+    best = best_epoch(history, validation, options)
+    metrics = finite(_logs(history, validation)[best])
+    trained, scored = history.training[best], validation[best] or history.training[best]
     assert scored is not None, "every epoch runs the same parts"
-    metrics = finite(logs[best])
-    parts = [part for part in (history.training[best], scored) if part is not None]
-    errors = (too_many_failures(part.outcomes, options.max_failure_rate) for part in parts)
-    error = next(filter(None, errors), None)
+    allowed = options.max_failure_rate
+    error = None if trained is None else too_many_failures(trained.outcomes, allowed)
+    if error is None:
+        unseen = 1.0 if n_val is None else n_val / max(1, len(scored.outcomes))
+        error = too_many_failures(scored.outcomes, allowed * unseen)
     if error is None and (missing := [part.name for part in options.goals.objectives if part.name not in metrics]):
         error = f"objective {missing[0]!r} could not be measured"
     record = ReplicateRecord(
@@ -136,7 +163,16 @@ async def _run_replicate(
         examples=tuple(scored.outcomes),
         reached=history.states[-1] if options.keep_reached and error is None else None,
     )
-    return _Run(record, (*outcomes, *proposals), error)
+    return Run(record, (*outcomes, *proposals), error)
+
+
+def _logs(history: History, validation: Sequence[Evaluation | None]) -> list[dict[str, float]]:
+    """By epoch, the measures on the training examples, and as ``val_`` those on the validation examples."""
+    logs = []
+    for trained, validated in zip(history.training, validation, strict=True):
+        own = {} if trained is None else trained.values
+        logs.append(own | ({} if validated is None else {f"val_{name}": x for name, x in validated.values.items()}))
+    return logs
 
 
 def _own_copies(callbacks: Sequence[Any], trial: str) -> list[Any]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from paretune.trials.record import TrialRecord
+from paretune.trials.record import TrialRecord, race_savings
 from paretune.tuners.keras_api import HyperParameters, Trial
 from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.progress import summary_line, values_line
 from paretune.tuners.spaces import space_size
 
-__all__ = ["result_lines", "space_lines", "space_notes"]
+__all__ = ["end_notes", "result_lines", "space_lines", "space_notes"]
 
 
 def space_lines(space: HyperParameters) -> Iterator[str]:
@@ -36,6 +36,18 @@ def space_notes(oracle: ReplayableOracle, total: int) -> Iterator[str]:
             f"all trials are drawn at random, since num_initial_points ({initial}) is not below max_trials ({most}): "
             "lower the one or raise the other"
         )
+
+
+def end_notes(oracle: ReplayableOracle, records: Collection[TrialRecord], raced: bool) -> Iterator[str]:
+    """What to know when a search has ended: what a race has saved, and whether the best trial breaks a constraint."""
+    dropped, saved = race_savings(records).values()
+    if dropped:
+        calls = saved + sum(record.calls for record in records)
+        yield f"racing dropped {dropped} of {len(records)} trials and saved {saved:,} of {calls:,} calls"
+    elif raced:
+        yield f"racing dropped none of {len(records)} trials: they differ too little for so few examples"
+    if (best := oracle.get_best_trials(1)) and not oracle.feasible(best[0]):
+        yield "no trial keeps the constraints: the best one is that which breaks them the least"
 
 
 def result_lines(

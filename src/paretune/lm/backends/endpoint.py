@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import Any
 
 from paretune.errors import FatalError, TransientError
-from paretune.lm.backends.http import post
+from paretune.lm.backends.http import post, status_of
 from paretune.lm.backends.litellm_errors import NO_KEY, named_error
 from paretune.lm.backends.protocol import Completion, options, prompt_of, read_completion
 from paretune.lm.masking import logins_of, masked, place_of, public_address, without_secrets
-from paretune.lm.types import Answer, Price, Request
+from paretune.lm.types import CHAT_FORMS, Answer, Price, Request
 
 __all__ = ["Endpoint"]
 
 _OPENAI = "https://api.openai.com/v1"
+_CHAT, _TEXT = "/chat/completions", "/completions"
+#: Statuses that say that there is no such path: not found, method not allowed, not implemented.
+_ABSENT = (404, 405, 501)
+#: Seconds that a server may take to say so, and that one which said nothing is not asked again.
+_PROBE_S, _SILENT_S = 5.0, 60.0
+#: Until when servers that did not answer are left alone, by address.
+_silent: dict[str, float] = {}
 
 
 class Endpoint:
@@ -53,13 +61,50 @@ class Endpoint:
             named = await asyncio.to_thread(named_error, error, self.label, secrets=self._secrets())
             if named is None:
                 raise
+            if isinstance(named, FatalError) and getattr(error, "status_code", None) in _ABSENT:
+                named = FatalError(f"{named}{self._cure(request, error)}")
             raise named from None
         try:
             completion = read_completion(reply, request)
         except ValueError as error:
-            reason = masked(str(error), *self._secrets())
+            reason = " ".join(masked(str(error), *self._secrets()).split())[:300]
             raise TransientError(f"{self.label}: the server's reply is no completion ({reason})") from None
         return self._answer(completion, request)
+
+    async def lacks(self, *, text_completion: bool) -> str | None:
+        """Why the model cannot continue a text (or chat): the server has no path for that, but has the other one. Empty
+        where it can, None where nobody knows. Nothing is asked of the model."""
+        address, (wanted, other) = self._address() or "", (_TEXT, _CHAT) if text_completion else (_CHAT, _TEXT)
+        if not address or time.monotonic() < _silent.get(address, 0.0):
+            return None
+        status = await self._status(address, wanted)
+        if status is None or status not in _ABSENT:
+            return None if status is None else ""
+        if (await self._status(address, other) or 404) in _ABSENT:
+            return None  # it looks for the model's name before the path, or the address is wrong
+        what = "continues no text" if text_completion else "has no chat"
+        return f"{self.label} {what} (status {status} of {public_address(address)}{wanted})"
+
+    async def _status(self, address: str, path: str) -> int | None:
+        """What the server says of a path; None where it says nothing, or there is no key to ask with."""
+        try:
+            return await status_of(address, path, self._sent_key(), min(_PROBE_S, self.timeout_s))
+        except FatalError:
+            return None
+        except Exception as error:
+            if named_error(error, self.label) is None:
+                raise
+            _silent[address] = time.monotonic() + _SILENT_S
+            return None
+
+    def _cure(self, request: Request, error: Exception) -> str:
+        """What to do where a server has no such path."""
+        address = public_address(self._address())
+        if request.structured_output == "completion":
+            return f"; a model that continues no text has the other forms: set structured_output to {CHAT_FORMS}"
+        if address is None or "model" in str(error).lower():
+            return ""
+        return f"; nothing is at {address}{_CHAT}: api_base is what stands before that, mostly with /v1 at its end"
 
     def close(self) -> None:
         """Nothing to release: connections are kept for the next call."""
@@ -74,21 +119,24 @@ class Endpoint:
 
     async def _post(self, request: Request) -> Any:
         """Exchange a request as it was composed."""
-        path = "/completions" if request.structured_output == "completion" else "/chat/completions"
+        path = _TEXT if request.structured_output == "completion" else _CHAT
         body = {"model": self.model.partition("/")[2], **prompt_of(request), **options(request), **self._extra(request)}
-        key = self._api_key() or _of_environment(self.model, "API_KEY") or NO_KEY
-        return await post(self._address() or _OPENAI, path, body, key, self.timeout_s)
+        return await post(self._address() or _OPENAI, path, body, self._sent_key(), self.timeout_s)
+
+    def _sent_key(self) -> str:
+        return self._api_key() or _of_environment(self.model, "API_KEY") or NO_KEY
 
     def _answer(self, completion: Completion, request: Request) -> Answer:
         """The answer, without the secrets that the call carried: some servers write their headers into replies."""
         secrets = self._secrets()
-        text, reason = without_secrets([completion.text, completion.finish_reason], secrets)
+        given = [completion.text, completion.finish_reason, completion.reasoning]
+        text, reason, reasoning = without_secrets(given, secrets)
         try:
             usage = without_secrets(completion.usage, secrets)
         except RecursionError:  # deeper than any account
             usage = {}
         usage = usage or self._estimate(request, text)
-        return Answer(text, usage["prompt_tokens"], usage["completion_tokens"], reason, usage)
+        return Answer(text, usage["prompt_tokens"], usage["completion_tokens"], reason, usage, reasoning)
 
     def _extra(self, request: Request) -> dict[str, Any]:
         """Fields of the request that only some servers know."""

@@ -9,11 +9,11 @@ import os
 import ssl
 import urllib.request
 import weakref
-import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from paretune.errors import FatalError
+from paretune.lm.backends.bodies import ACCEPTED, UnreadableError, read_body
 from paretune.lm.backends.sessions import open_session
 from paretune.lm.masking import public_address, without_login
 
@@ -21,12 +21,8 @@ if TYPE_CHECKING:
     import aiohttp
     import yarl
 
-__all__ = ["NoReplyError", "ServerError", "connections", "post"]
+__all__ = ["NoReplyError", "ServerError", "connections", "post", "status_of"]
 
-#: The longest reply that is read, packed or unpacked: a thousand times the usual one.
-MAX_BYTES = 32 << 20
-_PACKED = {"Accept-Encoding": "gzip, deflate"}
-_TOO_LONG = f"it is longer than {MAX_BYTES >> 20} MiB"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 #: Connections belong to an event loop, and are kept as long as it is open.
@@ -43,10 +39,6 @@ class ServerError(Exception):
 
 class NoReplyError(Exception):
     """No reply came."""
-
-
-class _UnreadableError(Exception):
-    """A body that is too long, or packed in a way that is not known."""
 
 
 def connections() -> aiohttp.ClientSession:
@@ -140,67 +132,54 @@ async def post(address: str, path: str, fields: Mapping[str, Any], key: str, tim
 
     ``address`` may hold a login, which is sent in the place of the key, and end with a query, which stays at the end.
     """
+    content = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    status, headers, raw = await _exchange(address, path, content, key, timeout_s)
+    failed = status >= 400
+    reply, unreadable = None, ""
+    try:
+        reply = json.loads(raw, parse_int=_integer)
+    except ValueError as error:
+        unreadable = f"the server's reply is no completion ({error})"
+    if unreadable:  # raised out here, without that error as its context
+        status, body = (status, raw.decode(errors="replace")) if failed else (502, unreadable)
+        raise ServerError(status, body, headers)
+    failure = reply.get("error") if isinstance(reply, dict) else None
+    if failed or failure:  # some routers answer 200 with an error inside
+        raise ServerError(status if failed else _status_in(failure), failure or reply, headers)
+    return reply
+
+
+async def status_of(address: str, path: str, key: str, timeout_s: float) -> int:
+    """The status of the reply to a request that says nothing, which no server can take for a question: it costs
+    nothing, and tells whether there is such a path. Raises what ``post`` raises."""
+    status, _, _ = await _exchange(address, path, b"", key, timeout_s)
+    return status
+
+
+async def _exchange(
+    address: str, path: str, content: bytes, key: str, timeout_s: float
+) -> tuple[int, Mapping[str, str], bytes]:
+    """Status, headers and body of a reply."""
     import aiohttp
 
     url, login = _place(address, path)
-    headers = {"Authorization": login or f"Bearer {key}", "Content-Type": "application/json", **_PACKED}
-    content = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    headers = {
+        "Authorization": login or f"Bearer {key}",
+        "Content-Type": "application/json",
+        "Accept-Encoding": ACCEPTED,
+    }
     try:
         async with connections().post(
             url, data=content, headers=headers, timeout=_timeout(timeout_s), max_redirects=20
         ) as response:
-            raw = await _body(response)
+            body = await read_body(response.content.iter_any(), response.headers.get("Content-Encoding"))
+            return response.status, response.headers, body
     except TimeoutError:
         raise NoReplyError("the call timed out") from None
-    except _UnreadableError as error:
-        raise ServerError(502, f"the server's reply is no completion ({error})", {}) from None
+    except UnreadableError as error:
+        raise ServerError(502, str(error), {}) from None
     except aiohttp.TooManyRedirects:
         raise NoReplyError("Connection error: too many redirects") from None
-    failed = response.status >= 400
-    reply, unreadable = None, ""
-    try:
-        reply = json.loads(raw, parse_int=_integer)
-    except (ValueError, RecursionError) as error:
-        unreadable = f"the server's reply is no completion ({error})"
-    if unreadable:  # raised out here, without that error as its context
-        status, body = (response.status, raw.decode(errors="replace")) if failed else (502, unreadable)
-        raise ServerError(status, body, response.headers)
-    failure = reply.get("error") if isinstance(reply, dict) else None
-    if failed or failure:  # some routers answer 200 with an error inside
-        status = response.status if failed else _status_in(failure)
-        raise ServerError(status, failure or reply, response.headers)
-    return reply
-
-
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    """The whole body, unpacked. Raises _UnreadableError before it, or what it unpacks to, takes more than MAX_BYTES."""
-    parts, size = [], 0
-    async for part in response.content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > MAX_BYTES:
-            raise _UnreadableError(_TOO_LONG)
-    packed, kind = b"".join(parts), response.headers.get("Content-Encoding", "identity").strip().lower()
-    return packed if kind in ("identity", "") or not packed else _unpacked(packed, kind)
-
-
-def _unpacked(packed: bytes, kind: str) -> bytes:
-    """Unpacked by the two kinds that requests allow for. Raises _UnreadableError, and aiohttp.ClientPayloadError."""
-    import aiohttp
-
-    if kind not in ("gzip", "x-gzip", "deflate"):
-        raise _UnreadableError(f"its Content-Encoding is {kind[:40]!r}")
-    is_raw = kind == "deflate" and packed[0] & 0xF != 8  # some servers leave out the header of zlib
-    unpacking = zlib.decompressobj(-zlib.MAX_WBITS if is_raw else zlib.MAX_WBITS | 32)
-    try:
-        content = unpacking.decompress(packed, MAX_BYTES)
-    except zlib.error as error:
-        raise aiohttp.ClientPayloadError(str(error)) from None
-    if unpacking.unconsumed_tail:
-        raise _UnreadableError(_TOO_LONG)
-    if not unpacking.eof:
-        raise aiohttp.ClientPayloadError("the end of what was packed is missing")
-    return content
 
 
 def _integer(digits: str) -> int | float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib
 import warnings
@@ -10,10 +11,11 @@ from typing import Any
 from paretune.errors import FatalError
 from paretune.lm.backends.endpoint import Endpoint
 from paretune.lm.backends.litellm_errors import NO_KEY, load_litellm, without_advice
-from paretune.lm.backends.litellm_names import check_extra
+from paretune.lm.backends.litellm_names import check_extra, name_fault
+from paretune.lm.backends.litellm_prices import listed_price
 from paretune.lm.backends.protocol import options, prompt_of
 from paretune.lm.masking import without_login
-from paretune.lm.types import Price, Request
+from paretune.lm.types import Pricing, Request
 
 __all__ = ["LitellmBackend", "refused_options"]
 
@@ -23,7 +25,7 @@ class LitellmBackend(Endpoint):
 
     def capabilities(self) -> dict[str, Any]:
         litellm = load_litellm()
-        base_unknown = self.api_base is not None and self.model not in litellm.model_cost
+        base_unknown = self._address() is not None and self.model not in litellm.model_cost
         if base_unknown or _knows(litellm.supports_response_schema, self.model):
             mode = "native"
         else:
@@ -31,11 +33,16 @@ class LitellmBackend(Endpoint):
         return {
             "structured_output": mode,
             "reasoning_effort": _knows(litellm.supports_reasoning, self.model),
+            "reasons": _knows(_reasons_unasked, self.model),
             "grammar": False,
         }
 
-    def price(self) -> Price | None:
-        return self.fixed_price if self.fixed_price is not None else _listed_price(self.model)
+    def price(self) -> Pricing | None:
+        return self.fixed_price if self.fixed_price is not None else listed_price(self.model)
+
+    def name_fault(self) -> str | None:
+        """What is odd about the model's name, as far as that is known before a call; a server of one's own knows."""
+        return None if self.api_base is not None else name_fault(self.model)
 
     def refused(self, **options: Any) -> str | None:
         """Why these options of a request cannot be sent to this model; None where they can, or nobody knows."""
@@ -44,6 +51,13 @@ class LitellmBackend(Endpoint):
     def max_output_tokens(self) -> int | None:
         """The longest completion of a model that litellm lists; a server of one's own may allow any."""
         return None if self.api_base is not None else _listed_length(self.model)
+
+    async def lacks(self, *, text_completion: bool) -> str | None:
+        """As of any server; without an address by litellm's list, where a chat would be held in the place of a text."""
+        if self._address() or not text_completion:
+            return await super().lacks(text_completion=text_completion)
+        chats = await asyncio.to_thread(_only_chats, self.model)
+        return f"{self.model} continues no text (litellm only holds chats with it)" if chats else ""
 
     async def prepare(self) -> None:
         self._api_key()
@@ -104,6 +118,15 @@ def _knows(question: Any, model: str) -> bool:
         return False
 
 
+def _reasons_unasked(model: str) -> bool:
+    """Most models that can reason do so unless they are asked not to; the list names others, of which Claude's reason
+    only when asked."""
+    litellm = load_litellm()
+    listed = litellm.model_cost[litellm.get_model_info(model)["key"]]
+    asked_only = "claude" in model.lower() or listed.get("default_reasoning_effort") == "none"
+    return bool(listed.get("supports_reasoning")) and (bool(listed.get("thinking_always_on")) or not asked_only)
+
+
 def refused_options(model: str, **options: Any) -> str | None:
     """What litellm says of options that it will not send to a model (a temperature, a reasoning effort); else None."""
     litellm = load_litellm()
@@ -118,15 +141,24 @@ def refused_options(model: str, **options: Any) -> str | None:
     return None
 
 
-@functools.cache
-def _listed_price(model: str) -> Price | None:
+def _only_chats(model: str) -> bool:
+    """Whether litellm would send a text to continue as a message of a chat. A model that it does not list is taken to
+    be like its provider's others, where these are all alike."""
     litellm = load_litellm()
     try:
-        info = litellm.get_model_info(model)
+        _, provider, *_ = litellm.get_llm_provider(model)
     except Exception:  # litellm raises all kinds for models that it does not list
-        return None
-    prompt, completion = info.get("input_cost_per_token"), info.get("output_cost_per_token")
-    return None if prompt is None or completion is None else Price(prompt * 1e6, completion * 1e6)
+        return False
+    try:
+        modes = {litellm.get_model_info(model)["mode"]}
+    except Exception:
+        modes = {
+            info["mode"]
+            for info in litellm.model_cost.values()
+            if "mode" in info and info.get("litellm_provider", "").startswith(provider)
+        }
+    chats = "completion" not in modes and not modes.isdisjoint(("chat", "responses"))
+    return chats and provider not in litellm.openai_text_completion_compatible_providers
 
 
 @functools.cache

@@ -37,6 +37,8 @@ def load_litellm() -> Any:
         os.environ.setdefault(name, "1000000")  # how many calls are in flight is decided elsewhere
     import litellm
 
+    from paretune.lm.backends.litellm_transport import limit_replies
+
     litellm.suppress_debug_info = True
     litellm.turn_off_message_logging = True
     litellm.redact_messages_in_exceptions = True
@@ -45,6 +47,7 @@ def load_litellm() -> Any:
     litellm.telemetry = False
     _leave_out_logging()
     _close_sessions()
+    limit_replies()
     return litellm
 
 

@@ -26,7 +26,7 @@ from paretune.errors import ConfigError, FatalError, TransientError
 from paretune.lm.backends.gguf import context_bytes, is_gguf
 from paretune.lm.backends.local_memory import loaded_models
 from paretune.lm.backends.server import ServerBackend
-from paretune.lm.types import Answer, Price, Request
+from paretune.lm.types import Answer, Price, Pricing, Request
 
 __all__ = ["BUILT_IN", "LocalBackend", "find_gguf"]
 
@@ -83,7 +83,7 @@ class LocalBackend:
     def capabilities(self) -> dict[str, Any]:
         return {"structured_output": "native", "reasoning_effort": False, "grammar": True}
 
-    def price(self) -> Price | None:
+    def price(self) -> Pricing | None:
         return self._price
 
     def max_output_tokens(self) -> int:

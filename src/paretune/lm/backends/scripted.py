@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.types import Answer, Price, Request
+from paretune.lm.types import Answer, Price, Pricing, Request
 
 __all__ = ["ScriptedBackend", "ScriptedLanguageModel"]
 
@@ -23,7 +23,8 @@ class ScriptedBackend:
     """Answers by a function of the request, which may raise the errors of ``paretune.errors``.
 
     ``latency_s`` is the mean time a call takes; with ``jitter`` the calls come back in another order each run. Tokens
-    are counted as words. ``calls`` holds every request that arrived, ``peak`` the most that were in flight at once.
+    are counted as words. With ``reasoning`` it is a model that reasons by itself, whose thought that always is.
+    ``calls`` holds every request that arrived, ``peak`` the most that were in flight at once.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class ScriptedBackend:
         jitter: bool = False,
         price: Price | None = None,
         reasoning_effort: bool = False,
+        reasoning: str | None = None,
     ) -> None:
         self.script = script
         self.name = name
@@ -44,15 +46,17 @@ class ScriptedBackend:
         self.peak = 0
         self._price = price
         self._reasoning_effort = reasoning_effort
+        self._reasoning = reasoning
         self._now = 0
 
     def identity(self) -> dict[str, Any]:
         return {"model": f"scripted/{self.name}", "endpoint": None}
 
     def capabilities(self) -> dict[str, Any]:
-        return {"structured_output": "native", "reasoning_effort": self._reasoning_effort, "grammar": True}
+        takes = {"structured_output": "native", "reasoning_effort": self._reasoning_effort, "grammar": True}
+        return takes if self._reasoning is None else {**takes, "reasons": True}
 
-    def price(self) -> Price | None:
+    def price(self) -> Pricing | None:
         return self._price
 
     async def send(self, request: Request) -> Answer:
@@ -67,7 +71,7 @@ class ScriptedBackend:
         finally:
             self._now -= 1
         prompt_tokens = sum(len(content.split()) for _, content in request.messages)
-        return Answer(text, prompt_tokens, len(text.split()), "stop")
+        return Answer(text, prompt_tokens, len(text.split()), "stop", reasoning=self._reasoning)
 
     async def prepare(self) -> None:
         """Nothing to get ready."""
@@ -78,6 +82,6 @@ class ScriptedBackend:
 
 def ScriptedLanguageModel(script: Script, *, name: str = "scripted", **options: Any) -> LanguageModel:
     """A LanguageModel whose replies are computed by ``script``; options go to the backend or to LanguageModel."""
-    own = ("latency_s", "jitter", "price", "reasoning_effort")
+    own = ("latency_s", "jitter", "price", "reasoning_effort", "reasoning")
     backend = ScriptedBackend(script, name=name, **{key: options.pop(key) for key in own if key in options})
     return LanguageModel(f"scripted/{name}", backend=backend, **options)

@@ -6,7 +6,7 @@ from typing import Any
 
 from paretune.lm.backends.endpoint import Endpoint
 from paretune.lm.backends.http import connections
-from paretune.lm.types import Price, Request
+from paretune.lm.types import Pricing, Request
 
 __all__ = ["ServerBackend"]
 
@@ -20,7 +20,7 @@ class ServerBackend(Endpoint):
     def capabilities(self) -> dict[str, Any]:
         return {"structured_output": "native", "reasoning_effort": False, "grammar": False}
 
-    def price(self) -> Price | None:
+    def price(self) -> Pricing | None:
         return self.fixed_price
 
     async def prepare(self) -> None:

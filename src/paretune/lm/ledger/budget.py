@@ -19,7 +19,7 @@ from paretune.errors import BudgetError, ConfigError, UsageError
 from paretune.files import canonical_json
 from paretune.lm.ledger.ledger import Ledger, default_ledger
 from paretune.lm.ledger.processes import is_dead, this_process
-from paretune.lm.types import Answer, Backend, Request
+from paretune.lm.types import Backend, Request
 
 __all__ = ["Budget", "Charge", "Spent", "current_budget", "prompt_bytes"]
 
@@ -156,8 +156,9 @@ class Budget:
         if longest is None:
             known = getattr(backend, "max_output_tokens", None)  # a backend need not know
             longest = known() if known is not None else None
+        tier = request.options.extra.get("service_tier")
         if longest is None:
-            if capped == ["usd"] and price is not None and price.completion == 0:
+            if capped == ["usd"] and price is not None and price.most(0, 1, tier) == 0:
                 longest = 0
             else:
                 raise ConfigError(
@@ -165,7 +166,7 @@ class Budget:
                     "to whatever asks this model: a generator, a judge, an optimizer (the pipeline: program.max_tokens)"
                 )
         prompt = prompt_bytes(request) + _ADDED + _ADDED_PER_MESSAGE * len(request.messages)
-        usd = 0.0 if price is None else price.cost(Answer("", prompt, longest))
+        usd = 0.0 if price is None else price.most(prompt, longest, tier)
         return Spent(1, prompt + longest, usd)
 
     @contextlib.contextmanager

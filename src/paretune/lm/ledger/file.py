@@ -22,7 +22,7 @@ VERSION = 1
 #: The columns of the table ``calls``.
 CALLS = (
     "key, model, request, reply, prompt_tokens, completion_tokens, finish_reason, usage, price, cost_usd, latency_s,"
-    " attempts, created_at"
+    " attempts, created_at, reasoning"
 )
 #: The columns of the table ``asked``. What is not known is empty: a NULL would be no part of the primary key.
 NOTES = "key, search, trial, example, module, replicate, valid, paid, at"
@@ -42,7 +42,8 @@ _TABLES = {
         cost_usd REAL,
         latency_s REAL NOT NULL,
         attempts INTEGER NOT NULL,
-        created_at REAL NOT NULL
+        created_at REAL NOT NULL,
+        reasoning TEXT
     ) WITHOUT ROWID""",
     "facts": """(
         key TEXT PRIMARY KEY,
@@ -104,7 +105,17 @@ def _connected(path: Path) -> sqlite3.Connection:
                     for name, columns in _TABLES.items():
                         connection.execute(f"CREATE TABLE IF NOT EXISTS {name} {columns}")
                     connection.execute(f"PRAGMA user_version = {VERSION}")
+        if _lacks_reasoning(connection):
+            with atomically(connection):
+                if _lacks_reasoning(connection):  # else another process was faster
+                    connection.execute("ALTER TABLE calls ADD COLUMN reasoning TEXT")
     return connection
+
+
+def _lacks_reasoning(connection: sqlite3.Connection) -> bool:
+    """Whether the table of calls is one of before the reasoning of models was kept."""
+    columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('calls')")}
+    return bool(columns) and "reasoning" not in columns
 
 
 def _connected_read_only(path: Path) -> sqlite3.Connection:
@@ -116,6 +127,8 @@ def _connected_read_only(path: Path) -> sqlite3.Connection:
         present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
         for name in _TABLES.keys() - present:  # of an older paretune, or of a creation that did not end
             connection.execute(f"CREATE TEMP TABLE {name} {_TABLES[name]}")
+        if _lacks_reasoning(connection):
+            connection.execute("CREATE TEMP VIEW calls AS SELECT *, NULL AS reasoning FROM main.calls")
     return connection
 
 

@@ -25,7 +25,7 @@ from paretune.files import canonical_json, state_root
 from paretune.lm.ledger.attribution import current_caller
 from paretune.lm.ledger.file import CALLS, NOTES, atomically, connect, deleted, inode, unusable
 from paretune.lm.ledger.rescue_file import RescueFile
-from paretune.lm.ledger.values import reply_of, storable, usage_text
+from paretune.lm.ledger.values import COLUMNS, reply_of, storable, usage_text
 from paretune.lm.types import Reply
 
 __all__ = ["Ledger", "Session", "default_ledger"]
@@ -33,11 +33,9 @@ __all__ = ["Ledger", "Session", "default_ledger"]
 #: No call is sent with less than this free on the disk: its reply, and those in flight, must find room.
 MIN_FREE_BYTES = 16 << 20
 
-_READ = (
-    "SELECT reply, prompt_tokens, completion_tokens, cost_usd, latency_s, attempts, finish_reason, model"
-    " FROM calls WHERE key = ?"
-)
-_STORE = f"INSERT OR IGNORE INTO calls ({CALLS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_READ = f"SELECT {COLUMNS} FROM calls WHERE key = ?"
+_STORE = f"INSERT OR IGNORE INTO calls ({CALLS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_COLUMNS = len(CALLS.split(","))
 _NOTE = f"INSERT OR IGNORE INTO asked ({NOTES}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #: So many notes are written together.
 _BATCH = 500
@@ -72,22 +70,13 @@ class Ledger:
         _all.add(self)
 
     def get(self, key: str) -> Reply | None:
-        """The stored reply of a key, marked as served; None when there is none."""
+        """The stored reply of a key, marked as served, at the cost that was charged; None when there is none."""
         reply = self._read(key, served=True)
         if reply is not None:
             self.session.served += 1
         return reply
 
-    def put(
-        self,
-        key: str,
-        model: str,
-        request: dict[str, Any] | str,
-        reply: Reply,
-        *,
-        usage: dict[str, Any] | None = None,
-        price: dict[str, Any] | None = None,
-    ) -> Reply:
+    def put(self, key: str, model: str, request: dict[str, Any] | str, reply: Reply) -> Reply:
         """Store a reply that was just paid for, and return the one that the file holds from now on.
 
         ``request`` is what the key stands for: JSON values, or their canonical text where the caller has it already.
@@ -104,12 +93,13 @@ class Ledger:
             reply.prompt_tokens,
             reply.completion_tokens,
             reply.finish_reason,
-            usage_text(usage),
-            None if price is None else canonical_json(price),
+            usage_text(reply.usage),
+            None if reply.price is None else canonical_json(reply.price),
             reply.cost_usd,
             reply.latency_s,
             reply.attempts,
             time.time(),
+            reply.reasoning,
         )
         row = tuple(map(storable, values))
         self.session.paid += 1
@@ -122,7 +112,7 @@ class Ledger:
             self._drop_connection()  # the next one takes in what was rescued
             raise ConfigError(f"{error}. {self._keep(row)}") from error.__cause__
         stored = None if is_first else self._read(key)
-        return stored or reply_of((*row[3:6], *row[9:12], row[6], row[1]), key)
+        return stored or reply_of((*row[3:6], *row[9:12], row[6], row[1], *row[7:9], row[13]), key)
 
     def note(self, reply: Reply, module: str, *, valid: bool, replicate: int = 0) -> None:
         """Note on whose behalf (see lm.ledger.attribution) a reply was asked for, and whether it validated.
@@ -149,9 +139,11 @@ class Ledger:
         row = self._execute("SELECT value FROM facts WHERE key = ?", (key,))
         return None if row is None else json.loads(row[0])
 
-    def remember(self, key: str, value: Any) -> Any:
-        """Remember a fact and return it; the first value stays, so that keys made from it never change."""
-        self._execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (key, canonical_json(value)))
+    def remember(self, key: str, value: Any, *, again: bool = False) -> Any:
+        """Remember a fact and return it; the first value stays, so that keys made from it never change, unless it was
+        found out ``again``."""
+        verb = "REPLACE" if again else "IGNORE"
+        self._execute(f"INSERT OR {verb} INTO facts VALUES (?, ?)", (key, canonical_json(value)))
         return self.fact(key)
 
     def check_room(self) -> None:
@@ -247,7 +239,7 @@ class Ledger:
 
 def _store(connection: sqlite3.Connection, rows: list[list[Any]]) -> None:
     with atomically(connection):
-        connection.executemany(_STORE, rows)
+        connection.executemany(_STORE, [(*row, None)[:_COLUMNS] for row in rows])  # some are of before the last column
 
 
 def _close(connection: sqlite3.Connection, notes: list[_Note]) -> None:

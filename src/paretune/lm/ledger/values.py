@@ -9,8 +9,13 @@ from typing import Any
 
 from paretune.lm.types import Reply
 
-__all__ = ["reply_of", "storable", "usage_text"]
+__all__ = ["COLUMNS", "reply_of", "storable", "usage_text"]
 
+#: The columns of a reply, in the order of ``reply_of``.
+COLUMNS = (
+    "reply, prompt_tokens, completion_tokens, cost_usd, latency_s, attempts, finish_reason, model, usage, price,"
+    " reasoning"
+)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LARGEST = 2**63 - 1
 
@@ -35,6 +40,16 @@ def usage_text(usage: dict[str, Any] | None) -> str | None:
 
 
 def reply_of(row: Sequence[Any], key: str, served: bool = False) -> Reply:
-    """The reply in a row: text, tokens of prompt and completion, cost, latency, attempts, finish_reason, model."""
-    text, prompt, completion, cost, latency, attempts, finish, model = row
-    return Reply(text, prompt, completion, cost, latency, attempts, finish, served, key, model)
+    """The reply in the ``COLUMNS`` of a row; its cost is what was charged."""
+    text, prompt, completion, cost, latency, attempts, finish, model, *accounts, reasoning = row
+    usage, price = (_object(account) for account in accounts)
+    return Reply(text, prompt, completion, cost, latency, attempts, finish, served, key, model, usage, price, reasoning)
+
+
+def _object(text: str | None) -> dict[str, Any] | None:
+    """A column of JSON; None where it holds no object."""
+    try:
+        value = None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

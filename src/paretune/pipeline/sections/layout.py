@@ -53,6 +53,14 @@ class LayoutParams(Params):
     @property
     def own_code(self) -> dict[str, str]:
         """The declared names that are ``module:name``, by place."""
-        places = {f"metrics.{index}": declared for index, declared in enumerate(self.metrics)}
-        names = {place: str(declared.get("name")) for place, declared in {"reward": self.reward, **places}.items()}
-        return {f"layout.{place}.name": name for place, name in names.items() if ":" in name}
+        waiting = {"layout.reward": self.reward}
+        waiting |= {f"layout.metrics.{index}": declared for index, declared in enumerate(self.metrics)}
+        names = {}
+        while waiting:
+            place, declared = waiting.popitem()
+            names[f"{place}.name"] = str(declared.get("name"))
+            inner = declared.get("rewards")  # those that a reward combines
+            for index, each in enumerate(inner if isinstance(inner, list | tuple) else ()):
+                if isinstance(each, dict):
+                    waiting[f"{place}.rewards.{index}"] = each
+        return {place: name for place, name in names.items() if ":" in name}

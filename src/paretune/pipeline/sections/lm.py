@@ -28,10 +28,12 @@ Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 
 
 class PriceParams(Params):
-    """US dollars per million tokens."""
+    """US dollars per million tokens; ``cached`` for those of the prompt that came from the provider's cache (null: as
+    the others)."""
 
     prompt: Dollars
     completion: Dollars
+    cached: Dollars | None = None
 
 
 class ModelParams(Params):
@@ -47,6 +49,7 @@ class ModelParams(Params):
     max_attempts: Attempts | None = None
     fallbacks: tuple[str, ...] = ()
     price: PriceParams | None = None
+    reasons: bool | None = None
 
 
 class LmParams(Params):
@@ -63,6 +66,7 @@ class LmParams(Params):
     max_attempts: Attempts = 5
     fallbacks: tuple[str, ...] = ()
     price: PriceParams | None = None
+    reasons: bool | None = None
     env_file: str | None = None
     memory_gb: float | None = Field(default=None, gt=0, le=1e6)
     models: dict[str, ModelParams] = Field(default_factory=dict)

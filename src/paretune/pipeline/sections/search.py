@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -25,6 +25,8 @@ class SearchParams(Params):
     parallel_trials: int = Field(default=1, gt=0, le=1_000)
     max_failure_rate: float = Field(default=0.1, ge=0, le=1)
     max_retries_per_trial: int = Field(default=0, ge=0, le=1_000)
+    racing: Literal["none", "sound", "fast"] = "none"
+    protect: Literal["winner", "frontier"] = "winner"
 
     @field_validator("space", mode="before")
     @classmethod

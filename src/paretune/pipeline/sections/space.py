@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -11,7 +11,7 @@ from paretune.errors import ConfigError
 from paretune.pipeline.sections.base import Params
 from paretune.schemas.faults import did_you_mean
 
-__all__ = ["SpaceParams", "check_conditions", "ends"]
+__all__ = ["SpaceParams", "check_conditions", "ends", "without_values"]
 
 #: Beyond 2**53 not every whole number is a float, which Keras-Tuner makes of it.
 _LARGEST = 2**53
@@ -102,6 +102,21 @@ def ends(kind: SpaceParams) -> list[Any]:
     if kind.kind == "choice":
         return list(kind.values)
     return [int(end) if kind.kind == "int" else end for end in (kind.min, kind.max)]
+
+
+def without_values(space: Mapping[str, SpaceParams], name: str, gone: Collection[Any]) -> dict[str, SpaceParams]:
+    """A space in which one choice has some of its values no more, and what exists only under these is gone as well."""
+    left: dict[str, SpaceParams] = {}
+    for each, kind in space.items():
+        if each == name and kind.kind == "choice":
+            kind = kind.model_copy(update={"values": tuple(value for value in kind.values if value not in gone)})
+        when = {
+            parent: tuple(value for value in values if parent in left and _possible(left[parent], value))
+            for parent, values in kind.conditions.items()
+        }
+        if all(when.values()):
+            left[each] = kind.model_copy(update={"when": when})
+    return left
 
 
 def check_conditions(space: Mapping[str, SpaceParams]) -> None:

@@ -9,6 +9,7 @@ from paretune.errors import ConfigError
 from paretune.pipeline.sections.base import section
 from paretune.pipeline.sections.evaluate import EvaluateParams
 from paretune.pipeline.sections.layout import LayoutParams
+from paretune.pipeline.sections.models import check_models
 from paretune.pipeline.sections.objective import ObjectiveParams
 from paretune.pipeline.sections.program import ProgramParams, with_values
 from paretune.pipeline.sections.report import ReportParams
@@ -29,6 +30,7 @@ def check_together(params: Mapping[str, Any]) -> None:
     """The space, the baseline, the constraints, the winner's rule and the report's axes name what there is. Raises
     ConfigError; the sections are valid."""
     program, baseline = section(params, "program", ProgramParams), section(params, "evaluate", EvaluateParams).baseline
+    check_models(params)
     if program.builder is None:
         space = section(params, "search", SearchParams).space
         check_conditions(space)

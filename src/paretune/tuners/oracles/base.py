@@ -25,7 +25,16 @@ from paretune.tuners.keras_api import (
 )
 from paretune.tuners.spaces import LISTED, Values, listed, space_size
 
-__all__ = ["Outlook", "ReplayableOracle", "SequentialOracle", "check_count", "check_space", "same_point", "trial_id"]
+__all__ = [
+    "Outlook",
+    "ReplayableOracle",
+    "SequentialOracle",
+    "check_choice",
+    "check_count",
+    "check_space",
+    "same_point",
+    "trial_id",
+]
 
 #: Keras-Tuner's names for how long a trial is trained, which are no coordinates of its point.
 _TRAINING = "tuner/"
@@ -71,6 +80,7 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         self.exhausted = False
         self._ended: set[int] = set()
         self._logs: dict[str, dict[str, float]] = {}
+        self._dropped: set[str] = set()
         self._listing: list[tuple[str, Values]] | None = None
 
     # What a kind of oracle may redefine.
@@ -109,6 +119,14 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         """The values of trial ``number``; None when the space is exhausted."""
         raise NotImplementedError
 
+    def cohort(self, number: int) -> range:
+        """The trials that race trial ``number``, itself among them: no proposal of one depends on another's result."""
+        return range(self.total() or 0)
+
+    def rivals(self, number: int) -> list[str]:
+        """The trials that race the cohort of trial ``number`` and have certainly ended before it."""
+        return []
+
     def outlook(self, numbers: Sequence[int]) -> Iterator[Outlook]:
         """What is known beforehand of the trials with these numbers, none of which was proposed yet."""
         yield Outlook(numbers)
@@ -138,8 +156,19 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
         self.ongoing_trials[trial.trial_id] = trial
         return trial
 
-    def finish(self, trial: Trial, status: str, metrics: Mapping[str, float], step: int, message: str | None) -> None:
-        """Record how a trial ended: its metrics, its score, and its status (COMPLETED or FAILED)."""
+    def finish(
+        self,
+        trial: Trial,
+        status: str,
+        metrics: Mapping[str, float],
+        step: int,
+        message: str | None,
+        dropped: bool = False,
+    ) -> None:
+        """Record how a trial ended: its metrics, its score, and its status (COMPLETED or FAILED); and whether a race
+        has ended it, so that its metrics are of a part of the examples: proposals see it as any other."""
+        if dropped:
+            self._dropped.add(trial.trial_id)
         for name, value in metrics.items():
             if not trial.metrics.exists(name):
                 trial.metrics.register(name, direction=self._direction(name))
@@ -169,20 +198,22 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
             kept.clear()
         self._ended.clear()
         self._logs.clear()
+        self._dropped.clear()
         self._listing = None
 
     # What is known of the trials.
 
     def get_best_trials(self, num_trials: int = 1) -> list[Trial]:
-        """The best completed trials, best first (those that keep the constraints before those that do not); fewer when
-        fewer are completed."""
+        """The best completed trials, best first (those that keep the constraints before those that do not), none that
+        a race has dropped; fewer when fewer are completed."""
         completed = [trial for trial in self.trials.values() if trial.status == TrialStatus.COMPLETED]
-        return self.ranked(completed)[:num_trials]
+        return self.ranked([trial for trial in completed if trial.trial_id not in self._dropped])[:num_trials]
 
     def ranked(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Completed trials, best first; of equals the one with the lower number."""
+        """Completed trials, best first, those that a race has dropped last; of equals the one with the lower number."""
         by_number = sorted(trials, key=lambda trial: int(trial.trial_id))
-        return [by_number[place] for place in self.goals.order([self._logs[trial.trial_id] for trial in by_number])]
+        order = [by_number[place] for place in self.goals.order([self._logs[trial.trial_id] for trial in by_number])]
+        return sorted(order, key=lambda trial: trial.trial_id in self._dropped)
 
     def feasible(self, trial: Trial) -> bool:
         """Whether a completed trial keeps every constraint."""
@@ -226,6 +257,12 @@ class SequentialOracle(ReplayableOracle):
     trial waits for a whole batch of others.
     """
 
+    def cohort(self, number: int) -> range:
+        return range(number, number + 1)
+
+    def rivals(self, number: int) -> list[str]:
+        return [trial.trial_id for trial in self.visible(number)[0]]
+
     def ready(self, number: int) -> bool:
         return all(earlier in self._ended for earlier in range(number - self.slots, -1, -1))
 
@@ -253,6 +290,12 @@ def trial_id(number: int) -> str:
 def same_point(values: Mapping[str, Any]) -> str:
     """One text for all trials at one point of the space, however long they are trained."""
     return canonical_json({name: value for name, value in values.items() if not name.startswith(_TRAINING)})
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Refuse an argument that is none of some words."""
+    if value not in choices:
+        raise UsageError(f"{name} must be one of {', '.join(map(repr, choices))} (got {value!r})")
 
 
 def check_count(name: str, value: Any, least: int) -> None:

@@ -100,6 +100,17 @@ class HyperbandOracle(ReplayableOracle):
     def done(self) -> bool:
         return len(self.trials) >= self.total()
 
+    def cohort(self, number: int) -> range:
+        return self._round(number).numbers
+
+    def rivals(self, number: int) -> list[str]:
+        """The completed trials of the rounds before in the bracket, which were trained for a shorter time."""
+        found, place = [], self._round(number).previous
+        while place is not None:
+            found += [trial_id(each) for each in place.numbers]
+            place = place.previous
+        return [each for each in found if self.trials[each].status == TrialStatus.COMPLETED]
+
     def next_number(self) -> int | None:
         rounds = self.rounds()
         while self._full < len(rounds) and self._free(rounds[self._full]) is None:
@@ -120,7 +131,7 @@ class HyperbandOracle(ReplayableOracle):
         self._points.clear()
 
     def propose(self, number: int) -> Values:
-        place = next(each for each in self.rounds() if number in each.numbers)
+        place = self._round(number)
         training = {"tuner/epochs": place.epochs, "tuner/bracket": place.bracket, "tuner/round": place.index}
         survivor = self._survivor(place)
         if survivor is None:
@@ -138,6 +149,9 @@ class HyperbandOracle(ReplayableOracle):
                 trials = [self.trials[trial_id(number)] for number in begun.numbers if number in self._points]
                 points = [trial.hyperparameters.values for trial in trials]
                 yield Outlook(later, points or None, (place.initial_epoch, place.epochs))
+
+    def _round(self, number: int) -> Round:
+        return next(each for each in self.rounds() if number in each.numbers)
 
     def _free(self, place: Round) -> int | None:
         return next((number for number in place.numbers if number not in self._points), None)
