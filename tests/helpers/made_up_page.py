@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from paretune.reporting.html.blocks import ExampleData
 from paretune.reporting.report import report
 from paretune.stats import Measure
 from paretune.trials.goals import as_goals
-from paretune.trials.record import ReplicateRecord, TrialRecord, finite
+from paretune.trials.record import Dropped, ReplicateRecord, TrialRecord, finite
 from paretune.trials.replies import Asked, Prompt, ReplyRows, reply_rows
 from paretune.trials.rules import Rule
 from paretune.trials.winner import Best
@@ -67,6 +67,17 @@ def made_up(
     rows = list(reply_rows(_asked(rng, records, x, thoughts, texts)))
     best = Best.of(records, GOALS, Rule("best_score"), measures=measures)
     return Search(records, measures, best, ExampleData(x, y, ReplyRows(rows)))
+
+
+def with_a_dropped_trial(search: Search) -> Search:
+    """The same, its last trial dropped by a race after three of the examples."""
+    last, ran = search.records[-1], (1, 4, 7)
+    (whole,) = last.replicates
+    part = replace(whole, examples=tuple(whole.examples[place] for place in ran))
+    dropped = Dropped(by="0001", why="reward 0.3 lower", examples=ran, saved=37)
+    record = replace(last, status="DROPPED", n=3, replicates=(part,), score=None, dropped=dropped)
+    measures = {trial: found for trial, found in search.measures.items() if trial != last.trial}
+    return replace(search, records=[*search.records[:-1], record], measures=measures)
 
 
 def _trial(rng: np.random.Generator, number: int, x: Sequence[Any], y: Sequence[Any], replicates: int) -> TrialRecord:

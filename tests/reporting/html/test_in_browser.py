@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from browser import Browser, find_chromium
-from made_up_page import Search, made_up
+from made_up_page import Search, made_up, with_a_dropped_trial
 
 from paretune.stats import BayesianBootstrap, difference
 
@@ -218,6 +218,17 @@ def test_classes_and_failures(browser: Browser, page: Path, search: Search) -> N
     browser.go(f"#view=examples&trial={int(cut.trial)}&show=state-c")
     assert count(browser, ".list li") == sum(one.kind == "cut_off" for one in cut.outcomes)
     assert "cut off" in browser.text("#example")
+
+
+def test_a_race_is_told(browser: Browser, search: Search, tmp_path: Path) -> None:
+    """Who was dropped after how many examples, by whom, and what that saved; a pair is compared on what both ran."""
+    browser.open(with_a_dropped_trial(search).write(tmp_path), "#view=progress")
+    row = browser.evaluate("document.querySelector('tbody tr').textContent")
+    assert row.startswith("Trial 83Trial 137reward 0.3 lower") and "saved 37 calls" in browser.text("main")
+    browser.go("#trial=8&vs=2&example=1")
+    assert "on 3 examples" in browser.text("main .lead") and "did not run this example" in browser.text("#example")
+    browser.go("#view=answers&trial=8")
+    assert browser.messages == []
 
 
 def test_a_large_search_is_soon_usable(browser: Browser, tmp_path: Path) -> None:

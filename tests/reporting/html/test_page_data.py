@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_page import LABELS, NUMBERS, Search, made_up
+from made_up_page import LABELS, NUMBERS, Search, made_up, with_a_dropped_trial
 from made_up_trials import REWARD, TRIALS, goals, measures_of
 
 from paretune.reporting.html.blocks import ExampleData, matrix, packed
@@ -171,6 +171,21 @@ def test_the_facts_of_a_search(tmp_path: Path) -> None:
     assert row["metrics"]["val_cost"][0] == pytest.approx(1000 * search.best.metrics["val_cost"])
     assert {each["name"] for each in facts["importance"]["val_reward"]} == {"model", "few_shot", "temperature"}
     assert 0 < facts["winner"]["detectable"]["test"] < facts["winner"]["detectable"]["validation"] < 1
+
+
+def test_a_dropped_trial_has_the_examples_that_it_ran(tmp_path: Path) -> None:
+    """Its rewards stand at their examples, the others are marked, and why it was dropped is told."""
+    whole = made_up(5, 40)
+    search = with_a_dropped_trial(whole)
+    last = search.records[-1]
+    read = opened(search.write(tmp_path))
+    table = read("matrix")
+    assert [place for place, code in enumerate(table["states"][last.trial]) if code != "-"] == [1, 4, 7]
+    assert table["rewards"][last.trial][4] == whole.records[-1].replicates[0].examples[4].reward
+    assert table["rewards"][last.trial][5] is None and table["classes"]["answers"][last.trial][5] == -1
+    assert last.trial in read("example-7")["runs"] and last.trial not in read("example-8")["runs"]
+    row = read("facts")["trials"][-1]
+    assert row["dropped"] == {"by": "0001", "why": "reward 0.3 lower", "saved": 37} and row["status"] == "DROPPED"
 
 
 def test_a_search_with_one_objective(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from paretune.metrics.outcome import Outcome
 from paretune.trials.record import TrialRecord
 from paretune.trials.replies import ExampleReplies, ReplyRows
 
-__all__ = ["ExampleData", "example_blocks", "matrix", "packed", "prompt_block", "texts_within"]
+__all__ = ["ExampleData", "example_blocks", "in_data_order", "matrix", "packed", "prompt_block", "texts_within"]
 
 _EXCERPT = 140  # characters of an input in the list of examples
 _LABELS = 40  # more distinct texts than this are no classes
@@ -42,25 +42,40 @@ def packed(value: Any) -> str:
 def matrix(records: Sequence[TrialRecord], data: ExampleData) -> dict[str, Any]:
     """Of all trials and examples, what lists and comparisons need: rewards, what became of them, and classes.
 
-    By trial, one number (or letter) an example and replicate, the examples of a replicate in data order.
+    By trial, one number (or letter) an example and replicate, the examples of a replicate in data order; ``None`` and
+    ``-`` where it did not run one.
     """
-    classes = _Classes.of(data.y)
+    classes, n = _Classes.of(data.y), len(data.y)
+    placed = {
+        record.trial: [each for replicate in in_data_order(record, n) for each in replicate] for record in records
+    }
     return {
         "excerpts": [_excerpt(each) for each in data.x],
-        "rewards": {one.trial: [_reward(each) for each in one.outcomes] for one in records},
-        "states": {one.trial: "".join(map(_code, one.outcomes)) for one in records},
-        "classes": None if classes is None else classes.table(records, data.y),
+        "rewards": {trial: list(map(_reward, outcomes)) for trial, outcomes in placed.items()},
+        "states": {trial: "".join(map(_code, outcomes)) for trial, outcomes in placed.items()},
+        "classes": None if classes is None else classes.table(placed, data.y),
     }
+
+
+def in_data_order(record: TrialRecord, n: int) -> list[list[Outcome | None]]:
+    """The outcomes of each replicate on the n examples; None on those that a trial did not run before it ended."""
+    found = []
+    for replicate in record.replicates:
+        ran = range(n) if record.dropped is None else record.dropped.examples
+        if len(ran) == len(replicate.examples):  # else it failed halfway, and nobody knows where
+            by_place = dict(zip(ran, replicate.examples, strict=True))
+            found.append([by_place.get(place) for place in range(n)])
+    return found
 
 
 def example_blocks(
     records: Sequence[TrialRecord], data: ExampleData, texts: Sequence[str]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The blocks in data order: the example, every trial's answer, and what the trials in ``texts`` asked and got."""
-    kept = set(texts)
+    kept, placed = set(texts), _placed(records, data)
     rows: Iterator[ExampleReplies | None] = itertools.chain(data.replies or (), itertools.repeat(None))
     for place, row in zip(range(len(data.x)), rows, strict=False):
-        yield place, _block(place, records, data, row, kept)
+        yield place, _block(place, placed, data, row, kept)
 
 
 def prompt_block(data: ExampleData, texts: Sequence[str]) -> list[Any]:
@@ -79,7 +94,7 @@ def texts_within(budget: int, order: Sequence[str], records: Sequence[TrialRecor
     """The first trials of ``order`` whose texts fit into so many bytes, estimated from a sample of the examples.
 
     Rewards and answers of all trials are in the blocks anyway, and count."""
-    step = max(1, len(data.x) // _SAMPLE)
+    step, placed = max(1, len(data.x) // _SAMPLE), _placed(records, data)
     rows = [(place, row) for place, row in enumerate(data.replies or ()) if place % step == 0]
     if not rows:
         return []
@@ -87,29 +102,37 @@ def texts_within(budget: int, order: Sequence[str], records: Sequence[TrialRecor
     while low < high:  # the largest number that fits
         count = (low + high + 1) // 2
         kept = set(order[:count])
-        size = sum(len(packed(_block(place, records, data, row, kept))) for place, row in rows)
+        size = sum(len(packed(_block(place, placed, data, row, kept))) for place, row in rows)
         low, high = (count, high) if size * len(data.x) / len(rows) <= budget else (low, count - 1)
     return list(order[:low])
 
 
+_Placed = Mapping[str, Sequence[Sequence[Outcome | None]]]
+
+
+def _placed(records: Sequence[TrialRecord], data: ExampleData) -> _Placed:
+    return {record.trial: in_data_order(record, len(data.x)) for record in records}
+
+
 def _block(
-    place: int, records: Sequence[TrialRecord], data: ExampleData, row: ExampleReplies | None, kept: set[str]
+    place: int, placed: _Placed, data: ExampleData, row: ExampleReplies | None, kept: set[str]
 ) -> dict[str, Any]:
     answers, errors, questions, replies = _Numbers(), _Numbers(), _Numbers(), _Numbers()
     runs: dict[str, list[Any]] = {}
-    for record in records:
-        for replicate, one in enumerate(record.replicates):
-            outcome = one.examples[place]
-            run = record.trial if replicate == 0 else f"{record.trial}-{replicate}"
-            calls = row.calls.get(run, ()) if row is not None and record.trial in kept else ()
+    for trial, replicates in placed.items():
+        for replicate, outcomes in enumerate(replicates):
+            outcome = outcomes[place]
+            if outcome is None:
+                continue
+            run = trial if replicate == 0 else f"{trial}-{replicate}"
+            calls = row.calls.get(run, ()) if row is not None and trial in kept else ()
             asked = [
                 (prompt, questions.of(row.questions[question]), replies.of(row.replies[reply]))
                 for prompt, question, reply in calls
                 if row is not None
             ]
-            runs.setdefault(record.trial, []).append(
-                [answers.of(outcome.output), None if outcome.error is None else errors.of(outcome.error), asked]
-            )
+            error = None if outcome.error is None else errors.of(outcome.error)
+            runs.setdefault(trial, []).append([answers.of(outcome.output), error, asked])
     return {
         "x": data.x[place],
         "y": data.y[place],
@@ -157,21 +180,25 @@ class _Classes:
                 return cls("label", [name], sorted(map(str, values)))
         return None
 
-    def table(self, records: Sequence[TrialRecord], gold: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def table(
+        self, placed: Mapping[str, Sequence[Outcome | None]], gold: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
         """Gold and answers as numbers: of a label its place among ``labels`` (-1: another, or none), of flags the sum
         of 2^place of those that are yes (-1: none)."""
         labels = list(self.labels)
         if self.kind == "label":  # answers may be classes that no gold output has
-            given = {
-                outcome.output.get(self.fields[0]) for one in records for outcome in one.outcomes if outcome.output
-            }
+            outputs = (each.output for outcomes in placed.values() for each in outcomes if each and each.output)
+            given = {output.get(self.fields[0]) for output in outputs}
             more = sorted(each for each in given if isinstance(each, str) and each not in labels)
             labels += more if len(labels) + len(more) <= _LABELS else []
         return {
             "kind": self.kind,
             "labels": labels,
             "gold": [self._number(row, labels) for row in gold],
-            "answers": {one.trial: [self._number(each.output, labels) for each in one.outcomes] for one in records},
+            "answers": {
+                trial: [self._number(None if each is None else each.output, labels) for each in outcomes]
+                for trial, outcomes in placed.items()
+            },
         }
 
     def _number(self, row: Mapping[str, Any] | None, labels: Sequence[str]) -> int:
@@ -187,12 +214,14 @@ def _is_flag(value: Any) -> bool:
     return isinstance(value, bool) or (isinstance(value, float) and 0 <= value <= 1)
 
 
-def _reward(outcome: Outcome) -> float | int | None:
-    value = outcome.reward
+def _reward(outcome: Outcome | None) -> float | int | None:
+    value = None if outcome is None else outcome.reward
     return None if value is None else int(value) if value in (0, 1) else round(value, 6)
 
 
-def _code(outcome: Outcome) -> str:
+def _code(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "-"
     if outcome.status == "invalid":
         return _CODES[outcome.kind or "malformed"]
     return "o" if outcome.status == "ok" else "x"

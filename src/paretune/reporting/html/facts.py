@@ -23,6 +23,7 @@ __all__ = ["facts"]
 
 #: Dollars of one example are too small a number to read.
 _SCALES = {"val_cost": 1000.0}
+_DROPPED = ("by", "why", "saved")
 _LABELS = {"val_cost": "cost per 1,000 examples (USD)"}
 
 
@@ -127,6 +128,7 @@ def _trial(result: Result, parts: Sequence[str]) -> dict[str, Any]:
         "completion_tokens": record.completion_tokens,
         "cost_usd": exact(record.cost_usd),
         "error": record.error,
+        "dropped": None if record.dropped is None else {name: getattr(record.dropped, name) for name in _DROPPED},
         "invalid": dict(sorted(kinds.items())),
     }
 

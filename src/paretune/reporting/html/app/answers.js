@@ -30,7 +30,7 @@ export function classTables(all, trial) {
   const answers = classes?.answers[trial.trial];
   if (!classes || !answers) return null;
   const n = classes.gold.length;
-  const pairs = answers.flatMap((answer, place) => (all.states[trial.trial][place] === "x" ? [] : [/** @type {[number, number]} */ ([classes.gold[place % n], answer])]));
+  const pairs = answers.flatMap((answer, place) => ("x-".includes(all.states[trial.trial][place]) ? [] : [/** @type {[number, number]} */ ([classes.gold[place % n], answer])]));
   const rows = classes.labels.map((label, place) => ({ label, ...counts(pairs, place, classes.kind) }));
   return h("section", null,
     h("h2", null, "By class, validation"),

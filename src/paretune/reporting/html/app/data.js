@@ -6,6 +6,7 @@
  *   errors: Record<string, number>, probability: number | null, drawn: "solid" | "hollow" | "faint", frontier: boolean,
  *   feasible: boolean, winner: boolean, score: number | null, n: number, replicates: number, calls: number,
  *   retries: number, prompt_tokens: number, completion_tokens: number, cost_usd: number | null, error: string | null,
+ *   dropped: {by: string, why: string, saved: number} | null,
  *   invalid: Record<string, number>}} Trial
  * @typedef {{name: string, label: string, direction: "min" | "max" | null}} Metric
  * @typedef {{name: string, label: string, varied: boolean}} Hyperparameter
@@ -106,6 +107,7 @@ export const STATES = {
   e: "empty",
   m: "malformed",
   x: "failed",
+  "-": "not run",
 };
 
 /** @param {string} name */

@@ -49,7 +49,7 @@ export async function examplesView() {
 /** @param {Rewards} a @param {string} states @returns {Filter[]} */
 function singleFilters(a, states) {
   const n = a.length;
-  const codes = [...new Set(states)].filter((code) => code !== "o");
+  const codes = [...new Set(states)].filter((code) => code !== "o" && code !== "-");
   /** @type {Filter[]} */
   const found = [
     { name: "all", label: "All", keep: () => true },

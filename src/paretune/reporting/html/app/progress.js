@@ -5,7 +5,8 @@ import { compact, counted } from "./numbers.js";
 import { facts, metric, number } from "./data.js";
 import { drawn, legend } from "./chart.js";
 import { change, state } from "./state.js";
-import { choice, lookOf, openTrial, points, quantity, said } from "./parts.js";
+import { choice, lookOf, openTrial, points, quantity, said, trialLink } from "./parts.js";
+import { table } from "./table.js";
 
 /** @typedef {import("./chart.js").Mark} Mark */
 
@@ -61,10 +62,23 @@ function improvements(best) {
 }
 
 function racing() {
-  const dropped = facts.trials.filter((trial) => trial.status === "DROPPED");
-  if (!dropped.length) return null;
-  return h("section", null, h("h2", null, "Dropped early"),
-    h("p", null, counted(dropped.length, "trial"), " shown to be worse before all examples were run."));
+  const rows = facts.trials.filter((trial) => trial.dropped !== null);
+  if (!rows.length) return null;
+  const saved = rows.reduce((total, trial) => total + (trial.dropped?.saved || 0), 0);
+  return h("section", null, h("h2", null, "The race"),
+    h("p", null, `${counted(rows.length, "trial")} of ${facts.trials.length} were dropped once another one was shown to be better on the same examples; that saved ${counted(saved, "call")}.`),
+    table({
+      caption: "Trials that the race has dropped",
+      rows,
+      columns: [
+        { name: "trial", label: "Trial", value: (trial) => Number(trial.trial), cell: (trial) => trialLink(trial.trial) },
+        { name: "n", label: `Examples of ${facts.n}`, numeric: true, value: (trial) => trial.n },
+        { name: "by", label: "Worse than", value: (trial) => Number(trial.dropped?.by), cell: (trial) => (trial.dropped ? trialLink(trial.dropped.by) : "") },
+        { name: "saved", label: "Calls saved", numeric: true, value: (trial) => trial.dropped?.saved },
+        { name: "why", label: "Why", value: (trial) => trial.dropped?.why },
+        { name: "label", label: "Configuration", value: (trial) => trial.label, cell: (trial) => h("bdi", null, trial.label) },
+      ],
+    }));
 }
 
 function spending() {
