@@ -14,7 +14,7 @@ from paretune.lm.ledger.queries import Question
 from paretune.trials.record import TrialRecord
 from paretune.trials.replies import Asked, Prompt
 
-__all__ = ["asked_by_example"]
+__all__ = ["asked_by_example", "split_messages"]
 
 #: What tells one question of a module from the next, and what is nobody's business.
 _OWN = {"messages", "replicate", "epoch", "endpoint", "model"}
@@ -64,7 +64,7 @@ def _call(question: Question, record: TrialRecord | None) -> _Placed | None:
     replicate, request = record.replicates[question.replicate], json.loads(question.request)
     if request.get("epoch", 0) != replicate.epoch or "messages" not in request:
         return None
-    shared, last = _split(request["messages"])
+    shared, last = split_messages(request["messages"])
     prompt = Prompt(
         question.module,
         question.model,
@@ -78,7 +78,7 @@ def _call(question: Question, record: TrialRecord | None) -> _Placed | None:
     return _Placed(question.example, run, (place, question.module), asked)
 
 
-def _split(messages: list[Any]) -> tuple[list[list[str]], tuple[str, str]]:
+def split_messages(messages: list[Any]) -> tuple[list[list[str]], tuple[str, str]]:
     """The messages before the question, and the question. Of a text to be continued that is its last paragraph."""
     *before, (role, text) = messages
     if before:
