@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from paretune.files import read_jsonl, write_jsonl
 
-__all__ = ["Asked", "ExampleReplies", "Prompt", "ReplyRows", "read_replies", "write_replies"]
+__all__ = ["Asked", "ExampleReplies", "Prompt", "ReplyRows", "read_replies", "reply_rows", "write_replies"]
 
 
 class Prompt(NamedTuple):

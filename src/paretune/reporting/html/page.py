@@ -17,8 +17,8 @@ __all__ = ["joined", "page_parts"]
 _APP = Path(__file__).parent / "app"
 #: In the order in which they need one another.
 _MODULES = (
-    "dom", "numbers", "data", "state", "chart", "table", "parts",
-    "overview", "answers", "trials", "hyperparameters", "progress", "examples", "main",
+    "dom", "numbers", "data", "state", "chart", "table", "parts", "frontier", "overview", "answers", "trial", "trials",
+    "hyperparameters", "progress", "example", "examples", "main",
 )  # fmt: skip
 
 

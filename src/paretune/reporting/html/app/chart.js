@@ -26,7 +26,8 @@ function linearTicks(lo, hi, wanted) {
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= raw * 0.7) || raw;
   const found = [];
-  for (let k = Math.ceil(lo / step - 1e-9); k * step <= hi + step * 1e-9; k++) found.push(Number((k * step).toPrecision(12)));
+  for (let k = Math.ceil(lo / step - 1e-9); k * step <= hi + step * 1e-9; k++)
+    found.push(Number((k * step).toPrecision(12)));
   return found;
 }
 
@@ -215,15 +216,13 @@ function axisLines(chart, x, y, left, width, height) {
   const [bottom, right] = [height - ROOM.bottom, width - ROOM.right];
   const found = y.ticks.flatMap((tick) => [
     s("line", { class: "grid", x1: left, x2: right, y1: y.at(tick), y2: y.at(tick) }),
-    s("text", { class: "tick", x: left - 8, y: y.at(tick) + 4, "text-anchor": "end" }, y.write(tick)),
+    s("text", { class: "tick", x: left - 8, y: y.at(tick) + 4, "text-anchor": "end" }, cut(y.write(tick), 22)),
   ]);
   const most = Math.max(6, Math.floor((right - left) / Math.max(1, x.ticks.length) / 6.5));
   for (const tick of x.ticks) {
-    const text = x.write(tick);
-    const short = text.length > most ? `${text.slice(0, most - 1)}…` : text;
     found.push(
       s("line", { class: "domain", x1: x.at(tick), x2: x.at(tick), y1: bottom, y2: bottom + 5 }),
-      s("text", { class: "tick", x: x.at(tick), y: bottom + 19, "text-anchor": "middle" }, short),
+      s("text", { class: "tick", x: x.at(tick), y: bottom + 19, "text-anchor": "middle" }, cut(x.write(tick), most)),
     );
   }
   found.push(
@@ -240,6 +239,11 @@ function axisLines(chart, x, y, left, width, height) {
     ),
   );
   return found;
+}
+
+/** @param {string} text @param {number} most */
+function cut(text, most) {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }
 
 /**
@@ -269,7 +273,10 @@ export function symbol(look, x, y) {
   if (look === "winner")
     return s("path", { class: "mark winner", d: `M${x} ${y - 9}L${x + 9} ${y}L${x} ${y + 9}L${x - 9} ${y}Z` });
   if (look === "broken" || look === "dropped")
-    return s("path", { class: `mark ${look}`, d: `M${x - 4} ${y - 4}L${x + 4} ${y + 4}M${x - 4} ${y + 4}L${x + 4} ${y - 4}` });
+    return s("path", {
+      class: `mark ${look}`,
+      d: `M${x - 4} ${y - 4}L${x + 4} ${y + 4}M${x - 4} ${y + 4}L${x + 4} ${y - 4}`,
+    });
   return s("circle", { class: `mark ${look}`, cx: x, cy: y, r: look === "faint" ? 4 : 5.5 });
 }
 

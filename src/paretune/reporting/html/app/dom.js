@@ -78,5 +78,9 @@ export function visible(text) {
  */
 export function verbatim(text, label) {
   const long = text.length > 800 || text.split("\n").length > 12; // it scrolls: the keyboard must get there
-  return h("pre.verbatim", { dir: "auto", tabindex: long ? "0" : null, role: "group", "aria-label": label || "text" }, visible(text));
+  return h(
+    "pre.verbatim",
+    { dir: "auto", tabindex: long ? "0" : null, role: "group", "aria-label": label || "text" },
+    visible(text),
+  );
 }

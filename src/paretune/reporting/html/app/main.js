@@ -5,7 +5,8 @@ import { facts, readFacts } from "./data.js";
 import { address, state } from "./state.js";
 import { trialOf } from "./parts.js";
 import { overview } from "./overview.js";
-import { trialsView, trialView } from "./trials.js";
+import { trialsView } from "./trials.js";
+import { trialView } from "./trial.js";
 import { hyperparametersView } from "./hyperparameters.js";
 import { progressView } from "./progress.js";
 import { answersView } from "./answers.js";
@@ -41,7 +42,13 @@ async function draw() {
   let content;
   try {
     if (name === "trial" && trial) content = await trialView(trial);
-    else content = view ? await view[2]() : [h("h1", null, "There is no such view"), h("p", null, "The link may be of another report. ", h("a", { href: "#" }, "Go to the overview"), ".")];
+    else
+      content = view
+        ? await view[2]()
+        : [
+            h("h1", null, "There is no such view"),
+            h("p", null, "The link may be of another report. ", h("a", { href: "#" }, "Go to the overview"), "."),
+          ];
   } catch (error) {
     content = [h("h1", null, "This view cannot be shown"), h("p.warning", null, String(error))];
   }
@@ -73,7 +80,9 @@ function focusKey() {
 /** @param {HTMLElement} main @param {{tag: string, text: string, place: number}} key */
 function restoreFocus(main, key) {
   const all = /** @type {HTMLElement[]} */ (Array.from(main.querySelectorAll(key.tag)));
-  const same = all.find((node, place) => node.textContent?.slice(0, 40) === key.text && Math.abs(place - key.place) < 3);
+  const same = all.find(
+    (node, place) => node.textContent?.slice(0, 40) === key.text && Math.abs(place - key.place) < 3,
+  );
   (same || all[key.place])?.focus({ preventScroll: true });
 }
 
@@ -81,8 +90,23 @@ function restoreFocus(main, key) {
 function navigation(current) {
   const header = /** @type {HTMLElement} */ (document.getElementById("header"));
   header.querySelector("nav")?.remove();
-  header.append(h("nav", { "aria-label": "Views" }, h("ul", null, VIEWS.map(([name, label]) =>
-    h("li", null, h("a", { href: address({ view: name }), "aria-current": name === current ? "page" : null }, label))))));
+  header.append(
+    h(
+      "nav",
+      { "aria-label": "Views" },
+      h(
+        "ul",
+        null,
+        VIEWS.map(([name, label]) =>
+          h(
+            "li",
+            null,
+            h("a", { href: address({ view: name }), "aria-current": name === current ? "page" : null }, label),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 addEventListener("hashchange", draw);

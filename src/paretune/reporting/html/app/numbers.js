@@ -37,14 +37,18 @@ export function interval(ends, plus = false) {
   const known = typeof lo === "number" && typeof hi === "number" && !Number.isNaN(lo) && !Number.isNaN(hi);
   if (!known) return plus ? signed(value) : compact(value);
   const decimals = hi > lo ? Math.min(20, Math.max(0, 1 - Math.floor(Math.log10(hi - lo)))) : null;
-  const write = (/** @type {number} */ each) => (decimals === null || each === 0 ? compact(each) : fixed(each, decimals));
+  const write = (/** @type {number} */ each) =>
+    decimals === null || each === 0 ? compact(each) : fixed(each, decimals);
   const middle = plus || lo < 0 ? " to " : "–";
   return `${plus && value > 0 ? "+" : ""}${write(value)} (${write(lo)}${middle}${write(hi)})`;
 }
 
 /** @param {number} value @param {number} decimals */
 function fixed(value, decimals) {
-  const text = Math.abs(value).toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const text = Math.abs(value).toLocaleString("en-US", {
+    minimumFractionDigits: decimals,
+    maximumFractionDigits: decimals,
+  });
   return (value < 0 && /[1-9]/.test(text) ? "−" : "") + text;
 }
 

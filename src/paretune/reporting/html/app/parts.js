@@ -110,7 +110,8 @@ export function titled(name) {
 
 /** @param {string} name @returns {Quantity | undefined} */
 export function quantity(name) {
-  if (name === "trial") return { name, title: "trial, in the order of the search", value: (trial) => Number(trial.trial) };
+  if (name === "trial")
+    return { name, title: "trial, in the order of the search", value: (trial) => Number(trial.trial) };
   if (metric(name)) {
     const known = facts.trials.map((trial) => trial.metrics[name]?.[0]).filter((each) => typeof each === "number");
     const [least, most] = [Math.min(...known), Math.max(...known)];
@@ -143,7 +144,11 @@ export function quantity(name) {
 export function quantities() {
   const metrics = /** @type {[string, string][]} */ (facts.metrics.map((each) => [each.name, each.label]));
   const varied = facts.hyperparameters.filter((each) => each.varied);
-  return [...metrics, ["trial", "trial number"], ...varied.map((each) => /** @type {[string, string]} */ ([each.name, each.label]))];
+  return [
+    ...metrics,
+    ["trial", "trial number"],
+    ...varied.map((each) => /** @type {[string, string]} */ ([each.name, each.label])),
+  ];
 }
 
 /**

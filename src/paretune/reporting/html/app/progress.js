@@ -27,11 +27,37 @@ export function progressView() {
   const best = bestSoFar(marks, metric(objective)?.direction || "max");
   return [
     h("h1", null, "Progress"),
-    h("div.controls", null, choice("Objective", names.map((name) => [name, metric(name)?.label || name]), objective, (value) => change({ objective: value }))),
-    h("section", null, h("h2", null, `The best ${title} so far`),
-      drawn({ label: `${title} by trial`, x: { title: x.title }, y: { title: y.title, log: y.log }, marks, steps: best, height: 340, open: openTrial }),
-      legend([["winner", "winner"], ["solid", "likely on the frontier"], ["hollow", "perhaps"], ["faint", "hardly"]]),
-      h("p.note", null, improvements(best))),
+    h(
+      "div.controls",
+      null,
+      choice(
+        "Objective",
+        names.map((name) => [name, metric(name)?.label || name]),
+        objective,
+        (value) => change({ objective: value }),
+      ),
+    ),
+    h(
+      "section",
+      null,
+      h("h2", null, `The best ${title} so far`),
+      drawn({
+        label: `${title} by trial`,
+        x: { title: x.title },
+        y: { title: y.title, log: y.log },
+        marks,
+        steps: best,
+        height: 340,
+        open: openTrial,
+      }),
+      legend([
+        ["winner", "winner"],
+        ["solid", "likely on the frontier"],
+        ["hollow", "perhaps"],
+        ["faint", "hardly"],
+      ]),
+      h("p.note", null, improvements(best)),
+    ),
     racing(),
     spending(),
   ];
@@ -42,7 +68,9 @@ function bestSoFar(marks, direction) {
   const sign = direction === "max" ? 1 : -1;
   /** @type {[number, number][]} */
   const found = [];
-  for (const mark of marks.filter((each) => each.look !== "broken" && each.look !== "dropped").sort((a, b) => a.x - b.x)) {
+  for (const mark of marks
+    .filter((each) => each.look !== "broken" && each.look !== "dropped")
+    .sort((a, b) => a.x - b.x)) {
     const last = found[found.length - 1];
     if (last && sign * (mark.y - last[1]) <= 0) continue;
     if (last) found.push([mark.x, last[1]]);
@@ -65,20 +93,43 @@ function racing() {
   const rows = facts.trials.filter((trial) => trial.dropped !== null);
   if (!rows.length) return null;
   const saved = rows.reduce((total, trial) => total + (trial.dropped?.saved || 0), 0);
-  return h("section", null, h("h2", null, "The race"),
-    h("p", null, `${counted(rows.length, "trial")} of ${facts.trials.length} were dropped once another one was shown to be better on the same examples; that saved ${counted(saved, "call")}.`),
+  return h(
+    "section",
+    null,
+    h("h2", null, "The race"),
+    h(
+      "p",
+      null,
+      `${counted(rows.length, "trial")} of ${facts.trials.length} were dropped once another one was shown to be better on the same examples; that saved ${counted(saved, "call")}.`,
+    ),
     table({
       caption: "Trials that the race has dropped",
       rows,
       columns: [
-        { name: "trial", label: "Trial", value: (trial) => Number(trial.trial), cell: (trial) => trialLink(trial.trial) },
+        {
+          name: "trial",
+          label: "Trial",
+          value: (trial) => Number(trial.trial),
+          cell: (trial) => trialLink(trial.trial),
+        },
         { name: "n", label: `Examples of ${facts.n}`, numeric: true, value: (trial) => trial.n },
-        { name: "by", label: "Worse than", value: (trial) => Number(trial.dropped?.by), cell: (trial) => (trial.dropped ? trialLink(trial.dropped.by) : "") },
+        {
+          name: "by",
+          label: "Worse than",
+          value: (trial) => Number(trial.dropped?.by),
+          cell: (trial) => (trial.dropped ? trialLink(trial.dropped.by) : ""),
+        },
         { name: "saved", label: "Calls saved", numeric: true, value: (trial) => trial.dropped?.saved },
         { name: "why", label: "Why", value: (trial) => trial.dropped?.why },
-        { name: "label", label: "Configuration", value: (trial) => trial.label, cell: (trial) => h("bdi", null, trial.label) },
+        {
+          name: "label",
+          label: "Configuration",
+          value: (trial) => trial.label,
+          cell: (trial) => h("bdi", null, trial.label),
+        },
       ],
-    }));
+    }),
+  );
 }
 
 function spending() {
@@ -95,10 +146,38 @@ function spending() {
     total += of(trial) || 0;
     const at = Number(trial.trial);
     line.push([at, before], [at, total]);
-    marks.push({ id: trial.trial, x: at, y: total, look: lookOf(trial), title: `Trial ${number(trial.trial)}`, lines: [`${title}: ${compact(of(trial))}`, `in all: ${compact(total)}`, ...said(trial).slice(0, 2)] });
+    marks.push({
+      id: trial.trial,
+      x: at,
+      y: total,
+      look: lookOf(trial),
+      title: `Trial ${number(trial.trial)}`,
+      lines: [`${title}: ${compact(of(trial))}`, `in all: ${compact(total)}`, ...said(trial).slice(0, 2)],
+    });
   }
-  return h("section", null, h("h2", null, "What was spent"),
-    h("div.controls", null, choice("In", known.map(([each, text]) => /** @type {[string, string]} */ ([each, text])), name, (value) => change({ spent: value }))),
-    drawn({ label: `${title} in all, by trial`, x: { title: "trial, in the order of the search" }, y: { title: `${title} in all`, zero: true }, marks, steps: line, height: 300, open: openTrial }),
-    h("p.note", null, "As if nothing had been served from the ledger: what the search costs anew."));
+  return h(
+    "section",
+    null,
+    h("h2", null, "What was spent"),
+    h(
+      "div.controls",
+      null,
+      choice(
+        "In",
+        known.map(([each, text]) => /** @type {[string, string]} */ ([each, text])),
+        name,
+        (value) => change({ spent: value }),
+      ),
+    ),
+    drawn({
+      label: `${title} in all, by trial`,
+      x: { title: "trial, in the order of the search" },
+      y: { title: `${title} in all`, zero: true },
+      marks,
+      steps: line,
+      height: 300,
+      open: openTrial,
+    }),
+    h("p.note", null, "As if nothing had been served from the ledger: what the search costs anew."),
+  );
 }

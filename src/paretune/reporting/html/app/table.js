@@ -38,8 +38,11 @@ export function table({ caption, columns, rows, sort = "", emphasis, sorted }) {
   const box = h(
     "div",
     null,
-    h("div.scroll", { tabindex: "0", role: "region", "aria-label": caption },
-      h("table", null, h("caption.hidden", null, caption), h("thead", null, head), body)),
+    h(
+      "div.scroll",
+      { tabindex: "0", role: "region", "aria-label": caption },
+      h("table", null, h("caption.hidden", null, caption), h("thead", null, head), body),
+    ),
     more,
   );
 
@@ -51,31 +54,64 @@ export function table({ caption, columns, rows, sort = "", emphasis, sorted }) {
     return rows.slice().sort((a, b) => compared(column.value(a), column.value(b), sign));
   };
   const draw = () => {
-    head.replaceChildren(...columns.map((column) => {
-      const mine = by.replace(/^-/, "") === column.name;
-      const falling = mine && by.startsWith("-") !== Boolean(column.numeric && !column.least);
-      return h(
-        "th",
-        { scope: "col", class: column.numeric ? "numeric" : null, "aria-sort": mine ? (falling ? "descending" : "ascending") : null },
-        h("button.plain", {
-          title: column.hint,
-          onclick: () => {
-            by = by === column.name ? `-${column.name}` : column.name;
-            sorted?.(by);
-            draw();
-            /** @type {HTMLElement[]} */ (Array.from(head.querySelectorAll("button")))[columns.indexOf(column)].focus();
+    head.replaceChildren(
+      ...columns.map((column) => {
+        const mine = by.replace(/^-/, "") === column.name;
+        const falling = mine && by.startsWith("-") !== Boolean(column.numeric && !column.least);
+        return h(
+          "th",
+          {
+            scope: "col",
+            class: column.numeric ? "numeric" : null,
+            "aria-sort": mine ? (falling ? "descending" : "ascending") : null,
           },
-        }, column.label, h("span.arrow", { "aria-hidden": "true" }, mine ? (falling ? " ▼" : " ▲") : "")),
-      );
-    }));
+          h(
+            "button.plain",
+            {
+              title: column.hint,
+              onclick: () => {
+                by = by === column.name ? `-${column.name}` : column.name;
+                sorted?.(by);
+                draw();
+                /** @type {HTMLElement[]} */ (Array.from(head.querySelectorAll("button")))[
+                  columns.indexOf(column)
+                ].focus();
+              },
+            },
+            column.label,
+            h("span.arrow", { "aria-hidden": "true" }, mine ? (falling ? " ▼" : " ▲") : ""),
+          ),
+        );
+      }),
+    );
     const all = ordered();
-    body.replaceChildren(...all.slice(0, limit).map((row) =>
-      h("tr", { class: emphasis?.(row) || null },
-        columns.map((column) => h("td", { class: column.numeric ? "numeric" : null }, column.cell ? column.cell(row) : column.value(row)))),
-    ));
-    more.replaceChildren(...(all.length > limit
-      ? [h("button", { onclick: () => { limit += PAGE; draw(); } }, `Show ${Math.min(PAGE, all.length - limit)} more of ${all.length}`)]
-      : []));
+    body.replaceChildren(
+      ...all.slice(0, limit).map((row) =>
+        h(
+          "tr",
+          { class: emphasis?.(row) || null },
+          columns.map((column) =>
+            h("td", { class: column.numeric ? "numeric" : null }, column.cell ? column.cell(row) : column.value(row)),
+          ),
+        ),
+      ),
+    );
+    more.replaceChildren(
+      ...(all.length > limit
+        ? [
+            h(
+              "button",
+              {
+                onclick: () => {
+                  limit += PAGE;
+                  draw();
+                },
+              },
+              `Show ${Math.min(PAGE, all.length - limit)} more of ${all.length}`,
+            ),
+          ]
+        : []),
+    );
   };
   draw();
   return box;
