@@ -11,37 +11,81 @@ from paretune.metrics.measures import mean_of_replicates, measures_of
 from paretune.programs.examples import Examples, as_arrays
 from paretune.programs.program import Program
 from paretune.reporting.html.blocks import ExampleData
-from paretune.reporting.report import report
+from paretune.reporting.report import report as write_reports
 from paretune.trials.replies import ReplyRows, reply_rows
 from paretune.trials.winner import Best
 from paretune.tuners.replies import asked_by_example
 from paretune.tuners.tuner import Tuner
 
-__all__ = ["report_search"]
+__all__ = ["report"]
 
 
-def report_search(
-    tuner: Tuner, folder: str | Path, *, validation_data: Any = None, title: str | None = None, **options: Any
+def report(
+    tuner: Tuner,
+    folder: str | Path,
+    *,
+    validation_data: Any = None,
+    title: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    max_mb: float = 20.0,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> list[Path]:
-    """See ``Tuner.report``."""
+    """Write trials.csv, pareto.json, pareto.png and report.html (the search in one file that opens from disk) to
+    ``folder``; return their paths.
+
+    Parameters
+    ----------
+    tuner
+        One whose search is finished, in this process or before.
+    validation_data
+        The examples that were validated on, as in ``search``, which remembers them in the process that searched.
+    title
+        Of the page; the project's name when None.
+    x, y
+        Names of metrics for the axes of the frontier.
+    max_mb
+        The size that report.html may have. Beyond it the prompts and replies of lesser trials are left out.
+    confidence, resamples, seed
+        Of the intervals.
+
+    Raises SearchError when there is no winner, UsageError when the validation examples are not known, or are not those
+    of the search.
+    """
     records = tuner.trial_records()
     tuner.choose()  # or it says why there is no winner
     (program,) = tuner.get_best_models(1)
     examples = _validation(tuner, program, validation_data)
-    y = [record.get_json() for record in examples.gold]
+    gold = [record.get_json() for record in examples.gold]
     completed = [record for record in records if record.completed]
-    if sizes := {record.n for record in completed} - {len(y)}:
-        raise UsageError(f"validation_data are not those of the search: {len(y)} examples, it had {min(sizes)}")
+    if sizes := {record.n for record in completed} - {len(gold)}:
+        raise UsageError(f"validation_data are not those of the search: {len(gold)} examples, it had {min(sizes)}")
     measures = {
-        record.trial: mean_of_replicates([measures_of(one.examples, y, program.metrics) for one in record.replicates])
+        record.trial: mean_of_replicates(
+            [measures_of(one.examples, gold, program.metrics) for one in record.replicates]
+        )
         for record in completed
     }
     best = Best.of(records, tuner.oracle.goals, tuner.rule, stopped=tuner.stopped, measures=measures)
     ledgers = tuner.planned.ledgers if tuner.planned else {model.ledger for model in program.language_models}
     paths = sorted({ledger.path for ledger in ledgers if ledger.path.exists()})
-    asked = asked_by_example(tuner.search_name or "", records, paths, len(y))
-    data = ExampleData(_inputs(examples), y, ReplyRows(list(reply_rows(asked))))
-    return report(records, measures, best, folder, examples=data, title=title or tuner.project_dir.name, **options)
+    asked = asked_by_example(tuner.search_name or "", records, paths, len(gold))
+    return write_reports(
+        records,
+        measures,
+        best,
+        folder,
+        x=x,
+        y=y,
+        examples=ExampleData(_inputs(examples), gold, ReplyRows(list(reply_rows(asked)))),
+        title=title or tuner.project_dir.name,
+        max_mb=max_mb,
+        confidence=confidence,
+        resamples=resamples,
+        seed=seed,
+    )
 
 
 def _validation(tuner: Tuner, program: Program, given: Any) -> Examples:

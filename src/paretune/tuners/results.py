@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -93,18 +92,6 @@ class Results:
         """Print the best trials, their hyperparameters and their metrics."""
         lines = result_lines(self.best_trials(num_trials), self.oracle, self.records, num_trials)
         print(*map(plain, lines), sep="\n")
-
-    def report(self, folder: str | Path, **options: Any) -> list[Path]:
-        """Write trials.csv, pareto.json, pareto.png and report.html, the search in one file that opens from disk, to
-        ``folder``; return their paths.
-
-        The validation examples are those of the search; a new process is given them again: ``validation_data=(x, y)``.
-        Other options: ``title``, ``max_mb`` (20; beyond it the texts of lesser trials are left out), ``confidence``,
-        ``resamples``, ``seed``, and the axes ``x`` and ``y``. Raises SearchError when there is no winner.
-        """
-        library = importlib.import_module("paretune.reporting.library")  # it lies above: looked up when asked for
-        paths: list[Path] = library.report_search(self, folder, **options)
-        return paths
 
     @property
     def search_name(self) -> str | None:

@@ -1,4 +1,4 @@
-"""``tuner.report(folder)``: the reports of a search of the library."""
+"""``paretune.report(tuner, folder)``: the reports of a search of the library."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from odd_numbers import fit_arguments, make_builder, mostly_right, numbers
 
+import paretune
 from paretune import ScriptedLanguageModel
 from paretune.errors import SearchError, UsageError
 from paretune.lm.ledger.ledger import Ledger
@@ -36,7 +37,7 @@ def test_a_search_is_reported(tmp_path: Path) -> None:
     examples, and then writes the same bytes."""
     tuner = tuner_in(tmp_path)
     tuner.search(**fit_arguments())
-    paths = tuner.report(tmp_path / "reports", resamples=200)
+    paths = paretune.report(tuner, tmp_path / "reports", resamples=200)
     assert [path.name for path in paths] == ["trials.csv", "pareto.json", "pareto.png", "report.html"]
     facts, block = part(paths[-1], "facts"), part(paths[-1], "example-1")
     assert facts["title"] == "parity" and facts["numbers"] is None and len(facts["trials"]) == 6
@@ -45,8 +46,8 @@ def test_a_search_is_reported(tmp_path: Path) -> None:
     assert all(runs[0][2] for runs in block["runs"].values())
     later = tuner_in(tmp_path)
     with pytest.raises(UsageError, match="validation_data"):
-        later.report(tmp_path / "later")
-    again = later.report(tmp_path / "later", validation_data=numbers(4, start=100), resamples=200)
+        paretune.report(later, tmp_path / "later")
+    again = paretune.report(later, tmp_path / "later", validation_data=numbers(4, start=100), resamples=200)
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in paths]
 
 
@@ -55,15 +56,15 @@ def test_a_share_of_the_examples_is_known_as_validation(tmp_path: Path) -> None:
     x, y = numbers(10)
     tuner = tuner_in(tmp_path)
     tuner.search(x=x, y=y, validation_split=0.3)
-    page = tuner.report(tmp_path / "reports", resamples=200)[-1]
+    page = paretune.report(tuner, tmp_path / "reports", resamples=200)[-1]
     assert [part(page, f"example-{place}")["x"]["n"] for place in range(3)] == [7, 8, 9]
 
 
 def test_what_cannot_be_reported(tmp_path: Path) -> None:
     """Without a search there is no winner; with other examples than the search had, nothing is shown wrongly."""
     with pytest.raises(SearchError, match="no trial was completed"):
-        tuner_in(tmp_path).report(tmp_path)
+        paretune.report(tuner_in(tmp_path), tmp_path)
     tuner = tuner_in(tmp_path)
     tuner.search(**fit_arguments())
     with pytest.raises(UsageError, match="3 examples, it had 4"):
-        tuner.report(tmp_path, validation_data=numbers(3))
+        paretune.report(tuner, tmp_path, validation_data=numbers(3))

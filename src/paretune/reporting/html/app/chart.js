@@ -216,7 +216,7 @@ function axisLines(chart, x, y, left, width, height) {
   const [bottom, right] = [height - ROOM.bottom, width - ROOM.right];
   const found = y.ticks.flatMap((tick) => [
     s("line", { class: "grid", x1: left, x2: right, y1: y.at(tick), y2: y.at(tick) }),
-    s("text", { class: "tick", x: left - 8, y: y.at(tick) + 4, "text-anchor": "end" }, cut(y.write(tick), 22)),
+    s("text", { class: "tick", x: left - 8, y: y.at(tick) + 4, "text-anchor": "end" }, cut(y.write(tick), 19)),
   ]);
   const most = Math.max(6, Math.floor((right - left) / Math.max(1, x.ticks.length) / 6.5));
   for (const tick of x.ticks) {
