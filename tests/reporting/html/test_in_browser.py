@@ -187,6 +187,21 @@ def test_two_trials_side_by_side(browser: Browser, page: Path, search: Search) -
     assert count(browser, ".answer") == 2
 
 
+def test_words_that_differ_stand_out(browser: Browser, page: Path) -> None:
+    """Of two replies side by side, what the other one does not have in the same place; each text stays whole."""
+    browser.open(page, "#trial=3&vs=5&example=20")
+    one, other = browser.evaluate(
+        "[...document.querySelectorAll('[aria-label=reply]')].map((each) => each.textContent)"
+    )
+    rest = browser.evaluate(
+        "[...document.querySelectorAll('[aria-label=reply]')].map((each) => { const copy = each.cloneNode(true);"
+        "copy.querySelectorAll('mark').forEach((word) => word.remove());"
+        "return copy.textContent.trim().split(/\\s+/) })"
+    )
+    assert one != other and count(browser, "[aria-label=reply] mark") > 0
+    assert rest[0] == rest[1]  # what is not marked is the same in both
+
+
 def test_an_example_is_a_link(browser: Browser, page: Path, search: Search) -> None:
     """``#trial=2&example=17`` opens it: prompt, reply, gold output and reward; the next one is a click away."""
     browser.open(page, "#trial=2&example=17")

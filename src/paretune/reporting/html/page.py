@@ -18,7 +18,7 @@ _APP = Path(__file__).parent / "app"
 #: In the order in which they need one another.
 _MODULES = (
     "dom", "numbers", "data", "state", "chart", "table", "parts", "frontier", "overview", "answers", "trial", "trials",
-    "hyperparameters", "progress", "example", "examples", "main",
+    "hyperparameters", "progress", "words", "example", "examples", "main",
 )  # fmt: skip
 
 

@@ -75,12 +75,16 @@ export function visible(text) {
  * A text of somebody else's, whole, in a box of its own.
  * @param {string} text
  * @param {string} [label]
+ * @param {[string, boolean][] | null} [words] its words: those that are false stand out
  */
-export function verbatim(text, label) {
+export function verbatim(text, label, words) {
   const long = text.length > 800 || text.split("\n").length > 12; // it scrolls: the keyboard must get there
+  const content = words
+    ? words.map(([word, plain]) => (plain ? visible(word) : h("mark", null, visible(word))))
+    : visible(text);
   return h(
     "pre.verbatim",
     { dir: "auto", tabindex: long ? "0" : null, role: "group", "aria-label": label || "text" },
-    visible(text),
+    content,
   );
 }

@@ -5,6 +5,7 @@ import { compact, counted } from "./numbers.js";
 import { block, facts, number, STATES } from "./data.js";
 import { address, changed, state } from "./state.js";
 import { labelOf, trialLink } from "./parts.js";
+import { sharedWords } from "./words.js";
 import { promptText } from "./trial.js";
 
 /** @typedef {import("./data.js").Trial} Trial */
@@ -15,7 +16,7 @@ export function mark(reward) {
   if (reward === null || reward === undefined) return h("span.mark-none", { title: "not scored" }, "?");
   if (reward === 1) return h("span.mark-right", { title: "reward 1" }, "✓");
   if (reward === 0) return h("span.mark-wrong", { title: "reward 0" }, "✗");
-  return h("span.mark-part", { title: `reward ${compact(reward)}` }, compact(reward));
+  return h("span.mark-part", { title: `reward ${compact(reward)}` }, reward.toFixed(2));
 }
 
 /**
@@ -54,7 +55,9 @@ export async function detail(place, found, first, second, all) {
       "div.pair",
       null,
       [first, second].map((trial, side) =>
-        trial ? answer(example, place, trial, all, prompts, second ? (side ? "B: " : "A: ") : "") : null,
+        trial
+          ? answer(example, place, trial, all, prompts, side ? first : second, side ? "B: " : second ? "A: " : "")
+          : null,
       ),
     ),
     everyTrial(example, place, all),
@@ -84,9 +87,11 @@ function shownText(value) {
  * @param {Trial} trial
  * @param {import("./data.js").Matrix} all
  * @param {(import("./data.js").Prompt | null)[]} prompts
+ * @param {Trial | undefined} other the one that it is compared with
  * @param {string} side
  */
-function answer(example, place, trial, all, prompts, side) {
+function answer(example, place, trial, all, prompts, other, side) {
+  const others = other ? example.runs[other.trial] || [] : [];
   const runs = example.runs[trial.trial] || [];
   const n = all.excerpts.length;
   return h(
@@ -111,7 +116,9 @@ function answer(example, place, trial, all, prompts, side) {
         ),
         error === null ? null : verbatim(example.errors[error], "error"),
         example.answers[output] === null ? null : record(example.answers[output], "answer"),
-        calls.length ? calls.map((call) => asked(example, prompts, call)) : missing(trial),
+        calls.length
+          ? calls.map((call, step) => asked(example, prompts, call, others[replicate]?.[2][step]))
+          : missing(trial),
       );
     }),
   );
@@ -121,8 +128,9 @@ function answer(example, place, trial, all, prompts, side) {
  * @param {Example} example
  * @param {(import("./data.js").Prompt | null)[]} prompts
  * @param {[number, number, number]} call
+ * @param {[number, number, number] | undefined} other the same call of the trial that it is compared with
  */
-function asked(example, prompts, [prompt, question, reply]) {
+function asked(example, prompts, [prompt, question, reply], other) {
   const shared = prompts[prompt];
   const [role, text] = example.questions[question];
   const [replied, reason] = example.replies[reply];
@@ -133,7 +141,7 @@ function asked(example, prompts, [prompt, question, reply]) {
       `Reply${shared ? ` of ${shared.model}` : ""}`,
       reason && reason !== "stop" ? h("span.note", null, ` ended by: ${reason}`) : null,
     ),
-    verbatim(replied, "reply"),
+    verbatim(replied, "reply", other ? sharedWords(replied, example.replies[other[2]][0]) : null),
     h(
       "details",
       null,
@@ -160,6 +168,15 @@ function missing(trial) {
 }
 
 /**
+ * The fields of an output that the gold output has too: without a thought.
+ * @param {Record<string, any> | null} output
+ * @param {Record<string, any>} gold
+ */
+function likeGold(output, gold) {
+  return output === null ? null : Object.fromEntries(Object.entries(output).filter(([name]) => name in gold));
+}
+
+/**
  * @param {Example} example
  * @param {number} place
  * @param {import("./data.js").Matrix} all
@@ -171,15 +188,7 @@ function everyTrial(example, place, all) {
   for (const [trial, runs] of Object.entries(example.runs))
     runs.forEach(([output], replicate) => {
       const reward = all.rewards[trial][replicate * n + place];
-      const scored = example.answers[output];
-      const bare =
-        scored && typeof scored === "object"
-          ? Object.fromEntries(
-              Object.entries(scored).filter(
-                ([name]) => name in Object(example.y) || !Object.keys(Object(example.y)).length,
-              ),
-            )
-          : scored;
+      const bare = likeGold(example.answers[output], example.y);
       const key = JSON.stringify([bare, reward]);
       const group = groups.get(key) || { output: bare, trials: [], reward };
       if (!group.trials.includes(trial)) group.trials.push(trial);

@@ -50,12 +50,15 @@ export function progressView() {
         height: 340,
         open: openTrial,
       }),
-      legend([
-        ["winner", "winner"],
-        ["solid", "likely on the frontier"],
-        ["hollow", "perhaps"],
-        ["faint", "hardly"],
-      ]),
+      legend(
+        /** @type {[Mark["look"], string][]} */ ([
+          ["winner", "winner"],
+          ["solid", "likely on the frontier"],
+          ["hollow", "perhaps"],
+          ["faint", "hardly"],
+          ...(facts.trials.some((trial) => trial.dropped) ? [["dropped", "dropped early, on fewer examples"]] : []),
+        ]),
+      ),
       h("p.note", null, improvements(best)),
     ),
     racing(),
@@ -100,7 +103,7 @@ function racing() {
     h(
       "p",
       null,
-      `${counted(rows.length, "trial")} of ${facts.trials.length} were dropped once another one was shown to be better on the same examples; that saved ${counted(saved, "call")}.`,
+      `${counted(rows.length, "trial")} of ${facts.trials.length} ${rows.length === 1 ? "was" : "were"} dropped once another one was shown to be better on the same examples; that saved ${counted(saved, "call")}.`,
     ),
     table({
       caption: "Trials that the race has dropped",
