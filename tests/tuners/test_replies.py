@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from odd_numbers import asked, fit_arguments, mostly_right
+from odd_numbers import asked, fit_arguments, mostly_right, numbers
 from short_searches import short_search
 
 from paretune import ScriptedLanguageModel
@@ -132,3 +132,17 @@ def test_a_text_to_be_continued_is_cut_before_its_question() -> None:
     )
     assert split_messages([["prompt", "Text: a"]]) == ([["prompt", ""]], ("", "Text: a"))
     assert split_messages([["system", "s"], ["user", "u\n\nv"]]) == ([["system", "s"]], ("user", "u\n\nv"))
+
+
+def test_a_dropped_trial_was_asked_what_it_ran(tmp_path: Path) -> None:
+    """In a race each reply stands at the example that it was for, also where the trial did not run them all."""
+    tuner, ledger = searched(tmp_path, racing="fast", fit={"validation_data": numbers(100, start=100)})
+    dropped = [record for record in tuner.trial_records() if record.dropped is not None]
+    found = asked_of(tuner, ledger, 100)
+    assert dropped
+    for record in dropped:
+        assert record.dropped is not None
+        outcomes = dict(zip(record.dropped.examples, record.replicates[0].examples, strict=True))
+        for place, calls in enumerate(found):
+            replies = [json.loads(call.reply) for call in calls if call.run == record.trial]
+            assert replies == ([outcomes[place].output] if place in outcomes else [])

@@ -209,7 +209,7 @@ def test_an_example_is_a_link(browser: Browser, page: Path, search: Search) -> N
     text = browser.text("#example")
     assert search.data.x[16]["text"] in text and search.data.y[16]["label"] in text
     assert f"reward {int(outcome.reward)}" in text if outcome.reward is not None else "not scored" in text
-    assert "Which emotion? Shots:" in text and "Reply of m-" in text
+    assert "Which emotion? Shots:" in text and "Reply of m-2 to generator" in text
     browser.evaluate("document.querySelector('#after').click()")
     browser.wait("document.querySelector('#example h2')?.textContent === 'Example 18'")
 

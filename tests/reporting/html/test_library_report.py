@@ -60,6 +60,21 @@ def test_a_share_of_the_examples_is_known_as_validation(tmp_path: Path) -> None:
     assert [part(page, f"example-{place}")["x"]["n"] for place in range(3)] == [7, 8, 9]
 
 
+def test_a_race_is_reported(tmp_path: Path) -> None:
+    """Dropped trials are in the page with the examples that they ran."""
+    model = ScriptedLanguageModel(mostly_right, ledger=Ledger(tmp_path / "ledger.sqlite"), concurrency=16)
+    tuner = GridSearch(make_builder(model), "val_reward", directory=tmp_path, racing="fast", verbose=False)
+    tuner.search(**fit_arguments(validation_data=numbers(100, start=100)))
+    page = paretune.report(tuner, tmp_path / "reports", resamples=200)[-1]
+    dropped = [record for record in tuner.trial_records() if record.dropped is not None]
+    states = part(page, "matrix")["states"]
+    assert dropped
+    for record in dropped:
+        assert record.dropped is not None
+        ran = [place for place, code in enumerate(states[record.trial]) if code != "-"]
+        assert ran == sorted(record.dropped.examples)
+
+
 def test_what_cannot_be_reported(tmp_path: Path) -> None:
     """Without a search there is no winner; with other examples than the search had, nothing is shown wrongly."""
     with pytest.raises(SearchError, match="no trial was completed"):

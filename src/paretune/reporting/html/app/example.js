@@ -138,7 +138,7 @@ function asked(example, prompts, [prompt, question, reply], other) {
     h(
       "p.head",
       null,
-      `Reply${shared ? ` of ${shared.model}` : ""}`,
+      shared ? `Reply of ${shared.model} to ${shared.module}` : "Reply",
       reason && reason !== "stop" ? h("span.note", null, ` ended by: ${reason}`) : null,
     ),
     verbatim(replied, "reply", other ? sharedWords(replied, example.replies[other[2]][0]) : null),
