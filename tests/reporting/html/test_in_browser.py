@@ -214,6 +214,22 @@ def test_an_example_is_a_link(browser: Browser, page: Path, search: Search) -> N
     browser.wait("document.querySelector('#example h2')?.textContent === 'Example 18'")
 
 
+def test_the_list_stays_where_it_was(browser: Browser, page: Path) -> None:
+    """A click on an example far down does not scroll the list back, and a link to one brings it into sight."""
+    browser.look(1280, 700)
+    inside = (
+        "(() => { const list = document.querySelector('.list').getBoundingClientRect();"
+        "const entry = document.querySelector('.list [aria-current]').getBoundingClientRect();"
+        "return entry.top >= list.top && entry.bottom <= list.bottom })()"
+    )
+    browser.open(page, "#trial=2&example=50")
+    assert browser.evaluate("document.querySelector('.list').scrollTop") > 0 and browser.evaluate(inside)
+    before = browser.evaluate("document.querySelector('.list').scrollTop")
+    browser.evaluate("document.querySelectorAll('.list a')[51].click()")
+    browser.wait("document.querySelector('#example h2')?.textContent === 'Example 52'")
+    assert browser.evaluate("document.querySelector('.list').scrollTop") == before and browser.evaluate(inside)
+
+
 def test_classes_and_failures(browser: Browser, page: Path, search: Search) -> None:
     """F1 by class agrees with the definition, and a count of cut-off replies leads to their examples."""
     record = search.records[0]

@@ -82,7 +82,7 @@ export async function examplesView() {
       list(all, a, b, found, current),
       h(
         "article",
-        { id: "example", "aria-live": "polite" },
+        { id: "example" },
         current === undefined
           ? h("p", null, "No example is like that.")
           : await detail(current, found, first, second, all),

@@ -56,6 +56,7 @@ async function draw() {
   navigation(name === "trial" ? "trials" : name);
   const main = /** @type {HTMLElement} */ (document.getElementById("main"));
   const key = focusKey();
+  const scrolled = main.querySelector(".list")?.scrollTop || 0;
   const body = h("div", null, content);
   main.replaceChildren(body);
   const title = body.querySelector("h1")?.textContent || "";
@@ -65,7 +66,22 @@ async function draw() {
     scrollTo(0, 0);
     main.focus({ preventScroll: true });
   } else if (key) restoreFocus(main, key);
+  const list = /** @type {HTMLElement | null} */ (main.querySelector(".list"));
+  if (list) scrollList(list, drawnLast === page ? scrolled : 0);
   drawnLast = page;
+}
+
+/**
+ * Where a list was scrolled to before it was drawn anew, unless its current entry would be out of sight.
+ * @param {HTMLElement} list
+ * @param {number} before
+ */
+function scrollList(list, before) {
+  list.scrollTop = before;
+  const current = /** @type {HTMLElement | null} */ (list.querySelector("[aria-current]"));
+  if (!current) return;
+  const [top, seen] = [current.offsetTop, list.scrollTop];
+  if (top < seen || top + current.offsetHeight > seen + list.clientHeight) list.scrollTop = top - list.clientHeight / 2;
 }
 
 /** Which control has the focus, so that drawing anew does not take it away. */
