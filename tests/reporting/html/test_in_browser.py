@@ -146,9 +146,7 @@ def test_tab_reaches_every_control_in_the_order_of_reading(browser: Browser, pag
 def test_the_table_sorts_filters_and_chooses_columns(browser: Browser, page: Path, search: Search) -> None:
     """A header sorts, first the best, then the other way round; a word keeps the trials that have it."""
     rewards = {int(record.trial): record.metrics["val_reward"] for record in search.records}
-    column = (
-        "[...document.querySelectorAll('tbody tr')].map((row) => parseInt(row.textContent.match(/Trial (\\d+)/)[1]))"
-    )
+    column = "[...document.querySelectorAll('tbody td:first-child a')].map((link) => Number(link.textContent.slice(6)))"
     click = "[...document.querySelectorAll('th button')].find((each) => each.textContent.startsWith('reward')).click()"
     browser.open(page, "#view=trials")
     browser.evaluate(click)

@@ -10,10 +10,12 @@ import { table } from "./table.js";
 /** @typedef {import("./data.js").Trial} Trial */
 /** @typedef {import("./table.js").Column<Trial>} TrialColumn */
 
+/** Before the name of a hyperparameter, which may be called like another column. */
+const OWN = "hp.";
+
 /** @returns {TrialColumn[]} */
 function columns() {
   const objectives = facts.objectives.map((each) => each.name);
-  const metrics = [...new Set([...objectives, ...facts.metrics.map((each) => each.name)])];
   const several = facts.objectives.length > 1;
   /** @type {TrialColumn[]} */
   const found = [
@@ -25,14 +27,8 @@ function columns() {
     },
     { name: "standing", label: "Standing", value: (trial) => standing(trial) || null, cell: standing },
   ];
-  for (const each of facts.hyperparameters)
-    found.push({
-      name: each.name,
-      label: each.label,
-      value: (trial) => trial.values[each.name],
-      cell: (trial) => h("bdi.cell", null, shown(trial.values[each.name])),
-    });
-  for (const name of metrics)
+  /** @param {string} name */
+  const measured = (name) =>
     found.push({
       name,
       label: metric(name)?.label || name,
@@ -41,6 +37,7 @@ function columns() {
       value: (trial) => trial.metrics[name]?.[0],
       cell: (trial) => h("span.nowrap", null, interval(trial.metrics[name])),
     });
+  objectives.forEach(measured);
   if (several)
     found.push({
       name: "probability",
@@ -50,6 +47,17 @@ function columns() {
       value: (trial) => trial.probability,
       cell: (trial) => (trial.probability === null ? "–" : `${compact(100 * trial.probability)} %`),
     });
+  for (const each of facts.hyperparameters)
+    found.push({
+      name: `${OWN}${each.name}`,
+      label: each.label,
+      value: (trial) => trial.values[each.name],
+      cell: (trial) => h("bdi.cell", null, shown(trial.values[each.name])),
+    });
+  facts.metrics
+    .map((each) => each.name)
+    .filter((name) => !objectives.includes(name))
+    .forEach(measured);
   found.push(
     {
       name: "calls",
@@ -101,7 +109,7 @@ function usual() {
   facts.hyperparameters
     .filter((each) => each.varied)
     .slice(0, 6)
-    .forEach((each) => names.add(each.name));
+    .forEach((each) => names.add(`${OWN}${each.name}`));
   if (facts.trials.some((trial) => bad(trial))) names.add("bad");
   return names;
 }
