@@ -99,6 +99,10 @@ def test_the_reports_have_their_keys_and_columns(checkout: Checkout) -> None:
     points = json.loads((checkout.root / "reports/pareto.json").read_text())
     assert len(points) == 2 and set(points[0]) == set(points[1])
     assert (checkout.root / "reports/pareto.png").read_bytes().startswith(b"\x89PNG")
+    page = (checkout.root / "reports/report.html").read_text()
+    replies = (checkout.root / "data/search/replies.jsonl").read_text().splitlines()
+    assert page.count('id="example-') == len(replies) == metrics["val"]["n"]
+    assert all(set(json.loads(line)["calls"]) == {"0000", "0001"} for line in replies)
 
 
 def test_dvc_reads_the_metrics(checkout: Checkout) -> None:

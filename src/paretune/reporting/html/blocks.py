@@ -17,7 +17,7 @@ from paretune.trials.replies import ExampleReplies, ReplyRows
 __all__ = ["ExampleData", "example_blocks", "in_data_order", "matrix", "packed", "prompt_block", "texts_within"]
 
 _EXCERPT = 140  # characters of an input in the list of examples
-_LABELS = 40  # more distinct texts than this are no classes
+_LABELS = 40  # more classes than this are none: free texts, or a sum of powers of two that JavaScript cannot hold
 _SAMPLE = 24  # examples from which the size of all is estimated
 _CODES = {"cut_off": "c", "refused": "r", "filtered": "f", "empty": "e", "malformed": "m"}
 
@@ -171,7 +171,7 @@ class _Classes:
         if not gold:
             return None
         flags = [name for name in gold[0] if all(_is_flag(row.get(name)) for row in gold)]
-        if len(flags) > 1:
+        if 1 < len(flags) <= _LABELS:
             return cls("flags", flags, flags)
         for name in gold[0]:
             values = {row.get(name) for row in gold if isinstance(row.get(name), str)}
