@@ -91,7 +91,7 @@ def test_the_reports_have_their_keys_and_columns(checkout: Checkout) -> None:
     assert metrics["test"]["reward_lo"] <= metrics["test"]["reward"] <= metrics["test"]["reward_hi"]
     assert metrics["search"]["trials"] == metrics["search"]["completed"] == 2
     assert run["lm_calls_paid"] == metrics["search"]["lm_calls"] > 0
-    assert [trial["trial"] for trial in run["trials"]] == ["0000", "0001"]
+    assert [trial["trial"] for trial in run["trials"]] == ["0001", "0002"]
     assert 0 < sum(trial["seconds"] for trial in run["trials"]) <= run["seconds"]
     with open(checkout.root / "reports/trials.csv", newline="") as handle:
         rows = list(csv.DictReader(handle))

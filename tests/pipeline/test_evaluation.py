@@ -47,7 +47,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: OpenAIServe
         "space": {"temperature": {"kind": "choice", "values": [0.0, 0.5]}},
         "executions_per_trial": 2,
     }
-    params["evaluate"] |= {"baseline": {"temperature": 0.5}, "frontier": True}
+    params["evaluate"] |= {"baseline": {"temperature": 0.5}, "frontier": True, "human": None}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     monkeypatch.setenv("PARETUNE_HOME", str(tmp_path / ".paretune"))
     monkeypatch.delenv("DVC_ROOT", raising=False)

@@ -68,3 +68,13 @@ def test_what_cannot_be_declared(declared: dict[str, Any], error: type[Exception
     """A slip is told with what there is; a metric that does not fit the layout, with what does."""
     with pytest.raises(error, match=reason):
         scoring(LABELS, {"name": "ExactMatch"}, declared)
+
+
+def test_too_few_examples_of_a_class() -> None:
+    """Classes with fewer than five gold examples are named; nothing is said where all have enough, or have none."""
+    f1 = {"name": "CategoricalF1Score", "average": "macro", "as": "f1"}
+    found = scoring(LABELS, {"name": "ExactMatch"}, f1)
+    a, b = (found.output_model.model_validate({"label": label}) for label in "ab")
+    assert found.too_few([a] * 5 + [b]) == "too few examples of: b (1)"
+    assert found.too_few([a] * 5 + [b] * 5) == ""
+    assert scoring(LABELS, {"name": "ExactMatch"}).too_few([a]) == ""

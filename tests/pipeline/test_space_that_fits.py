@@ -152,8 +152,9 @@ def test_the_space_of_a_builder(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is the builder's alone, whatever search.space says, and a line tells so."""
-    (project / "joyful.py").write_text(BUILDER)
-    own = ["program.builder=joyful:build_program", "program.source=joyful.py", "evaluate.baseline=null"]
+    (project / "two_temperatures.py").write_text(BUILDER)
+    own = ["program.builder=two_temperatures:build_program", "program.source=two_temperatures.py"]
+    own += ["evaluate.baseline=null"]
     own += [*SMALL[:2], "objective=reward"]
     estimate = json.loads(report(project, own, as_json=True))
     note = "note: search.space is not used: the space is that of program.builder\n"

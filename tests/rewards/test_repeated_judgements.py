@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -250,7 +251,7 @@ def test_the_intervals_hold_with_a_noisy_scripted_judge(lm: Any) -> None:
         lo, hi = corrected_mean(reward[drawn], labels).interval
         corrected += lo <= human.mean() <= hi
         bootstrap = Bootstrap(n, resamples=400, seed=run % 5)
-        sample = type(measure)("reward", "max", measure.statistics[drawn], measure.reduce, measure.proportion)
+        sample = replace(measure, statistics=measure.statistics[drawn])
         ((lo, hi),) = intervals_of([sample], bootstrap)
         naive += lo <= human.mean() <= hi
         honest += lo <= reward.mean() <= hi

@@ -83,6 +83,13 @@ class Scoring:
         measures = measures_of(outcomes, [record.get_json() for record in test], self.metrics)
         return {measure.name: measure.value for measure in measures if measure.name in names}
 
+    def too_few(self, gold: Records) -> str:
+        """Which classes have so few gold examples that no metric says much of them: ``too few examples of: surprise
+        (1)``; empty where all have enough."""
+        rows = [record.get_json() for record in gold]
+        rare = {str(label): n for metric in self.metrics for label, n in metric.rare_classes(rows).items()}
+        return f"too few examples of: {', '.join(f'{label} ({n})' for label, n in rare.items())}" if rare else ""
+
 
 def measures_of_trial(record: TrialRecord, gold: Records, metrics: Sequence[Metric]) -> list[Measure]:
     """The measures of a trial on the validation examples, means over its replicates."""

@@ -78,7 +78,13 @@ async def _main() -> None:
         seed=report.seed,
     )
     write_json(METRICS, numbers)
-    print(f"{METRICS}: test reward {numbers['test']['reward']:.3f} on {numbers['test']['n']} examples", file=sys.stderr)
+    few = scoring.too_few(test[1])
+    print(
+        f"{METRICS}: test reward {numbers['test']['reward']:.3f} on {numbers['test']['n']} examples",
+        *([f"note: {few} in the test split"] if few else []),
+        sep="\n",
+        file=sys.stderr,
+    )
     if warning := invalid_warning(tested[best.trial].outcomes, "test examples"):
         print(warning, file=sys.stderr)
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from paretune.errors import UsageError
-from paretune.stats.formulas import Interval, wilson
+from paretune.stats.formulas import Interval, agresti_min, checked_confidence, normal_quantile, wilson
 from paretune.stats.measure import Array
 
 __all__ = ["Agreement", "CorrectedMean", "VarianceSplit", "agreement", "bias", "corrected_mean", "variance_split"]
@@ -110,7 +109,7 @@ def bias(judge: ArrayLike, human: ArrayLike, confidence: float = 0.95) -> Correc
     The interval is Student's for the paired differences, and Agresti and Min's for yes and no (Stat. Med. 24, 2005).
     There is none for a single answer, nor where all differences are equal and are not those of yes and no.
     """
-    z = _normal(confidence)
+    checked_confidence(confidence)
     first, second = _pair(judge, human)
     if not len(first):
         return CorrectedMean(math.nan, Interval(math.nan, math.nan))
@@ -119,9 +118,8 @@ def bias(judge: ArrayLike, human: ArrayLike, confidence: float = 0.95) -> Correc
     if len(first) == 1:
         return CorrectedMean(value, Interval(math.nan, math.nan))
     if _yes_or_no(first, second):
-        centre, variance = _smoothed_difference(difference)
-        half = z * math.sqrt(variance / (len(first) + 2))
-        return CorrectedMean(value, Interval(max(-1.0, centre - half), min(1.0, centre + half)))
+        more, less = int((difference > 0).sum()), int((difference < 0).sum())
+        return CorrectedMean(value, agresti_min(more, less, len(first), confidence))
     half = _student(confidence, len(first) - 1) * math.sqrt(difference.var(ddof=1) / len(first)) or math.nan
     return CorrectedMean(value, Interval(value - half, value + half))
 
@@ -146,7 +144,7 @@ def corrected_mean(judge: ArrayLike, human: ArrayLike, *, invalid: int = 0, conf
     not in the correction. The value and its interval are cut to [0, 1]. NaN without a score of people; no interval for
     m = 1, nor where the judge differs from people by the same amount everywhere (but for yes and no).
     """
-    z = _normal(confidence)
+    z = normal_quantile(confidence)
     scores, people = _pair(judge, human, missing=True)
     known = ~np.isnan(people)
     n, m = len(scores), int(known.sum())
@@ -157,7 +155,7 @@ def corrected_mean(judge: ArrayLike, human: ArrayLike, *, invalid: int = 0, conf
     share = n / (n + invalid)
     value = share * float(scores.mean() + difference.mean())
     binary = _yes_or_no(scores, people)
-    within = _smoothed_difference(difference)[1] if binary else float(difference.var(ddof=1)) if m > 1 else 0.0
+    within = _smoothed_variance(difference) if binary else float(difference.var(ddof=1)) if m > 1 else 0.0
     mean, variance = _mean_and_variance(people)
     everywhere = share * variance + share * (1 - share) * mean**2  # with the invalid ones, which are worth 0
     squared = everywhere / (n + invalid) + share**2 * within * (1 / m - 1 / n)
@@ -181,11 +179,10 @@ def _yes_or_no(*scores: Array) -> bool:
     return all(np.isin(each, (0.0, 1.0)).all() for each in scores)
 
 
-def _smoothed_difference(difference: Array) -> tuple[float, float]:
-    """Mean and variance of paired differences of yes and no, with half an answer more in each of the four cells."""
+def _smoothed_variance(difference: Array) -> float:
+    """The variance of paired differences of yes and no, with half an answer more in each of the four cells."""
     up, down, total = (difference > 0).sum() + 0.5, (difference < 0).sum() + 0.5, len(difference) + 2
-    mean = float(up - down) / total
-    return mean, float(up + down) / total - mean**2
+    return float((up + down) / total - ((up - down) / total) ** 2)
 
 
 def _mean_and_variance(scores: Array) -> tuple[float, float]:
@@ -193,12 +190,6 @@ def _mean_and_variance(scores: Array) -> tuple[float, float]:
         mean = (float(scores.sum()) + 2) / (len(scores) + 4)
         return mean, mean * (1 - mean)
     return float(scores.mean()), float(scores.var(ddof=1)) if len(scores) > 1 else 0.0
-
-
-def _normal(confidence: float) -> float:
-    if not 0 < confidence < 1:
-        raise UsageError(f"confidence must be > 0 and < 1 (got {confidence})")
-    return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
 def _student(confidence: float, degrees: int) -> float:

@@ -55,6 +55,11 @@ class Rule:
         if not (isinstance(self.epsilon, int | float) and 0 <= self.epsilon < math.inf):
             raise UsageError(f"the winner's epsilon is a number of at least 0 (got {self.epsilon!r})")
 
+    @property
+    def reach(self) -> float:
+        """How far below the best reward the winner may be, where that is known beforehand; else 0."""
+        return min(self.epsilon, 0.999) if self.name == "epsilon" else 0.0
+
     def check(self, goals: Goals) -> None:
         """Raise UsageError for a rule that cannot choose by these goals."""
         if self.name == "constraint" and not goals.constraints:

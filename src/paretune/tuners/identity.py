@@ -52,7 +52,7 @@ class Explored:
         self.digests.append(digest(_program(program)))
         proposers = program.optimizer.language_models if program.optimizer is not None else ()
         models = (*program.language_models, *proposers)
-        scoring = _as_json([program.metrics, [model.price() for model in models]])
+        scoring = _as_json([program.metrics, [model.pricing for model in models]])
         if scoring not in self.scoring:
             self.scoring.append(scoring)
         for model in models:

@@ -9,7 +9,7 @@ a race that was killed is repeated from the ledger, for nothing, to the same end
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
@@ -23,6 +23,7 @@ from paretune.metrics.outcome import Outcome
 from paretune.stats.racing import Racing, drops, looks
 from paretune.trials.goals import Goals
 from paretune.trials.record import Dropped, TrialRecord
+from paretune.trials.rules import Rule
 from paretune.tuners.entrant import Entrant
 from paretune.tuners.keras_api import FailedTrialError, Trial
 from paretune.tuners.loop import SearchRun
@@ -83,6 +84,15 @@ class RaceRule:
                 cure = "leave it out" if self.protect == "winner" else "leave it out, race with protect='winner'"
                 raise UsageError(f"racing cannot compare {name!r} example by example: {cure}, or {_OFF}")
         return Race(self.racing, self.margin if self.protect == "winner" else 0.0, trials, costs)
+
+    def notes(self, rule: Rule, goals: Goals) -> Iterator[str]:
+        """What to know beforehand of a race and the winner's rule."""
+        by_reward = rule.name in ("epsilon", "constraint") or (rule.name == "best_score" and not goals.objectives[1:])
+        if self.racing != "none" and self.protect == "winner" and not by_reward:
+            yield (
+                f"racing protects the best reward, and the rule {rule.name!r} may prefer a trial that it drops: "
+                "protect='frontier' keeps those too"
+            )
 
 
 _OFF = "do not race (racing='none')"

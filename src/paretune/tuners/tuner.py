@@ -89,8 +89,9 @@ class Tuner(Results):
         which are then run in rounds. ``sound`` drops the best trial with a probability of at most 5 %; ``fast`` saves
         more calls and drops it a little more often, for one that is hardly worse.
     protect, margin
-        What racing must not drop: the ``winner``, and what is within ``margin`` of its reward; or every trial on the
-        ``frontier``: then all other objectives must be operational ones, such as ``val_cost``.
+        What racing must not drop: the ``winner`` by reward, and what is within ``margin`` of its reward (None: the
+        ``epsilon`` of the rule, of others 0); or every trial on the ``frontier``: then all other objectives must be
+        operational ones, such as ``val_cost``.
     budget
         What the search may spend; see ``lm.ledger.budget.Budget``. None: no cap, or that of ``with budget.charging()``.
     identity
@@ -125,7 +126,7 @@ class Tuner(Results):
         rule: RuleName | Rule = "best_score",
         racing: Literal["none"] | Racing = "none",
         protect: Protect = "winner",
-        margin: float = 0.0,
+        margin: float | None = None,
         budget: Budget | None = None,
         identity: Any = None,
         verbose: bool = True,
@@ -143,13 +144,13 @@ class Tuner(Results):
         self.tune_new_entries = tune_new_entries
         self.budget = budget
         self.identity = identity
-        self.race_rule = RaceRule(racing, protect, margin)
+        self.rule = as_rule(rule)
+        self.race_rule = RaceRule(racing, protect, self.rule.reach if margin is None else margin)
         self.verbose = verbose
         self.overwrite = overwrite
         #: Where the records of searches are, one file each.
         self.project_dir = Path(directory or ".") / (project_name or "search")
         self._oracle_options = dict(oracle_options or {})
-        self.rule = as_rule(rule)
         goals = as_goals("val_reward" if objective is None else objective, constraints)
         self._oracle = self._new_oracle(goals, hyperparameters)
         self._declared = self._oracle.hyperparameters.copy()
@@ -194,7 +195,7 @@ class Tuner(Results):
             verbose = self.verbose and bool(plan.fit.get("verbose", "auto"))
             progress = Progress(usage.counters, verbose=verbose)
             progress.start(plan.total, len(known))
-            for note in space_notes(self._oracle, plan.total):
+            for note in (*space_notes(self._oracle, plan.total), *self.race_rule.notes(self.rule, self._oracle.goals)):
                 progress.note(note)
             if stale := sum(record.scoring != self.options.scoring for record in known.values()):
                 progress.note(f"{stale} trials are scored anew: metrics, prices or goals have changed")
@@ -216,12 +217,12 @@ class Tuner(Results):
                 for note in end_notes(self._oracle, run.records.values(), plan.race is not None):
                     progress.note(note)
             finally:
-                self.session, self.resumed = usage.since(), run.resumed  # the wait may be ended by another Ctrl-C
+                self.session = usage.since()  # another Ctrl-C may end the wait
                 await drain(_DRAIN_S, progress.draining)
                 usage.flush()
                 progress.stop()
                 run.take_over()
-                self.session = usage.since()
+                self.session, self.resumed = usage.since(), run.resumed
                 self._records = self._scored(run.records)
 
     async def plan(self, x: Any, y: Sequence[Any] | None = None, **fit: Any) -> Plan:
