@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 from browser import Browser, find_chromium
 from made_up_page import Search, made_up, with_a_dropped_trial
+from made_up_trials import F1, REWARD, TOKENS, TRIALS, failed, goals, measures_of
 
+from paretune.reporting.html.blocks import ExampleData
+from paretune.reporting.report import report
 from paretune.stats import BayesianBootstrap, difference
+from paretune.trials.goals import Goals
+from paretune.trials.record import TrialRecord
+from paretune.trials.rules import Rule
+from paretune.trials.winner import Best
 
 CHROMIUM = find_chromium()
 pytestmark = [
@@ -258,6 +265,30 @@ def test_a_race_is_told(browser: Browser, search: Search, tmp_path: Path) -> Non
     assert "on 3 examples" in browser.text("main .lead") and "did not run this example" in browser.text("#example")
     browser.go("#view=answers&trial=8")
     assert browser.messages == []
+
+
+@pytest.mark.parametrize(
+    ("records", "aims", "rule"),
+    [
+        ([*TRIALS, failed()], goals(REWARD), Rule("best_score")),
+        (TRIALS, goals(REWARD, TOKENS, constraints=["val_tokens_per_request <= 100"]), Rule(allow_broken=True)),
+        (TRIALS[:1], goals(REWARD, F1, TOKENS), Rule()),
+    ],
+    ids=["one objective", "no trial keeps the constraint", "one trial"],
+)
+def test_an_odd_search_is_shown(
+    browser: Browser, tmp_path: Path, records: list[TrialRecord], aims: Goals, rule: Rule
+) -> None:
+    """Without examples, with a failed trial, with nothing to compare: each view says what it has, and links of other
+    reports are told as such."""
+    measures = measures_of(records)
+    best = Best.of(records, aims, rule, measures=measures)
+    browser.open(report(records, measures, best, tmp_path, examples=ExampleData([], []), resamples=100)[-1])
+    for view in [*VIEWS, "trial&trial=9", "examples&trial=77&vs=88&example=999&show=other"]:
+        browser.go(f"#view={view}")
+        assert "cannot be shown" not in browser.text("main"), view
+    browser.go("#view=other")
+    assert "no such view" in browser.text("main") and browser.messages == []
 
 
 def test_a_large_search_is_soon_usable(browser: Browser, tmp_path: Path) -> None:

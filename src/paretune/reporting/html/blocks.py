@@ -82,10 +82,11 @@ def prompt_block(data: ExampleData, texts: Sequence[str]) -> list[Any]:
     """The parts of prompts that are shared, by their numbers; None for those of trials whose texts are left out."""
     prompts: list[Any] = []
     used: set[int] = set()
+    kept = set(texts)
     for row in data.replies or ():
         prompts += row.prompts
         for run, calls in row.calls.items():
-            if run.split("-")[0] in texts:
+            if run.split("-")[0] in kept:
                 used.update(call[0] for call in calls)
     return [prompt if number in used else None for number, prompt in enumerate(prompts)]
 
