@@ -30,6 +30,9 @@ NUMBERS = {
     "optimism": {"reward": 0.045, "reward_lo": -0.05, "reward_hi": 0.14},
     "baseline": {"reward": 0.195, "reward_lo": 0.15, "reward_hi": 0.26, "n": 200, "failures": 0},
     "gain": {"reward": 0.46, "reward_lo": 0.376, "reward_hi": 0.535, "p_mcnemar": 1e-9, "n": 200},
+    "frontier_0004": {"reward": 0.61, "reward_lo": 0.54, "reward_hi": 0.67, "n": 200, "failures": 0},
+    "gain_0004": {"reward": 0.41, "reward_lo": 0.33, "reward_hi": 0.5, "n": 200},
+    "judge": {"judgements": 3.0, "labelled": 40, "agreement": 0.9, "agreement_lo": 0.77, "agreement_hi": 0.96},
     "majority": {"reward": 0.3},
     "search": {"cost_usd": 1.25},
 }

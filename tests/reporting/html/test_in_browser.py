@@ -101,7 +101,17 @@ def test_the_overview_tells_the_winner(browser: Browser, page: Path, search: Sea
     browser.open(page)
     text = browser.text("main")
     assert search.best.why[1:] in text and search.best.doubt[1:] in text
-    for part in ("0.66 (0.59–0.72)", "+0.46 (0.38 to 0.54)", "looked at once", "Smallest difference shown", "$1.25"):
+    for part in (
+        "0.66 (0.59–0.72)",
+        "+0.46 (0.38 to 0.54)",
+        "looked at once",
+        "Smallest difference shown",
+        "$1.25",
+        "Trial 4, test",
+        "+0.41 (0.33 to 0.50)",
+        "agreement with people",
+        "0.90 (0.77–0.96)",
+    ):
         assert part in text, part
     browser.wait("document.querySelectorAll('.stage .mark').length === 8")
     assert count(browser, ".stage .mark.winner") == 1 and count(browser, ".stage .bar") > 8

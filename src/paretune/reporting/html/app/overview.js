@@ -7,6 +7,18 @@ import { address } from "./state.js";
 import { shown, trialLink } from "./parts.js";
 import { frontierSection } from "./frontier.js";
 
+/** @type {Record<string, string>} */
+const JUDGE = {
+  judgements: "judgements an example",
+  judge_sd: "standard deviation of one judgement",
+  variance_share: "the judge's share of the rewards' variance",
+  labelled: "answers that people scored",
+  agreement: "agreement with people",
+  absolute_difference: "mean distance from people's scores",
+  bias: "how much higher the judge scores",
+  reward: "test reward, corrected by people's scores",
+};
+
 export function overview() {
   const winner = byName.get(facts.winner.trial);
   if (!winner) throw new Error("the winner is no trial");
@@ -166,12 +178,18 @@ function comparison() {
   const columns = [
     ["test", "Winner, test"],
     ["val", "Winner, validation"],
+    ...Object.keys(all)
+      .filter((name) => name.startsWith("frontier_"))
+      .map((name) => [name, `Trial ${number(name.slice(9))}, test`]),
     ["baseline", "Baseline, test"],
     ["majority", "Most common answer, test"],
   ].filter(([name]) => all[name]);
   const names = Object.keys(all.test).filter(
-    (name) => !/_(lo|hi)$/.test(name) && !["n", "failures", "looks"].includes(name),
+    (name) =>
+      typeof all.test[name] === "number" && !/_(lo|hi)$/.test(name) && !["n", "failures", "looks"].includes(name),
   );
+  /** @param {string} column */
+  const gain = (column) => all[column === "test" ? "gain" : `gain_${column.replace("frontier_", "")}`];
   const rows = names.map((name) => {
     const scale = name === "cost" ? 1000 : 1;
     return h(
@@ -207,6 +225,14 @@ function comparison() {
           "tbody",
           null,
           rows,
+          all.gain
+            ? h(
+                "tr",
+                null,
+                h("th", { scope: "row" }, "reward gained over the baseline"),
+                columns.map(([column]) => h("td.numeric", null, interval(ends(gain(column), "reward"), true))),
+              )
+            : null,
           h(
             "tr",
             null,
@@ -223,5 +249,33 @@ function comparison() {
       trialLink(facts.winner.trial),
       " shows the validation examples.",
     ),
+    all.judge ? judgeTable(all.judge) : null,
   );
+}
+
+/**
+ * How much the judge wavers, and how far people agree with it.
+ * @param {Record<string, number>} judge
+ */
+function judgeTable(judge) {
+  const names = Object.keys(judge).filter((name) => !/_(lo|hi)$/.test(name));
+  return [
+    h("h3", null, "The judge of the test examples"),
+    h(
+      "table.facts",
+      null,
+      h(
+        "tbody",
+        null,
+        names.map((name) =>
+          h(
+            "tr",
+            null,
+            h("th", { scope: "row" }, JUDGE[name] || name),
+            h("td.numeric", null, interval(ends(judge, name))),
+          ),
+        ),
+      ),
+    ),
+  ];
 }
