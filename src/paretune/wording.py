@@ -6,7 +6,17 @@ import math
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-__all__ = ["axis_title", "compact", "exact", "label_parts", "metric_words", "percent", "rounded", "words"]
+__all__ = [
+    "axis_title",
+    "compact",
+    "exact",
+    "label_parts",
+    "metric_words",
+    "percent",
+    "rounded",
+    "with_interval",
+    "words",
+]
 
 _SIGNIFICANT = 10  # the last digits of a float sum depend on the machine's summation order: they stay out of files
 _WORDS = {
@@ -47,6 +57,16 @@ def compact(value: float) -> str:
         return f"{value:,.0f}"
     text = f"{value:.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def with_interval(value: float, lo: float = math.nan, hi: float = math.nan) -> str:
+    """A number with the ends of its interval, in as many digits as its width allows: ``0.66 (0.59–0.72)``."""
+    sides = [side for side in (value - lo, hi - value) if side > 0]
+    if not (sides and math.isfinite(value) and math.isfinite(lo) and math.isfinite(hi)):
+        return compact(value)
+    half = min(min(sides), (hi - lo) / 2)
+    decimals = max(0, -math.floor(math.log10(half / 5)))
+    return f"{value:,.{decimals}f} ({lo:,.{decimals}f}–{hi:,.{decimals}f})"
 
 
 def percent(share: float) -> str:

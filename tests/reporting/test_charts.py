@@ -120,13 +120,13 @@ def test_a_search_of_one_trial_or_without_intervals_can_be_drawn() -> None:
 
 
 def test_a_report_writes_its_files_alike_each_time(tmp_path: Path) -> None:
-    """Two runs leave the same three files with the same bytes, and nothing else."""
+    """Two runs leave the same four files with the same bytes, and nothing else."""
     axes = {"x": "val_tokens_per_request", "y": "val_reward"}
     records = [*TRIALS, failed()]
     for folder in ("a", "b"):
         report(records, measures_of(records), BEST, tmp_path / folder, resamples=200, **axes)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == ["pareto.json", "pareto.png", "trials.csv"]
+    assert names == ["pareto.json", "pareto.png", "report.md", "trials.csv"]
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     assert len(json.loads((tmp_path / "a" / "pareto.json").read_text(encoding="utf-8"))) == 8

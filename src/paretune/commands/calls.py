@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import sqlite3
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -69,20 +68,14 @@ def run(arguments: argparse.Namespace) -> None:
     )
     if arguments.yes and arguments.prune is None:
         raise UsageError("--yes belongs to --prune")
-    if hasattr(sys.stdout, "reconfigure"):  # replies may hold what the terminal cannot show
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        if arguments.prune is not None:
-            _prune(path, which, arguments)
-        elif arguments.export is not None:
-            _export(path, which, arguments.export, arguments.order or "newest", arguments.limit)
-        elif arguments.key:
-            _print_call(path, which)
-        else:
-            _print_table(path, which, arguments.order or "newest", arguments.limit or _SHOWN)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if arguments.prune is not None:
+        _prune(path, which, arguments)
+    elif arguments.export is not None:
+        _export(path, which, arguments.export, arguments.order or "newest", arguments.limit)
+    elif arguments.key:
+        _print_call(path, which)
+    else:
+        _print_table(path, which, arguments.order or "newest", arguments.limit or _SHOWN)
 
 
 def ledger_path() -> Path:

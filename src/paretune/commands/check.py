@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
-import subprocess
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from paretune.commands.finished import METRICS
+from paretune.commands.paired import WORKSPACE, file_at, paired, winner_rewards
 from paretune.errors import ConfigError, SearchError
-from paretune.files import read_json, read_jsonl
-from paretune.stats.formulas import detectable_difference
-from paretune.stats.intervals import Difference, difference
-from paretune.stats.measure import Measure
-from paretune.stats.resampling import Bootstrap
+from paretune.reporting.markdown import code, escaped, table
+from paretune.reporting.sentences import points
+from paretune.stats.intervals import Difference
 from paretune.wording import compact
 
 __all__ = ["Check", "check"]
 
-REWARDS = Path("reports/test_rewards.jsonl")
-METRICS = Path("reports/metrics.json")
 #: Beside the reward, what is told of both winners; it decides nothing.
 _TOLD = ("f1", "cost", "tokens_per_request", "invalid_rate")
 
@@ -56,7 +48,7 @@ class Check:
         """One sentence with numbers."""
         loss = f"a loss of more than {_points(self.tolerance)}" if self.tolerance else "a loss"
         shown = "is shown" if self.regressed else "is excluded" if self.excluded else "is neither shown nor excluded"
-        change = f"reward {_signed(self.gain.value)} points ({_signed(self.gain.lo)} to {_signed(self.gain.hi)})"
+        change = f"reward {points(self.gain.value, self.gain.lo, self.gain.hi)}"
         return f"{loss} {shown}: {change} against {self.against}, on {self.gain.n} shared test examples"
 
     def power(self) -> str:
@@ -72,13 +64,12 @@ class Check:
     def markdown(self) -> str:
         """For a pull request."""
         mark = "❌" if self.regressed else "✅" if self.excluded else "⚠️"
-        table = [f"| | {self.against} | this checkout |", "|---|---|---|"]
-        table += [f"| {name} | {_value(there)} | {_value(here)} |" for name, (there, here) in self.metrics.items()]
-        verdict = self.verdict()
+        rows = [[escaped(name), _value(there), _value(here)] for name, (there, here) in self.metrics.items()]
+        verdict = escaped(self.verdict())
         text = [
             f"### {mark} {verdict[0].upper()}{verdict[1:]}",
             "",
-            *table,
+            *table(["", code(self.against), "this checkout"], rows),
             "",
             f"{self.power()[0].upper()}{self.power()[1:]}.",
         ]
@@ -97,64 +88,27 @@ def check(root: Path, against: str = "HEAD", tolerance: float = 0.0, confidence:
     """
     if not 0 <= tolerance < 1:
         raise ConfigError(f"--tolerance is a loss of reward, from 0 to below 1 (got {tolerance})")
-    there = _rewards([json.loads(line) for line in _at(root, against, REWARDS).splitlines()])
-    if not (root / REWARDS).exists():
-        raise ConfigError(f"{REWARDS} is missing; run dvc repro")
-    here = _rewards(list(read_jsonl(root / REWARDS)))
+    there, here = winner_rewards(root, against), winner_rewards(root, WORKSPACE)
     common = sorted(here.keys() & there.keys())
     if not common:
         raise SearchError(
             f"no test example is shared with {against}: the winners cannot be compared; keep the test split"
         )
-    one, other = (_measure([rewards[example] for example in common]) for rewards in (here, there))
-    gain = difference(one, other, Bootstrap(len(common)), confidence)
-    differing = float(np.mean(one.statistics[:, 0] != other.statistics[:, 0]))
-    before, after = json.loads(_at(root, against, METRICS))["test"], read_json(root / METRICS)["test"]
+    gain, detectable = paired([here[each] for each in common], [there[each] for each in common], confidence)
+    before, after = (json.loads(file_at(root, revision, METRICS))["test"] for revision in (against, WORKSPACE))
     told = {name: (before.get(name), after.get(name)) for name in ("reward", *_TOLD) if name in {**before, **after}}
     return Check(
         against=against,
         gain=gain,
         tolerance=tolerance,
-        detectable=detectable_difference(gain.n, max(differing, 1 / gain.n), confidence=confidence),
+        detectable=detectable,
         metrics=told,
         unpaired=len(here.keys() ^ there.keys()),
     )
 
 
-def _rewards(rows: list[Mapping[str, Any]]) -> dict[tuple[str, int], float]:
-    """The winner's reward by example; of an example that is there several times, each by its turn."""
-    found: dict[tuple[str, int], float] = {}
-    turns: Counter[str] = Counter()
-    for row in rows:
-        found[row["example"], turns[row["example"]]] = math.nan if row["winner"] is None else float(row["winner"])
-        turns[row["example"]] += 1
-    return found
-
-
-def _measure(rewards: list[float]) -> Measure:
-    scored = ~np.isnan(rewards)
-    statistics = np.stack([np.nan_to_num(rewards), scored.astype(np.float64)], axis=1)
-    return Measure("reward", "max", statistics, lambda totals: totals[..., 0] / totals[..., 1], "share")
-
-
-def _at(root: Path, revision: str, path: Path) -> str:
-    """A file as Git has it at a revision."""
-    command = ["git", "show", "--end-of-options", f"{revision}:./{path.as_posix()}"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "git show failed"
-        raise ConfigError(
-            f"{path} cannot be read at {revision!r} ({reason}); name a revision that has it: --against REV"
-        )
-    return done.stdout
-
-
 def _points(share: float) -> str:
     return f"{compact(100 * share)} points"
-
-
-def _signed(share: float) -> str:
-    return "?" if math.isnan(share) else f"{'-' if share < 0 else '+'}{compact(abs(100 * share))}"
 
 
 def _value(value: float | None) -> str:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paretune.commands import calls
+from paretune.commands import best, calls, compare, experiments, show, trials
+from paretune.commands.output import printing
 from paretune.pipeline.run_stage import run_stage
 
 __all__ = ["main"]
@@ -16,7 +17,12 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; an expected error prints ``error: …`` and exits 1, Ctrl-C exits 130."""
     arguments = _parser().parse_args(argv)
-    run_stage(lambda: arguments.run(arguments), interrupted="interrupted")
+
+    def run() -> None:
+        with printing():
+            arguments.run(arguments)
+
+    run_stage(run, interrupted="interrupted")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,9 +45,18 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--markdown", type=Path, metavar="FILE", help="also write the result for a pull request")
     command.set_defaults(run=_check)
 
-    command = commands.add_parser("calls", help="list the calls of language models in the ledger, or show one in full")
-    calls.add_arguments(command)
-    command.set_defaults(run=calls.run)
+    modules = {
+        "trials": (trials, "list the trials of the last search: sort, filter, choose columns"),
+        "show": (show, "show one trial: hyperparameters, metrics, and its answers to the validation examples"),
+        "best": (best, "show the winner, why it is that one, and what the test says"),
+        "compare": (compare, "compare two trials, or the winners of two revisions, example by example"),
+        "experiments": (experiments, "list DVC's experiments: what each changed, and what came of it"),
+        "calls": (calls, "list the calls of language models in the ledger, or show one in full"),
+    }
+    for name, (module, text) in modules.items():
+        command = commands.add_parser(name, help=text)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
     return parser
 
 

@@ -15,7 +15,7 @@ from paretune.stats import non_dominated
 from paretune.trials.goals import Objective
 from paretune.wording import axis_title, exact, label_parts
 
-__all__ = ["axes", "brief_options", "labels", "pareto_rows", "shown_frontier"]
+__all__ = ["axes", "brief_options", "labels", "pareto_rows", "shown_frontier", "varying"]
 
 
 def axes(
@@ -49,15 +49,15 @@ def labels(results: Sequence[Result], brief: Container[str] = ()) -> list[list[s
 
     ``brief`` names hyperparameters (see `brief_options`) of which only the option is given.
     """
-    varying = _varying(results)
-    return [label_parts(result.record.values, varying, brief) or [f"trial {result.record.trial}"] for result in results]
+    names = varying(results)
+    return [label_parts(result.record.values, names, brief) or [f"trial {result.record.trial}"] for result in results]
 
 
 def brief_options(results: Sequence[Result]) -> dict[str, list[str]]:
     """Varying hyperparameters with two to four text options that no other one shares, and these options."""
     options = {
         name: _distinct([result.record.values[name] for result in results if name in result.record.values])
-        for name in _varying(results)
+        for name in varying(results)
     }
     texts = {
         name: found
@@ -77,7 +77,8 @@ def _distinct(values: Sequence[Any]) -> list[Any]:
     return list({repr(value): value for value in values}.values())
 
 
-def _varying(results: Sequence[Result]) -> list[str]:
+def varying(results: Sequence[Result]) -> list[str]:
+    """The hyperparameters of which the trials have several values."""
     names = hyperparameter_names(results)
     return [name for name in names if len({repr(result.record.values.get(name)) for result in results}) > 1]
 

@@ -1,4 +1,4 @@
-"""The reports of a search in one call: trials.csv, pareto.json, pareto.png and, with examples, report.html."""
+"""The reports of a search in one call: trials.csv, pareto.json, pareto.png, report.md and report.html."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Any
 from paretune.errors import ConfigError
 from paretune.files import open_atomic, write_json
 from paretune.reporting.charts import chart, to_png
+from paretune.reporting.csv_text import without_formulas
 from paretune.reporting.frontier_rows import pareto_rows
 from paretune.reporting.html.blocks import ExampleData
 from paretune.reporting.html.document import write_page
 from paretune.reporting.html.facts import facts
 from paretune.reporting.results import results, unsettled
+from paretune.reporting.summary_md import summary
 from paretune.reporting.tables import metric_names, trial_table
 from paretune.stats import Measure
 from paretune.trials.record import TrialRecord
@@ -40,14 +42,14 @@ def report(
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[Path]:
-    """Write trials.csv, pareto.json, pareto.png and report.html to ``folder``; return their paths. Equal input gives
-    equal bytes.
+    """Write trials.csv, pareto.json, pareto.png, report.md and report.html to ``folder``; return their paths. Equal input
+    gives equal bytes.
 
     ``measures`` holds by trial those of the validation examples. ``x`` and ``y`` are metrics (``val_reward``) for the
     axes of the first panel; one that is no objective of this search has no effect. ``references`` maps objectives to
-    what always giving the most common training output is worth. report.html is written where the ``examples`` are
-    given; it has this ``title``, what metrics.json holds (``numbers``), and at most ``max_mb`` megabytes, for which
-    prompts and replies are left out, rewards and answers never. The others are those of ``results``. Raise ConfigError
+    what always giving the most common training output is worth; ``numbers`` is what metrics.json holds. report.html is
+    written where the ``examples`` are given; it has this ``title``, and at most ``max_mb`` megabytes, for which prompts
+    and replies are left out, rewards and answers never. The others are those of ``results``. Raise ConfigError
     when an axis names no metric at all, DataError when no trial was completed.
     """
     goals = best.goals
@@ -62,11 +64,14 @@ def report(
     folder = Path(folder)
     paths = [folder / "trials.csv", folder / "pareto.json", folder / "pareto.png"]
     with open_atomic(paths[0]) as handle:
-        trial_table(found).to_csv(handle, index=False, lineterminator="\n")
+        without_formulas(trial_table(found)).to_csv(handle, index=False, lineterminator="\n")
     write_json(paths[1], pareto_rows(found, goals.objectives, x, y))
     part = paths[2].with_suffix(".png.part")
     part.write_bytes(to_png(spec))
     os.replace(part, paths[2])
+    paths.append(folder / "report.md")
+    with open_atomic(paths[-1]) as handle:
+        handle.write(summary(found, best, numbers))
     if examples is not None:
         page = facts(
             found, measures, best, title=title, numbers=numbers, references=references, x=x, y=y, confidence=confidence

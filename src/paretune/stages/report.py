@@ -1,4 +1,4 @@
-"""Stage report: reports/trials.csv, pareto.json, pareto.png and report.html from the finished search."""
+"""Stage report: reports/trials.csv, pareto.json, pareto.png, report.md and report.html from the finished search."""
 
 from __future__ import annotations
 

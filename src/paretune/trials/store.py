@@ -16,7 +16,7 @@ from paretune.errors import DataError
 from paretune.files import read_jsonl, write_jsonl
 from paretune.trials.record import TrialRecord
 
-__all__ = ["TrialStore", "read_trials", "write_trials"]
+__all__ = ["TrialStore", "find_trial", "read_trials", "write_trials"]
 
 
 class TrialStore:
@@ -73,6 +73,20 @@ def read_trials(path: str | Path) -> list[TrialRecord]:
         except (TypeError, KeyError) as error:
             raise DataError(f"{str(path)!r}, line {number}: no record of a trial ({error}); run dvc repro") from None
     return records
+
+
+def find_trial(path: str | Path, trial: str) -> TrialRecord:
+    """The trial of this name among those that ``write_trials`` wrote; the lines of the others are not parsed, which of
+    a long search is most of the work. Raises DataError when it is not there."""
+    beginning = json.dumps({"trial": trial}, ensure_ascii=False)[:-1].encode() + b","
+    with open(path, "rb") as handle:
+        for line in handle:
+            if line.startswith(beginning):
+                try:
+                    return TrialRecord.from_row(json.loads(line))
+                except (ValueError, TypeError, KeyError) as error:
+                    raise DataError(f"{str(path)!r}: no record of trial {trial} ({error}); run dvc repro") from None
+    raise DataError(f"{str(path)!r} has no trial {trial}: it is of another search than the reports; run dvc repro")
 
 
 def _ends_with_newline(path: Path) -> bool:
