@@ -23,8 +23,8 @@ _WORDS = {"": None, "True": True, "False": False}
 
 
 def without_formulas(table: pandas.DataFrame) -> pandas.DataFrame:
-    """The table with an apostrophe before each text (names of columns too) that a spreadsheet would compute, and without
-    what could steer a terminal (see ``plain``)."""
+    """The table with an apostrophe before each text (names of columns too) that a spreadsheet would compute, and
+    without what could steer a terminal (see ``plain``)."""
     return table.map(_guarded).rename(columns=_guarded)
 
 

@@ -42,8 +42,9 @@ def report(
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[Path]:
-    """Write trials.csv, pareto.json, pareto.png, report.md and report.html to ``folder``; return their paths. Equal input
-    gives equal bytes.
+    """Write trials.csv, pareto.json, pareto.png, report.md and report.html to ``folder``; return their paths.
+
+    Equal input gives equal bytes.
 
     ``measures`` holds by trial those of the validation examples. ``x`` and ``y`` are metrics (``val_reward``) for the
     axes of the first panel; one that is no objective of this search has no effect. ``references`` maps objectives to

@@ -38,7 +38,7 @@ def test_a_search_is_reported(tmp_path: Path) -> None:
     tuner = tuner_in(tmp_path)
     tuner.search(**fit_arguments())
     paths = paretune.report(tuner, tmp_path / "reports", resamples=200)
-    assert [path.name for path in paths] == ["trials.csv", "pareto.json", "pareto.png", "report.html"]
+    assert [path.name for path in paths] == ["trials.csv", "pareto.json", "pareto.png", "report.md", "report.html"]
     facts, block = part(paths[-1], "facts"), part(paths[-1], "example-1")
     assert facts["title"] == "parity" and facts["numbers"] is None and len(facts["trials"]) == 6
     assert facts["winner"]["trial"] == tuner.choose().record.trial
