@@ -90,6 +90,7 @@ def write_project(root: Path, params: Mapping[str, Any] = PARAMS) -> None:
 def write_search(root: Path, records: Sequence[TrialRecord], scoring: Scoring) -> None:
     """What the stages search and evaluate write of these trials; the test examples are the validation examples."""
     write_trials(root / "data/search/trials.jsonl", records)
+    write_jsonl(root / "data/search/replies.jsonl", [])
     _, gold = scoring.read(root / "data/splits/val.jsonl")
     measures = {one.trial: measures_of_trial(one, gold, scoring.metrics) for one in records if one.completed}
     best = Best.of(records, GOALS, Rule(), measures=measures)
