@@ -206,14 +206,15 @@ def directions_of(program: Program) -> dict[str, str]:
     return {measure.name: measure.direction for measure in measures_of([], [], program.metrics)}
 
 
-def check_objectives(goals: Goals, program: Program, has_validation: bool) -> None:
-    """Refuse, before the first call, an objective or a constraint that no trial can report."""
+def check_objectives(goals: Goals, program: Program, has_validation: bool, by: str | None = None) -> None:
+    """Refuse, before the first call, an objective, a constraint or a rule's second goal that no trial can report."""
     reported = directions_of(program)
     per_class = {metric.name: metric.classes for metric in program.metrics if not metric.scalar}
     prefix = "val_" if has_validation else ""
     known = sorted(f"{prefix}{name}" for name in reported)
     wanted = [("objective", part.name) for part in goals.objectives]
     wanted += [("constraint", constraint.name) for constraint in goals.constraints]
+    wanted += [] if by is None else [("winner.by", by)]
     for what, name in wanted:
         plain = name.removeprefix("val_")
         if plain in per_class:

@@ -269,8 +269,8 @@ class Tuner(Results):
 
         def look(program: Program) -> None:
             check_fit(program, fit)
-            check_objectives(self._oracle.goals, program, validates(fit))
             self.rule.check(self._oracle.goals)
+            check_objectives(self._oracle.goals, program, validates(fit), self.rule.by)
             explored.add(program)
 
         await self._learn_space(look)
@@ -305,7 +305,7 @@ class Tuner(Results):
         """The program of a trial, checked before it makes a call."""
         program = await build(self.build_program, hyperparameters)
         check_declared(self.space, hyperparameters.space)
-        check_objectives(self._oracle.goals, program, validates(fit))
+        check_objectives(self._oracle.goals, program, validates(fit), self.rule.by)
         return program
 
     def _charging(self) -> contextlib.AbstractContextManager[Any]:
