@@ -20,7 +20,7 @@ from paretune.wording import axis_title, compact, exact, label_parts, metric_wor
     ],
 )  # fmt: skip
 def test_numbers_for_people(number: float, text: str) -> None:
-    """Three significant digits, no trailing zeros, an exponent only in the place of many; a dash for what is unknown."""
+    """Three significant digits, no trailing zeros, an exponent in the place of many; a dash for what is unknown."""
     assert compact(number) == text
 
 

@@ -164,7 +164,7 @@ def test_the_knee_by_hand() -> None:
         assert order[winner(order, "knee")] == (0.85, 100.0)
     unpriced = [trial(1, {"val_reward": 0.5, "val_tokens_per_request": 9.0}), trial(2, {"val_reward": 0.4})]
     assert "reward 0.5 at tokens per request 9" in choose(unpriced, as_goals("val_reward"), Rule("knee")).why
-    with pytest.raises(UsageError, match="'knee' needs a second goal: name one as winner.by"):
+    with pytest.raises(UsageError, match="'knee' needs a second goal: name one"):
         choose([trial(1, {"val_reward": 0.5})] * 2, as_goals("val_reward"), Rule("knee"))
     with pytest.raises(UsageError, match="'knee' takes the logarithm of val_cost"):
         choose([trial(1, {"val_reward": 0.5, "val_cost": 0.0})], as_goals("val_reward"), Rule("knee"))

@@ -91,8 +91,8 @@ class RaceRule:
             return
         if goals.objectives[0].name != "val_reward":
             yield (
-                f"racing protects the best reward, and the winner is chosen by {goals.objectives[0].name}: a trial that "
-                f"would win may be dropped; make val_reward the first objective, or {_OFF}"
+                f"racing protects the best reward, and the winner is chosen by {goals.objectives[0].name}: a trial "
+                f"that would win may be dropped; make val_reward the first objective, or {_OFF}"
             )
         elif rule.name not in ("epsilon", "constraint") and (rule.name != "best_score" or goals.objectives[1:]):
             yield (
