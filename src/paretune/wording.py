@@ -47,12 +47,15 @@ def rounded(value: float) -> float:
 
 
 def compact(value: float) -> str:
-    """A number for people: three significant digits, no exponent, thousands with a comma (``1,240``, ``0.563``)."""
+    """A number for people: three significant digits, thousands with a comma (``1,240``, ``0.563``), and no exponent but
+    where there would be more than 15 digits (``1e+308``)."""
     if not math.isfinite(value):
         return "-"
     if value == 0:
         return "0"
     decimals = 2 - math.floor(math.log10(abs(value)))
+    if not -13 < decimals < 18:
+        return f"{value:.3g}"
     if decimals <= 0:
         return f"{value:,.0f}"
     text = f"{value:.{decimals}f}"

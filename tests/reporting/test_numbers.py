@@ -16,10 +16,11 @@ from paretune.wording import axis_title, compact, exact, label_parts, metric_wor
     [
         (0, "0"), (0.5625, "0.562"), (0.5, "0.5"), (1240.4, "1,240"), (212.49, "212"), (0.000412, "0.000412"),
         (-0.25, "-0.25"), (100, "100"), (12.34, "12.3"), (math.nan, "-"), (math.inf, "-"),
+        (1e308, "1e+308"), (-2.5e15, "-2.5e+15"), (999_000_000_000_000, "999,000,000,000,000"), (1.5e-200, "1.5e-200"),
     ],
 )  # fmt: skip
 def test_numbers_for_people(number: float, text: str) -> None:
-    """Three significant digits, no exponent, no trailing zeros; a dash for what is unknown."""
+    """Three significant digits, no trailing zeros, an exponent in the place of many; a dash for what is unknown."""
     assert compact(number) == text
 
 

@@ -21,6 +21,7 @@ from paretune.pipeline.sections.evaluate import EvaluateParams
 from paretune.pipeline.sections.report import ReportParams
 from paretune.pipeline.tuners import replying
 from paretune.reporting.metrics_json import metrics_json
+from paretune.reporting.volume import volume_axes
 from paretune.trials.store import read_trials
 from paretune.trials.winner import Best
 
@@ -44,6 +45,7 @@ async def _main() -> None:
     settings, report = section(params, "evaluate", EvaluateParams), section(params, "report", ReportParams)
     train, val, test = scoring.read(SPLITS / "train.jsonl"), scoring.read(SPLITS / "val.jsonl"), scoring.read(TEST)
     best, records = Best.read(SEARCH / "best.json"), read_trials(SEARCH / "trials.jsonl")
+    volume_axes(best.goals.objectives, report.reference)  # a wrong one is told before anything is paid
     by_name = {record.trial: record for record in records}
     named = [best.trial, *(name for name in best.frontier if settings.frontier and name != best.trial)]
     tested = {name: await tested_trial(setup, by_name[name], test) for name in named}

@@ -1,4 +1,5 @@
-"""What a tuner knows of the trials that are finished: in this process, or before, in the folder of its project."""
+"""What a tuner can tell: of its space, and of the trials that are finished (in this process, or before, in the folder
+of its project)."""
 
 from __future__ import annotations
 
@@ -19,13 +20,13 @@ from paretune.tuners.keras_api import HyperParameters, Trial
 from paretune.tuners.loop import restore
 from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.plan import latest
-from paretune.tuners.summaries import result_lines
+from paretune.tuners.summaries import result_lines, space_lines
 
 __all__ = ["Results"]
 
 
 class Results:
-    """The half of a tuner that looks at results; a new tuner knows those that an earlier process has found."""
+    """The half of a tuner that searches nothing; a new tuner knows the results that an earlier process has found."""
 
     hypermodel: Any
     space: HyperParameters
@@ -87,6 +88,12 @@ class Results:
             winner = self.choose().record.trial
             trials.sort(key=lambda trial: trial.trial_id != winner)
         return trials[:num_trials]
+
+    def search_space_summary(self, extended: bool = False) -> None:
+        """Print the hyperparameters; the hypermodel is built to learn them, and nothing is called. (``extended`` only
+        exists for likeness with Keras-Tuner: everything is printed.)"""
+        run_maybe_nested(self._learn_space(lambda program: None))
+        print(*map(plain, space_lines(self._oracle.hyperparameters)), sep="\n")
 
     def results_summary(self, num_trials: int = 10) -> None:
         """Print the best trials, their hyperparameters and their metrics."""
