@@ -6,7 +6,9 @@ import math
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-__all__ = ["axis_title", "compact", "exact", "label_parts", "metric_words", "percent", "rounded", "words"]
+__all__ = [
+    "axis_title", "compact", "exact", "label_parts", "metric_words", "one_line", "percent", "rounded", "words",
+]  # fmt: skip
 
 _SIGNIFICANT = 10  # the last digits of a float sum depend on the machine's summation order: they stay out of files
 _WORDS = {
@@ -52,6 +54,12 @@ def compact(value: float) -> str:
 def percent(share: float) -> str:
     """A share as a percentage: 0.95 -> ``95%``."""
     return f"{compact(share * 100)}%"
+
+
+def one_line(value: Any, limit: int = 40) -> str:
+    """A value as text on one line, cut after so many characters."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def words(name: str) -> str:

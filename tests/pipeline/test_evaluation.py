@@ -63,7 +63,7 @@ def test_every_replicate_is_tested(project: Path) -> None:
     rows = list(read_jsonl("data/evaluation/predictions.jsonl"))
     assert [row["replicate"] for row in rows] == [0] * 12 + [1] * 12
     rewards = [row["reward"] for row in rows]
-    metrics = read_json("reports/metrics.json")
+    metrics = read_json("reports/detail.json")
     assert metrics["test"]["reward"] == pytest.approx(sum(rewards) / 24)
     table = list(read_jsonl("reports/test_rewards.jsonl"))
     assert [row["winner"] for row in table] == [(rewards[n] + rewards[n + 12]) / 2 for n in range(12)]

@@ -12,13 +12,12 @@ from paretune.metrics.invalid import invalid_line
 from paretune.terminal import plain
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
+from paretune.wording import one_line
 
 __all__ = ["Progress", "summary_line", "values_line"]
 
 #: So many of the latest calls tell the pace.
 _LATEST = 50
-#: The most characters that are shown of a value.
-_LONGEST = 40
 
 
 class Progress:
@@ -151,12 +150,7 @@ class Progress:
 
 def values_line(values: Mapping[str, Any]) -> str:
     """Hyperparameters in one line; long texts are cut."""
-    return "  ".join(f"{name}={_short(value)}" for name, value in values.items())
-
-
-def _short(value: Any) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return "  ".join(f"{name}={one_line(value)}" for name, value in values.items())
 
 
 def summary_line(record: TrialRecord, goals: Goals) -> str:
