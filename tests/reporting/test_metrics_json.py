@@ -86,7 +86,7 @@ def test_the_sections_and_their_keys() -> None:
 
 
 def test_the_numbers_that_people_compare() -> None:
-    """A short list that DVC shows as columns: each metric, the reward's interval, and what won; all from detail.json."""
+    """A short list that DVC shows as columns: each metric, the reward's interval, and what won: all of detail.json."""
     found = full()
     short = compared(found)
     assert {name: list(section) for name, section in short.items()} == {
