@@ -101,7 +101,10 @@ def test_pareto_rows_tell_label_winner_and_both_frontiers() -> None:
     """With F1 and reward shown, only the best is on the line, although tokens keep others on the frontier."""
     objectives = [REWARD, F1, TOKENS]
     rows = pareto_rows(resolved(objectives=objectives), objectives, "val_f1", "val_reward")
-    assert [row["label"] for row in rows][4:6] == ["few shot 4", "few shot 4, structured output"]
+    assert [row["label"] for row in rows][4:6] == [
+        "few shot 4, no structured output",
+        "few shot 4, structured output",
+    ]
     assert [row["trial"] for row in rows if row["is_winner"]] == ["0006"]
     assert [row["trial"] for row in rows if row["on_line"]] == ["0008"]
     assert sum(row["on_frontier"] for row in rows) == 5

@@ -88,7 +88,8 @@ def pareto_rows(
     """One row a completed trial, each with every key, so that DVC can plot them; unknown numbers are None.
 
     ``x``, ``y`` (with ``_lo``, ``_hi``, ``_title``) are the first pair of `axes`, so that a plot need not be
-    configured anew when the objectives change; each objective is there under its own name too. ``on_frontier``
+    configured anew when the objectives change; each objective is there under its own name too, a cost
+    then of one example, as ``x`` or ``y`` of 1,000. ``on_frontier``
     counts all objectives (as do ``frontier_probability`` and ``drawn``: solid, hollow, faint), ``on_line`` only the two
     shown; a trial that breaks a constraint is on neither, and its label
     says so. ``x_direction`` says which way the frontier's steps go. A
@@ -97,8 +98,8 @@ def pareto_rows(
     completed = [result for result in results if result.record.completed]
     pairs = axes(objectives, x, y)
     across, up = pairs[0] if pairs else (Objective("rank", "min"), objectives[0])
-    ups = [result.metric(up.name) for result in completed]
-    acrosses = [result.metric(across.name) for result in completed] if pairs else _ranks(ups, up.direction)
+    ups = [result.displayed(up.name) for result in completed]
+    acrosses = [result.displayed(across.name) for result in completed] if pairs else _ranks(ups, up.direction)
     places = [
         (a.value, b.value) if result.feasible else (math.nan, math.nan)
         for result, a, b in zip(completed, acrosses, ups, strict=True)
