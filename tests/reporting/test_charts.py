@@ -194,7 +194,13 @@ def test_dvc_can_draw_the_rows_with_the_template() -> None:
     spec = filled(template, {f"<DVC_METRIC_{name}>": value for name, value in anchors.items()})
     text = json.dumps({key: value for key, value in spec.items() if key != "data"})
     assert "<DVC_" not in text
-    fields = {part.split('"')[0] for part in text.split('"field": "')[1:]}
-    assert fields <= set(rows[0])
+    fields, computed = ({part.split('"')[0] for part in text.split(f'"{key}": "')[1:]} for key in ("field", "as"))
+    assert fields <= set(rows[0]) | computed
     svg = svg_of(spec)
     assert "tokens per request (lower is better)" in svg and "workspace" in svg
+    winner = "reward 0.675 (0.566 to 0.768), tokens per request 335: few shot 4, structured output"
+    assert all(svg.count(f">{rev}: {winner}<") == 1 for rev in ("main", "workspace"))
+    alone = filled(template, {f"<DVC_METRIC_{name}>": value for name, value in (anchors | {"DATA": rows[:8]}).items()})
+    frontier = [row for row in rows[:8] if row["on_frontier"]]
+    texts = svg_of(alone)
+    assert f">winner: {winner}<" in texts and all(f": {row['label']}<" in texts for row in frontier)
