@@ -109,6 +109,16 @@ def test_dvc_reads_the_metrics(checkout: Checkout) -> None:
     assert shown[""]["data"] == {"reports/metrics.json": {"data": checkout.read("reports/metrics.json")}}
 
 
+def test_dvc_draws_the_plots_without_a_network(checkout: Checkout) -> None:
+    """The page has the scripts, the points and the picture, and loads nothing from elsewhere."""
+    shown = checkout.run("dvc", "plots", "show")
+    page = checkout.root / "dvc_plots" / "index.html"
+    assert page.name in shown
+    text = page.read_text(encoding="utf-8")
+    assert "window.vegaEmbed=" in text and "few shot" in text and 'src="static/' in text
+    assert "<script src" not in text and "cdn." not in text
+
+
 def test_only_what_changed_runs_again(checkout: Checkout) -> None:
     """Nothing without a change; the report alone after a chart; the search and what follows after a metric."""
     assert checkout.stages_run() == []
