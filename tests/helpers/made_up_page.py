@@ -23,7 +23,7 @@ from paretune.trials.winner import Best
 LABELS = ("anger", "fear", "joy", "love", "sadness", "surprise")
 GOALS = as_goals(["val_reward", "val_tokens_per_request"])
 WORDS = "the a of so then that we they know find see thus since where it is was each number text".split()  # noqa: SIM905
-#: What test and baseline gave, as in metrics.json.
+#: What test and baseline gave, as in detail.json.
 NUMBERS = {
     "test": {"reward": 0.655, "reward_lo": 0.587, "reward_hi": 0.717, "n": 200, "failures": 0, "looks": 1},
     "val": {"reward": 0.7, "corrected": 0.68, "corrected_lo": 0.6, "corrected_hi": 0.76, "n": 140, "failures": 0},

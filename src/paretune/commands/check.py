@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from paretune.commands.finished import METRICS
 from paretune.commands.paired import WORKSPACE, file_at, paired, revision_name, winner_rewards
 from paretune.errors import ConfigError, DataError, SearchError
 from paretune.reporting.markdown import code, escaped, table
@@ -20,6 +19,7 @@ from paretune.wording import compact
 
 __all__ = ["Check", "check"]
 
+METRICS = Path("reports/metrics.json")
 #: Beside the reward, what is told of both winners; it decides nothing.
 _TOLD = ("f1", "cost", "tokens_per_request", "invalid_rate")
 

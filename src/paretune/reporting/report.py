@@ -48,7 +48,7 @@ def report(
 
     ``measures`` holds by trial those of the validation examples. ``x`` and ``y`` are metrics (``val_reward``) for the
     axes of the first panel; one that is no objective of this search has no effect. ``references`` maps objectives to
-    what always giving the most common training output is worth; ``numbers`` is what metrics.json holds. report.html is
+    what always giving the most common training output is worth; ``numbers`` is what detail.json holds. report.html is
     written where the ``examples`` are given; it has this ``title``, and at most ``max_mb`` megabytes, for which prompts
     and replies are left out, rewards and answers never. The others are those of ``results``. Raise ConfigError
     when an axis names no metric at all, DataError when no trial was completed.

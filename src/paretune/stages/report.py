@@ -19,7 +19,7 @@ from paretune.trials.winner import Best
 
 SPLITS = Path("data/splits")
 SEARCH = Path("data/search")
-METRICS = Path("reports/metrics.json")
+DETAIL = Path("reports/detail.json")
 OUTPUT = Path("reports")
 
 
@@ -41,7 +41,7 @@ def main() -> None:
         best,
         OUTPUT,
         examples=ExampleData(inputs, outputs, read_replies(SEARCH / "replies.jsonl")),
-        numbers=read_json(METRICS),
+        numbers=read_json(DETAIL),
         title=f"{params['task']['name']}, {params['layout']['name']}",
         references={f"val_{name}": value for name, value in majority.items()},
         **settings.model_dump(exclude={"reference"}),

@@ -15,7 +15,7 @@ from paretune.stats.selection import best_set
 from paretune.trials.goals import Goals, Objective
 from paretune.trials.record import TrialRecord
 from paretune.trials.rules import Pick, Rule, Standings, pick, second_goals
-from paretune.wording import compact, metric_words, rounded
+from paretune.wording import compact, displayed, metric_words, rounded
 
 __all__ = ["Choice", "choose", "confidence_set", "doubt", "example_rewards"]
 
@@ -128,7 +128,8 @@ def _reason(records: Sequence[TrialRecord], winner: TrialRecord, picked: Pick, g
         return f"is the knee of the frontier, {at} {_value(winner, seconds[0])} (log scale): a matter of taste"
     if rule.name == "best_score" and goals.listed:
         parts = [
-            f"{metric_words(each.name)} {_value(winner, each)} / {compact(each.unit)}" for each in goals.objectives
+            f"{metric_words(each.name)} {_value(winner, each)} / {compact(displayed(each.name, each.unit))}"
+            for each in goals.objectives
         ]
         score = compact(goals.score(winner.metrics))
         return f"has the best score, {score}, of {len(records)} trials: {', '.join(parts)}"
@@ -154,7 +155,7 @@ def _name(record: TrialRecord) -> str:
 
 
 def _value(record: TrialRecord, goal: Objective) -> str:
-    return compact(record.metrics.get(goal.name, math.nan))
+    return compact(displayed(goal.name, record.metrics.get(goal.name, math.nan)))
 
 
 def _superlative(goal: Objective) -> str:

@@ -39,7 +39,7 @@ def facts(
     y: str | None = None,
     confidence: float = 0.95,
 ) -> dict[str, Any]:
-    """The facts as JSON values; what is not known is None. ``numbers`` is the content of metrics.json, None where no
+    """The facts as JSON values; what is not known is None. ``numbers`` is the content of detail.json, None where no
     test was made; the other arguments are those of ``report``."""
     goals = best.goals
     pairs = axes(goals.objectives, x, y)
