@@ -35,6 +35,7 @@ bench: $(STAMP)
 	python benchmarks/calls.py
 	python benchmarks/start.py
 	python benchmarks/report.py
+	python benchmarks/page.py
 	python benchmarks/pareto.py
 	python benchmarks/coverage.py
 	python benchmarks/racing.py

@@ -282,6 +282,7 @@ def test_a_list_of_texts_is_taken_as_it_is_advised(tmp_path: Path) -> None:
         ("report", {"x": "val_token"}, r"report\.x: must be the name of something measured: val_reward, val_f1, .*"),
         ("report", {"y": "val_rewrd"}, r"\(got 'val_rewrd'\); did you mean 'val_reward'\?"),
         ("report", {"x": "val_f1", "y": "val_f1"}, "must be two different objectives"),
+        ("report", {"reference": {"val_costs": 1}}, r"report\.reference\.val_costs: .* mean 'val_cost'\?"),
         ("evaluate", {"baseline": {"few_shots": 1}}, r"evaluate\.baseline\.few_shots: no .* mean 'few_shot'\?"),
         (
             "evaluate",

@@ -84,13 +84,15 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 
 def test_the_reports_have_their_keys_and_columns(checkout: Checkout) -> None:
-    """What other tools rely on: sections and keys of the metrics, columns of the trials, a picture."""
-    metrics, run = checkout.read("reports/metrics.json"), checkout.read("reports/run.json")
-    assert {"test", "val", "optimism", "baseline", "gain", "majority", "search"} <= set(metrics)
-    assert {"reward", "reward_lo", "reward_hi", "f1", "f1_lo", "f1_hi", "n", "failures"} <= set(metrics["test"])
-    assert metrics["test"]["reward_lo"] <= metrics["test"]["reward"] <= metrics["test"]["reward_hi"]
-    assert metrics["search"]["trials"] == metrics["search"]["completed"] == 2
+    """What other tools rely on: sections and keys of the numbers, columns of the trials, a picture."""
+    metrics, detail = checkout.read("reports/metrics.json"), checkout.read("reports/detail.json")
+    run = checkout.read("reports/run.json")
+    assert {"test", "val", "optimism", "baseline", "gain", "majority", "search"} <= set(detail)
+    assert {"reward", "reward_lo", "reward_hi", "f1", "f1_lo", "f1_hi", "n", "failures"} <= set(detail["test"])
+    assert detail["test"]["reward_lo"] <= detail["test"]["reward"] <= detail["test"]["reward_hi"]
+    assert detail["search"]["trials"] == detail["search"]["completed"] == 2
     assert run["lm_calls_paid"] == metrics["search"]["lm_calls"] > 0
+    assert {"trial", "few_shot"} <= set(metrics["winner"]) and metrics["test"]["f1"] == detail["test"]["f1"]
     assert [trial["trial"] for trial in run["trials"]] == ["0001", "0002"]
     assert 0 < sum(trial["seconds"] for trial in run["trials"]) <= run["seconds"]
     with open(checkout.root / "reports/trials.csv", newline="") as handle:
@@ -99,12 +101,26 @@ def test_the_reports_have_their_keys_and_columns(checkout: Checkout) -> None:
     points = json.loads((checkout.root / "reports/pareto.json").read_text())
     assert len(points) == 2 and set(points[0]) == set(points[1])
     assert (checkout.root / "reports/pareto.png").read_bytes().startswith(b"\x89PNG")
+    page = (checkout.root / "reports/report.html").read_text()
+    replies = (checkout.root / "data/search/replies.jsonl").read_text().splitlines()
+    assert page.count('id="example-') == len(replies) == metrics["val"]["n"]
+    assert all(set(json.loads(line)["calls"]) == {trial["trial"] for trial in run["trials"]} for line in replies)
 
 
 def test_dvc_reads_the_metrics(checkout: Checkout) -> None:
-    """`dvc metrics show` finds the scalars."""
-    shown = checkout.run("dvc", "metrics", "show", "--json")
-    assert '"optimism"' in shown and '"lm_calls_paid"' in shown
+    """`dvc metrics show` finds the numbers to compare and which configuration won, and nothing else."""
+    shown = json.loads(checkout.run("dvc", "metrics", "show", "--json"))
+    assert shown[""]["data"] == {"reports/metrics.json": {"data": checkout.read("reports/metrics.json")}}
+
+
+def test_dvc_draws_the_plots_without_a_network(checkout: Checkout) -> None:
+    """The page has the scripts, the points and the picture, and loads nothing from elsewhere."""
+    shown = checkout.run("dvc", "plots", "show")
+    page = checkout.root / "dvc_plots" / "index.html"
+    assert page.name in shown
+    text = page.read_text(encoding="utf-8")
+    assert "window.vegaEmbed=" in text and "few shot" in text and 'src="static/' in text
+    assert "<script src" not in text and "cdn." not in text
 
 
 def test_only_what_changed_runs_again(checkout: Checkout) -> None:

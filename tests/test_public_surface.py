@@ -45,6 +45,7 @@ NAMES = {
         "estimate",
         "metrics",
         "optimizers",
+        "report",
         "rewards",
         "run_maybe_nested",
         "stats",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from paretune.programs.program import Program
     from paretune.programs.running import Evaluation
     from paretune.programs.trainer import History
+    from paretune.reporting.library import report
     from paretune.schemas.data_model import DataModel, Field, Score
     from paretune.trials.record import TrialRecord
     from paretune.tuners.keras_stub import disable_keras_backend
@@ -67,6 +68,7 @@ __all__ = [
     "estimate",
     "metrics",
     "optimizers",
+    "report",
     "rewards",
     "run_maybe_nested",
     "stats",
@@ -107,6 +109,7 @@ __getattr__ = lazy_names(
         "estimate": "paretune.estimating.estimate",
         "metrics": "paretune.metrics",
         "optimizers": "paretune.optimizers",
+        "report": "paretune.reporting.library",
         "rewards": "paretune.rewards",
         "run_maybe_nested": "paretune.eventloop",
         "stats": "paretune.stats",

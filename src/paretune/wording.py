@@ -7,24 +7,18 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 __all__ = [
-    "axis_title",
-    "compact",
-    "exact",
-    "label_parts",
-    "metric_words",
-    "percent",
-    "rounded",
-    "with_interval",
-    "words",
-]
+    "axis_title", "compact", "displayed", "exact", "label_parts", "metric_words", "one_line",
+    "percent", "rounded", "with_interval", "words",
+]  # fmt: skip
 
 _SIGNIFICANT = 10  # the last digits of a float sum depend on the machine's summation order: they stay out of files
 _WORDS = {
-    "cost": "cost per example (USD)",
+    "cost": "cost per 1,000 examples (USD)",
     "cost_usd": "cost (USD)",
     "latency": "seconds per call",
     "tokens_per_request": "tokens per request",
 }
+_SCALES = {"cost": 1000.0}  # of one example it is a number with many zeros
 _BETTER = {"max": "higher is better", "min": "lower is better"}
 
 
@@ -47,12 +41,15 @@ def rounded(value: float) -> float:
 
 
 def compact(value: float) -> str:
-    """A number for people: three significant digits, no exponent, thousands with a comma (``1,240``, ``0.563``)."""
+    """A number for people: three significant digits, thousands with a comma (``1,240``, ``0.563``), and no exponent but
+    where there would be more than 15 digits (``1e+308``)."""
     if not math.isfinite(value):
         return "-"
     if value == 0:
         return "0"
     decimals = 2 - math.floor(math.log10(abs(value)))
+    if not -13 < decimals < 18:
+        return f"{value:.3g}"
     if decimals <= 0:
         return f"{value:,.0f}"
     text = f"{value:.{decimals}f}"
@@ -74,6 +71,12 @@ def percent(share: float) -> str:
     return f"{compact(share * 100)}%"
 
 
+def one_line(value: Any, limit: int = 40) -> str:
+    """A value as text on one line, cut after so many characters."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 def words(name: str) -> str:
     """An identifier as words: ``few_shot`` -> ``few shot``."""
     return name.replace("_", " ").strip()
@@ -85,10 +88,15 @@ def metric_words(name: str) -> str:
     return _WORDS.get(bare) or " ".join("F1" if word == "f1" else word for word in words(bare).split())
 
 
+def displayed(name: str, value: float) -> float:
+    """A metric's value in the unit that ``metric_words`` names: dollars an example become those of 1,000."""
+    return value * _SCALES.get(name.removeprefix("val_"), 1.0)
+
+
 def axis_title(name: str, direction: str) -> str:
     """A metric's name and which way is better: ``reward (higher is better)``."""
     text = metric_words(name)
-    if text.endswith(")"):  # one bracket, not two: cost per example (USD, lower is better)
+    if text.endswith(")"):  # one bracket, not two: cost per 1,000 examples (USD, lower is better)
         return f"{text[:-1]}, {_BETTER[direction]})"
     return f"{text} ({_BETTER[direction]})"
 
@@ -96,17 +104,15 @@ def axis_title(name: str, direction: str) -> str:
 def label_parts(values: Mapping[str, Any], varying: Sequence[str], brief: Container[str] = ()) -> list[str]:
     """The varying hyperparameters of one trial in words: ``["few shot 4", "structured output"]``.
 
-    What is switched off (False) is not mentioned beside others, for shortness; alone it reads ``no <name>``.
-    Hyperparameters that the trial does not have are left out. ``brief`` names those whose options stand alone.
+    What is switched off (False) reads ``no <name>``. Hyperparameters that the trial does not have are left out.
+    ``brief`` names those whose options stand alone.
     """
-    known = {name: values[name] for name in varying if name in values}
-    parts = [_hyperparameter(name, value, name in brief) for name, value in known.items() if value is not False]
-    return parts or [f"no {words(name)}" for name in known]
+    return [_hyperparameter(name, values[name], name in brief) for name in varying if name in values]
 
 
 def _hyperparameter(name: str, value: Any, brief: bool) -> str:
-    if value is True:
-        return words(name)
+    if isinstance(value, bool):
+        return words(name) if value else f"no {words(name)}"
     if isinstance(value, str):  # a model's name speaks for itself, an option like "native" does not
         return value.rsplit("/", 1)[-1] if brief or name.endswith("model") else f"{value} {words(name)}"
     return f"{words(name)} {compact(value) if isinstance(value, float) else 'none' if value is None else value}"

@@ -11,6 +11,7 @@ import pytest
 
 from paretune.commands.main import main
 from paretune.stats import agresti_min
+from paretune.stats.formulas import detectable_difference
 
 
 def git(root: Path, *command: str) -> None:
@@ -54,13 +55,30 @@ def checked(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str
 
 
 def test_nothing_changed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same winner passes; with --strict too few examples cannot exclude a loss, until one is accepted."""
+    """The same rewards and metrics pass, with --strict too, however often the test was looked at."""
+    numbers = json.loads((project / "reports/metrics.json").read_text())
+    numbers["test"] |= {"looks": 5, "reward_lo": 0.1}
+    (project / "reports/metrics.json").write_text(json.dumps(numbers))
+    code, shown = checked(capsys, "--strict", "--markdown", "new/check.md")
+    assert code == 0 and shown.startswith("nothing has changed against HEAD, on 40 test examples")
+    assert (project / "new/check.md").read_text().startswith("### ✅ Nothing has changed")
+
+
+def test_no_difference(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another winner with the same rewards passes; with --strict too few examples cannot exclude a loss, until one is
+    accepted. What they could show is told for programs that differ on a tenth of them, where they show anything."""
+    write(project, [1.0] * 30 + [0.0] * 10, tokens=90)
     code, shown = checked(capsys)
     lo, hi = agresti_min(0, 0, 40)
     assert code == 0 and f"reward +0 points ({100 * lo:.2f} to +{100 * hi:.2f}) against HEAD, on 40 shared" in shown
-    assert "a loss is neither shown nor excluded" in shown and "would be shown in 8 of 10 cases" in shown
+    assert "a loss is neither shown nor excluded" in shown and "40 examples are too few to show any loss" in shown
     assert checked(capsys, "--strict")[0] == 1
     assert checked(capsys, "--strict", "--tolerance", "0.1")[0] == 0
+    write(project, [1.0, 0.0] * 100)
+    git(project, "commit", "-qam", "second")
+    write(project, [1.0, 0.0] * 100, tokens=90)
+    power = 100 * detectable_difference(200, 0.1)
+    assert f"a true loss of {power:.2f} points would be shown in 8 of 10 cases" in checked(capsys)[1]
 
 
 def test_a_regression(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,12 +109,43 @@ def test_the_examples_are_paired(project: Path, capsys: pytest.CaptureFixture[st
     assert "error: no test example is shared with HEAD" in checked(capsys)[1]
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        *(
+            ("test_rewards.jsonl", content, "test_rewards.jsonl of this checkout, line 1: no reward of an example")
+            for content in ('{"a": 1}', "[1]", "1", '{"example": "a", "winner": "x"}', "nonsense", "[" * 5000)
+        ),
+        ("test_rewards.jsonl", '{"example": "e0", "winner": null}', "no test example is scored both here and at HEAD"),
+        ("test_rewards.jsonl", "", "no test example is shared with HEAD"),
+        ("test_rewards.jsonl", "\udcff", "test_rewards.jsonl is no text in UTF-8"),
+        *(
+            ("metrics.json", content, "metrics.json of this checkout: no numbers of a test; run dvc repro")
+            for content in ("{}", "[]", "x", '{"test": 1}', '{"test": {"reward": "high"}}', "[" * 5000)
+        ),
+    ],
+)
+def test_broken_reports(file: str, content: str, told: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Here or at the revision: a line says which file it is."""
+    path = project / "reports" / file
+    path.write_text(content, errors="surrogateescape")
+    code, shown = checked(capsys)
+    assert code == 1 and shown.startswith("error: ") and told in shown and shown.count("\n") == 1
+    git(project, "commit", "-qam", "broken")
+    git(project, "checkout", "-q", "HEAD~1", "--", ".")
+    code, shown = checked(capsys)
+    assert code == 1 and shown.startswith("error: ") and shown.count("\n") == 1
+
+
 def test_what_is_missing_is_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A revision that is none, one without the files, a run that is none, a tolerance that is none."""
     assert "error: reports/test_rewards.jsonl cannot be read at 'nosuch'" in checked(capsys, "--against", "nosuch")[1]
     assert "--tolerance is a loss of reward" in checked(capsys, "--tolerance", "2")[1]
+    assert "cannot be read at ''" in checked(capsys, "--against", "")[1]
+    (project / "reports/metrics.json").unlink()
+    assert "metrics.json is missing; run dvc repro" in checked(capsys)[1]
     (project / "reports/test_rewards.jsonl").unlink()
-    assert "run dvc repro" in checked(capsys)[1]
+    assert "test_rewards.jsonl is missing; run dvc repro" in checked(capsys)[1]
     git(project, "commit", "-qam", "without")
     code, shown = checked(capsys)
     assert code == 1 and "name a revision that has it" in shown

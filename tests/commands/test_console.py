@@ -229,7 +229,7 @@ def test_the_summary_for_a_pull_request(project: Path) -> None:
 @pytest.mark.parametrize("command", [["trials"], ["best"], ["show", "1"], ["compare", "1", "2"]])
 def test_what_is_missing_is_told(project: Path, capsys: Capsys, command: list[str]) -> None:
     """A file that is missing or broken is one line with what to run."""
-    for name in ("data/search/trials.jsonl", "reports/metrics.json", "reports/trials.csv"):
+    for name in ("data/search/trials.jsonl", "reports/detail.json", "reports/trials.csv"):
         for content in ("{}\n", None):
             path = project / name
             path.unlink(missing_ok=True)

@@ -32,6 +32,27 @@ def test_for_machines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert json.loads(capsys.readouterr().out)["search"]["calls"] == {"low": 17, "high": 17}
 
 
+@pytest.mark.parametrize(
+    ("examples", "told"),
+    [
+        (20, "no gain: too few (20 examples"),
+        (60, "at best a gain of 19.4 points"),
+        (200, "a gain of 6.23 – 10.8 points"),
+    ],
+)
+def test_what_the_test_can_show(
+    examples: int, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Gains that so many examples show, where there are such; in JSON null for what they cannot show."""
+    monkeypatch.chdir(ROOT)
+    small = ["search.max_trials=2", "data.splits.train.limit=10", f"data.splits.test.limit={examples}"]
+    main(["estimate", *small])
+    assert told in capsys.readouterr().out.splitlines()[-1]
+    main(["estimate", "--json", *small])
+    shown = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(name))["test_shows"]
+    assert [value is None for value in shown["difference"].values()] == [examples < 200, examples < 60]
+
+
 def test_mistakes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A wrong override is told in a line, without a traceback."""
     monkeypatch.chdir(ROOT)

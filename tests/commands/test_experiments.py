@@ -33,9 +33,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params = yaml.safe_load((root / "params.yaml").read_text())
     params["winner"]["epsilon"] = 0.5
     (root / "params.yaml").write_text(yaml.safe_dump(params))
-    numbers = json.loads((root / "reports/metrics.json").read_text())
+    numbers = json.loads((root / "reports/detail.json").read_text())
     numbers["winner"]["trial"], numbers["test"]["reward"] = 3, 0.4
-    (root / "reports/metrics.json").write_text(json.dumps(numbers))
+    (root / "reports/detail.json").write_text(json.dumps(numbers))
     run(sys.executable, "-m", "dvc", "exp", "save", "-n", "generous")
     run("git", "checkout", "-q", ".")
     return root

@@ -196,6 +196,18 @@ def test_only_what_is_left_is_counted(model, tuner):
     assert fresh.finished == 0 and fresh.calls.low == 20
 
 
+@pytest.mark.parametrize("more", [{"objective": ["val_reward", "val_cost"]}, {"constraints": ["val_cost <= 9"]}])
+def test_a_price_that_is_declared_later(tmp_path, tuner, more):
+    """Trials that were finished without a price take nothing either where the cost is then aimed at, or bounded."""
+    unpriced, priced = (
+        ScriptedLanguageModel(answer, ledger=Ledger(tmp_path / "ledger.sqlite"), price=price)
+        for price in (None, Price(1.0, 2.0))
+    )
+    tuner(make_builder(unpriced)).search(**fit_arguments())
+    estimate = paretune.estimate(tuner(make_builder(priced), **more), **fit_arguments())
+    assert (estimate.finished, estimate.calls.high) == (6, 0)
+
+
 @pytest.mark.parametrize("trains", [False, True])
 def test_what_the_ledger_holds(model, tuner, trains):
     """Calls of unfinished trials that were paid for before are told: untrained ones by their questions, others where

@@ -14,7 +14,7 @@ from paretune.files import write_json, write_jsonl
 from paretune.metrics.outcome import Outcome
 from paretune.pipeline.scoring import Scoring, measures_of_trial
 from paretune.programs.running import Evaluation
-from paretune.reporting.metrics_json import metrics_json
+from paretune.reporting.metrics_json import compared, detail_json
 from paretune.stages import report
 from paretune.trials.goals import Goals, Objective
 from paretune.trials.record import Dropped, ReplicateRecord, TrialRecord
@@ -90,16 +90,18 @@ def write_project(root: Path, params: Mapping[str, Any] = PARAMS) -> None:
 def write_search(root: Path, records: Sequence[TrialRecord], scoring: Scoring) -> None:
     """What the stages search and evaluate write of these trials; the test examples are the validation examples."""
     write_trials(root / "data/search/trials.jsonl", records)
+    write_jsonl(root / "data/search/replies.jsonl", [])
     _, gold = scoring.read(root / "data/splits/val.jsonl")
     measures = {one.trial: measures_of_trial(one, gold, scoring.metrics) for one in records if one.completed}
     best = Best.of(records, GOALS, Rule(), measures=measures)
     best.write(root / "data/search/best.json")
     named = {one.trial: Evaluation(one.outcomes, tuple(measures[one.trial])) for one in records if one.completed}
     tested, baseline = {best.trial: named[best.trial]}, named["0001"]
-    numbers = metrics_json(
+    numbers = detail_json(
         winner=best, tested=tested, looks=2, records=records, measures=measures, baseline=baseline, resamples=200
     )
-    write_json(root / "reports/metrics.json", numbers)
+    write_json(root / "reports/detail.json", numbers)
+    write_json(root / "reports/metrics.json", compared(numbers))
     rewards = [{"example": f"e{n}", "winner": one.reward} for n, one in enumerate(named[best.trial].outcomes)]
     write_jsonl(root / "reports/test_rewards.jsonl", rewards)
 

@@ -288,3 +288,4 @@ def test_names_that_may_be_mistyped(name: str, fault: str | None) -> None:
     """No such provider, or a listed name that is very like it; a new name of a known provider may well exist."""
     found = name_fault(name)
     assert found is None if fault is None else found is not None and re.search(fault, found)
+    assert LanguageModel(name).name_fault() == found == LanguageModel("gpt-4o", fallbacks=[name]).name_fault()

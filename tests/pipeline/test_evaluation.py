@@ -63,7 +63,7 @@ def test_every_replicate_is_tested(project: Path) -> None:
     rows = list(read_jsonl("data/evaluation/predictions.jsonl"))
     assert [row["replicate"] for row in rows] == [0] * 12 + [1] * 12
     rewards = [row["reward"] for row in rows]
-    metrics = read_json("reports/metrics.json")
+    metrics = read_json("reports/detail.json")
     assert metrics["test"]["reward"] == pytest.approx(sum(rewards) / 24)
     table = list(read_jsonl("reports/test_rewards.jsonl"))
     assert [row["winner"] for row in table] == [(rewards[n] + rewards[n + 12]) / 2 for n in range(12)]
@@ -82,13 +82,13 @@ def test_the_same_test_again_is_no_new_look(project: Path, server: OpenAIServer)
     """A second run asks nothing and counts nothing; another winner does."""
     search.main()
     evaluate.main()
-    first, calls = read_json("reports/metrics.json"), len(server.asked)
+    first, calls = read_json("reports/detail.json"), len(server.asked)
     evaluate.main()
-    assert read_json("reports/metrics.json") == first and len(server.asked) == calls
+    assert read_json("reports/detail.json") == first and len(server.asked) == calls
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["search"]["space"]["temperature"]["values"] = [0.0]
     params["task"]["instructions"] = "Say it in other words."
     (project / "params.yaml").write_text(yaml.safe_dump(params))
     search.main()
     evaluate.main()
-    assert read_json("reports/metrics.json")["test"]["looks"] == first["test"]["looks"] + 1
+    assert read_json("reports/detail.json")["test"]["looks"] == first["test"]["looks"] + 1

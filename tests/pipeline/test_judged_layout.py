@@ -69,7 +69,7 @@ def test_from_conf_to_reports(project: Path, capsys: pytest.CaptureFixture[str])
         planned = json.loads(estimate_report(project, [*SMALL, *lm], as_json=True))
         for stage in (search, evaluate, report):
             stage.main()
-        run, metrics = (json.loads(Path(f"reports/{name}.json").read_text()) for name in ("run", "metrics"))
+        run, metrics = (json.loads(Path(f"reports/{name}.json").read_text()) for name in ("run", "detail"))
         validated = len(list(read_jsonl("data/splits/val.jsonl")))
         assert metrics["search"]["lm_calls"] == 4 * validated == run["lm_calls_paid"]
         assert planned["search"]["calls"] == {"low": 4 * validated, "high": 4 * validated}
@@ -87,7 +87,7 @@ def test_from_conf_to_reports(project: Path, capsys: pytest.CaptureFixture[str])
         evaluate.main()
         assert len(server.asked) == paid
     assert "1 of 21 scored answers are not the winner's on test" in capsys.readouterr().err
-    judge, before = json.loads(Path("reports/metrics.json").read_text())["judge"], metrics["test"]["reward"]
+    judge, before = json.loads(Path("reports/detail.json").read_text())["judge"], metrics["test"]["reward"]
     right = [is_right(row["output"], row["y"]) for row in answers]
     assert judge["labelled"] == 20 and judge["bias_lo"] < judge["bias"] < judge["bias_hi"]
     assert judge["bias"] > 0.2 and judge["reward"] == pytest.approx(before - judge["bias"], abs=1e-9)

@@ -222,7 +222,7 @@ def test_the_watched_source_may_be_a_folder(project: Path) -> None:
 
 
 def run_all(root: Path, overrides: list[str]) -> dict[str, Any]:
-    """Every stage, in this process; the metrics that come out."""
+    """Every stage, in this process; the numbers that come out."""
     compose(root, overrides)
     check_params.main()
     for part in ("train", "test"):
@@ -232,7 +232,7 @@ def run_all(root: Path, overrides: list[str]) -> dict[str, Any]:
     for stage in (search, evaluate, report):
         forget()
         stage.main()
-    found: dict[str, Any] = json.loads(Path("reports/metrics.json").read_text())
+    found: dict[str, Any] = json.loads(Path("reports/detail.json").read_text())
     return found
 
 

@@ -138,8 +138,10 @@ def test_models_that_a_builder_does_not_make(builder: dict[str, Any]) -> None:
     each value of a choice counts as used."""
     builder["lm"]["models"] = {**MODELS, "openai/jugde": {"concurrency": 1}}
     setup, space = ProgramSetup(builder), HyperParameters()
+    space.Choice("style", ["short", "long"])
     run_maybe_nested(build(setup.build_program, space))
-    with pytest.raises(ConfigError, match=r"no model 'openai/jugde'.* did you mean 'openai/judge'"):
+    used = r"\(it uses: openai/a, openai/b, openai/judge\); did you mean 'openai/judge'"
+    with pytest.raises(ConfigError, match=rf"no model 'openai/jugde'.* {used}"):
         setup.check_models(space)
     del builder["lm"]["models"]["openai/jugde"]
     setup.check_models(space)

@@ -19,6 +19,7 @@ from paretune.reporting.frontier_rows import pareto_rows
 from paretune.reporting.placement import Box, Scale, place, text_width
 from paretune.reporting.report import report
 from paretune.reporting.results import results
+from paretune.trials.goals import Objective
 from paretune.trials.rules import Rule
 from paretune.trials.winner import Best
 
@@ -43,9 +44,10 @@ def test_a_scale_and_its_inverse(low: float, span: float, flipped: bool, share: 
 
 
 def test_scales_suit_their_values() -> None:
-    """Three orders of magnitude need a logarithm; what is never negative gets no room below zero."""
-    assert Scale.around([1e-5, 1e-2], 400).log
-    assert not Scale.around([0, 1e-2], 400).log
+    """Amounts of three orders of magnitude need a logarithm; what is never negative gets no room below zero."""
+    assert Scale.around([1e-5, 1e-2], 400, spread=True).log
+    assert not Scale.around([1e-5, 1e-2], 400).log
+    assert not Scale.around([0, 1e-2], 400, spread=True).log
     assert Scale.around([0, 1, float("nan")], 400).low == 0
     assert Scale.around([5, 5], 400).low < 5 < Scale.around([5, 5], 400).high
     assert Scale.around([], 400).low < Scale.around([], 400).high
@@ -111,6 +113,24 @@ def test_the_same_search_gives_the_same_picture(objectives: list[Any]) -> None:
     assert 1300 <= int.from_bytes(png[16:20], "big") <= 1900
 
 
+def test_rewards_have_a_linear_axis_and_costs_are_of_a_thousand() -> None:
+    """However small the majority answer is; amounts that differ by a factor of 30 have a logarithmic axis."""
+    cost = Objective("val_cost", "min")
+    values = [(20, 1e-5), (54, 4e-4)]
+    records = [trial(f"000{n}", {"few_shot": n}, right, 100) for n, (right, _) in enumerate(values)]
+    for record, (_, dollars) in zip(records, values, strict=True):
+        record.metrics["val_cost"] = dollars
+    found = results(records, {}, goals(REWARD, cost), "0001")
+    panel = chart(found, [REWARD, cost], references={"val_reward": 0.003})["hconcat"][0]
+    (symbols,) = [layer for layer in panel["layer"] if layer["mark"]["type"] == "point"]
+    assert symbols["encoding"]["y"]["scale"].get("type") is None
+    x = symbols["encoding"]["x"]
+    assert x["scale"]["type"] == "log" and x["axis"]["title"] == "cost per 1,000 examples (USD, lower is better)"
+    assert sorted(row["x"] for row in symbols["data"]["values"]) == pytest.approx([0.01, 0.4])
+    rows = pareto_rows(found, [REWARD, cost])
+    assert [(row["x"], row["val_cost"]) for row in rows] == [(pytest.approx(0.01), 1e-5), (pytest.approx(0.4), 4e-4)]
+
+
 def test_a_search_of_one_trial_or_without_intervals_can_be_drawn() -> None:
     """No frontier to speak of and no bars, but a picture; without any completed trial there is a clear error."""
     alone = results([trial("0001", {}, 40, 100)], {}, GOALS, "0001")
@@ -174,7 +194,13 @@ def test_dvc_can_draw_the_rows_with_the_template() -> None:
     spec = filled(template, {f"<DVC_METRIC_{name}>": value for name, value in anchors.items()})
     text = json.dumps({key: value for key, value in spec.items() if key != "data"})
     assert "<DVC_" not in text
-    fields = {part.split('"')[0] for part in text.split('"field": "')[1:]}
-    assert fields <= set(rows[0])
+    fields, computed = ({part.split('"')[0] for part in text.split(f'"{key}": "')[1:]} for key in ("field", "as"))
+    assert fields <= set(rows[0]) | computed
     svg = svg_of(spec)
     assert "tokens per request (lower is better)" in svg and "workspace" in svg
+    winner = "reward 0.675 (0.566 to 0.768), tokens per request 335: few shot 4, structured output"
+    assert all(svg.count(f">{rev}: {winner}<") == 1 for rev in ("main", "workspace"))
+    alone = filled(template, {f"<DVC_METRIC_{name}>": value for name, value in (anchors | {"DATA": rows[:8]}).items()})
+    frontier = [row for row in rows[:8] if row["on_frontier"]]
+    texts = svg_of(alone)
+    assert f">winner: {winner}<" in texts and all(f": {row['label']}<" in texts for row in frontier)

@@ -1,4 +1,4 @@
-"""Section ``judge`` of metrics.json: which numbers it has, and which examples count."""
+"""Section ``judge`` of detail.json: which numbers it has, and which examples count."""
 
 from __future__ import annotations
 

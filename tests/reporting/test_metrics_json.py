@@ -1,4 +1,4 @@
-"""metrics.json: its keys and its numbers."""
+"""detail.json and metrics.json: their keys and their numbers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_up_trials import (
     F1,
     REWARD,
@@ -25,7 +27,7 @@ from made_up_trials import (
 from paretune.errors import ConfigError, DataError
 from paretune.metrics.outcome import Outcome
 from paretune.programs.running import Evaluation
-from paretune.reporting.metrics_json import evaluation_summary, metrics_json, search_summary
+from paretune.reporting.metrics_json import compared, detail_json, evaluation_summary, search_summary
 from paretune.stats import Measure, agresti_min, newcombe, wilson
 from paretune.trials.rules import Rule
 from paretune.trials.winner import Best
@@ -43,11 +45,11 @@ def evaluation(measures: list[Measure], n: int = N, failures: int = 0) -> Evalua
 def report_of(
     tested: dict[str, Evaluation], *, rule: Rule = RULE, looks: int = 1, **options: Any
 ) -> dict[str, dict[str, Any]]:
-    """metrics.json of the made-up search, whose winner by the rule is trial 6."""
+    """detail.json of the made-up search, whose winner by the rule is trial 6."""
     records = [*TRIALS, failed()]
     winner = Best.of(records, options.pop("goals", goals(REWARD, TOKENS)), rule, measures=measures_of(records))
     assert winner.trial == WINNER
-    return metrics_json(
+    return detail_json(
         winner=winner,
         tested=tested,
         looks=looks,
@@ -76,11 +78,58 @@ def test_the_sections_and_their_keys() -> None:
     numbers_of |= {"n", "failures"}
     assert set(found["baseline"]) == numbers_of and set(found["test"]) == numbers_of | {"looks"}
     assert set(found["val"]) == numbers_of | {"corrected", "corrected_lo", "corrected_hi"}
-    assert set(found["winner"]) == {"trial", "rule", "why", "doubt"}
+    assert set(found["winner"]) == {"trial", "hyperparameters", "rule", "why", "doubt"}
     assert set(found["optimism"]) == {"reward", "reward_lo", "reward_hi"}
     assert set(found["gain"]) == {"reward", "reward_lo", "reward_hi", "p_mcnemar", "n"}
     assert found["majority"] == {"reward": 0.3}
     assert not has_nan(found)
+
+
+def test_the_numbers_that_people_compare() -> None:
+    """A short list that DVC shows as columns: each metric, the reward's interval, and what won: all of detail.json."""
+    found = full()
+    short = compared(found)
+    assert {name: list(section) for name, section in short.items()} == {
+        "test": ["reward", "reward_lo", "reward_hi", "f1", "tokens_per_request", "looks"],
+        "gain": ["reward", "reward_lo", "reward_hi"],
+        "optimism": ["reward"],
+        "winner": ["trial", *TRIALS[5].values],
+        "search": ["frontier_size", "hypervolume", "lm_calls", "cost_usd"],
+    }
+    for name in ("test", "gain", "optimism", "search"):
+        assert short[name].items() <= found[name].items()
+    assert short["winner"] == {"trial": 6} | TRIALS[5].values
+    assert "gain" not in compared(report_of({WINNER: evaluation(numbers(48, 335))}))
+
+
+def test_of_what_was_invalid_the_sum_is_compared() -> None:
+    """Its kinds, and calls that failed for good, are in detail.json alone; a metric whose name ends like an interval's
+    end is a metric."""
+    detail = full()
+    detail["test"] |= {
+        "invalid_rate": 0.1,
+        "invalid_rate_lo": 0.0,
+        "invalid_refused": 0.1,
+        "failure_rate": 0.0,
+        "say_hi": 1,
+    }
+    assert list(compared(detail)["test"]) == [
+        "reward", "reward_lo", "reward_hi", "f1", "tokens_per_request", "looks", "invalid_rate", "say_hi",
+    ]  # fmt: skip
+
+
+@given(
+    st.dictionaries(st.text(min_size=1), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()))
+)
+def test_hyperparameters_are_short_scalars(values: dict[str, Any]) -> None:
+    """Whatever they are, the winner's trial keeps its name, and no cell is longer than 40 characters or spans lines."""
+    detail = {name: {"reward": 0.5} for name in ("test", "optimism", "search")}
+    detail["winner"] = {"trial": 7, "hyperparameters": values}
+    found = compared(detail)["winner"]
+    assert found["trial"] == 7 and len(found) >= len(set(values) - {"trial"}) + 1
+    texts = [cell for cell in found.values() if isinstance(cell, str)]
+    assert all(len(text) <= 40 and len(text.splitlines()) <= 1 for text in texts)
+    assert not any(isinstance(cell, list | dict) for cell in found.values())
 
 
 def test_the_numbers_by_hand() -> None:
@@ -140,6 +189,7 @@ def test_the_winner_and_its_corrected_score() -> None:
     found = full()
     assert found["winner"] == {
         "trial": 6,
+        "hyperparameters": TRIALS[5].values,
         "rule": "epsilon",
         "why": "Trial 6 has the lowest tokens per request, 335, of the 2 trials within 0.03 of the best reward 0.7 "
         "(trial 8).",
@@ -158,7 +208,7 @@ def test_an_infeasible_winner_has_no_corrected_score() -> None:
     winner = Best.of(records, bound, Rule(allow_broken=True))
     tested = {WINNER: evaluation(numbers(48, 335))}
     options = {"looks": 1, "records": records, "measures": measures_of(records), "resamples": 50}
-    assert "corrected" not in metrics_json(winner=winner, tested=tested, **options)["val"]
+    assert "corrected" not in detail_json(winner=winner, tested=tested, **options)["val"]
 
 
 def test_many_looks_widen_the_intervals_on_test() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paretune.wording import axis_title, compact, exact, label_parts, metric_words, percent
+from paretune.wording import axis_title, compact, displayed, exact, label_parts, metric_words, percent
 
 
 @pytest.mark.parametrize(
@@ -16,10 +17,11 @@ from paretune.wording import axis_title, compact, exact, label_parts, metric_wor
     [
         (0, "0"), (0.5625, "0.562"), (0.5, "0.5"), (1240.4, "1,240"), (212.49, "212"), (0.000412, "0.000412"),
         (-0.25, "-0.25"), (100, "100"), (12.34, "12.3"), (math.nan, "-"), (math.inf, "-"),
+        (1e308, "1e+308"), (-2.5e15, "-2.5e+15"), (999_000_000_000_000, "999,000,000,000,000"), (1.5e-200, "1.5e-200"),
     ],
 )  # fmt: skip
 def test_numbers_for_people(number: float, text: str) -> None:
-    """Three significant digits, no exponent, no trailing zeros; a dash for what is unknown."""
+    """Three significant digits, no trailing zeros, an exponent in the place of many; a dash for what is unknown."""
     assert compact(number) == text
 
 
@@ -44,15 +46,34 @@ def test_metric_names_in_words() -> None:
     """Titles name the unit and which way is better."""
     assert axis_title("val_reward", "max") == "reward (higher is better)"
     assert axis_title("val_tokens_per_request", "min") == "tokens per request (lower is better)"
-    assert axis_title("val_cost", "min") == "cost per example (USD, lower is better)"
+    assert axis_title("val_cost", "min") == "cost per 1,000 examples (USD, lower is better)"
     assert metric_words("val_macro_f1") == "macro F1"
     assert percent(0.95) == "95%"
 
 
+def test_costs_are_read_by_the_thousand() -> None:
+    """A number with four zeros is none to compare; other metrics stay as they are."""
+    assert compact(displayed("val_cost", 1.98e-05)) == "0.0198"
+    assert displayed("cost", 0.002) == 2 and displayed("val_reward", 0.5) == 0.5
+    assert displayed("val_tokens_per_request", 187.0) == 187
+
+
+@given(st.dictionaries(st.sampled_from("abc"), st.booleans() | st.integers(0, 3), min_size=1), st.data())
+def test_configurations_that_differ_have_labels_that_differ(values: dict[str, Any], data: st.DataObject) -> None:
+    """Whatever one of two configurations has switched on or off."""
+    other = {
+        name: data.draw(st.booleans() if isinstance(each, bool) else st.integers(0, 3)) for name, each in values.items()
+    }
+    same = label_parts(values, list(values)) == label_parts(other, list(values))
+    assert same == (values == other)
+
+
 def test_hyperparameters_in_words() -> None:
-    """Options carry their hyperparameter's name, models do not, and what is off is only told when it stands alone."""
+    """Options carry their hyperparameter's name, models do not, and what is off is told too."""
     values = {"few_shot": 4, "structured": True, "thinking": False, "lm_model": "openai/gpt-4o", "form": "chat"}
-    assert label_parts(values, list(values)) == ["few shot 4", "structured", "gpt-4o", "chat form"]
+    assert label_parts(values, list(values)) == [
+        "few shot 4", "structured", "no thinking", "gpt-4o", "chat form",
+    ]  # fmt: skip
     assert label_parts(values, ["thinking", "missing"]) == ["no thinking"]
     assert label_parts({"temperature": 0.7, "seed": None}, ["temperature", "seed"]) == [
         "temperature 0.7",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from dataclasses import replace
 
 import numpy as np
 import pandas
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made_up_trials import F1, REWARD, TOKENS, TRIALS, failed, goals, has_nan, measures_of, numbers, resolved, trial
 
 from paretune.errors import ConfigError, DataError
@@ -19,6 +22,10 @@ from paretune.reporting.tables import trial_table
 from paretune.stats import quantile_interval, wilson
 from paretune.trials.goals import Objective
 from paretune.trials.record import ReplicateRecord
+
+MARKUP = st.lists(st.sampled_from(["<", "/", "!", "--", "script", ">", "a", "<!--", "</script>"]), max_size=8).map(
+    "".join
+)
 
 
 def test_the_columns_of_the_table() -> None:
@@ -101,11 +108,27 @@ def test_pareto_rows_tell_label_winner_and_both_frontiers() -> None:
     """With F1 and reward shown, only the best is on the line, although tokens keep others on the frontier."""
     objectives = [REWARD, F1, TOKENS]
     rows = pareto_rows(resolved(objectives=objectives), objectives, "val_f1", "val_reward")
-    assert [row["label"] for row in rows][4:6] == ["few shot 4", "few shot 4, structured output"]
+    assert [row["label"] for row in rows][4:6] == [
+        "few shot 4, no structured output",
+        "few shot 4, structured output",
+    ]
     assert [row["trial"] for row in rows if row["is_winner"]] == ["0006"]
     assert [row["trial"] for row in rows if row["on_line"]] == ["0008"]
     assert sum(row["on_frontier"] for row in rows) == 5
     assert (rows[0]["x"], rows[0]["y"]) == (rows[0]["val_f1"], rows[0]["val_reward"])
+
+
+@given(st.dictionaries(MARKUP, MARKUP, min_size=1), MARKUP)
+@settings(deadline=None, max_examples=50)
+def test_no_text_ends_the_script_that_dvc_puts_it_in(values: dict[str, str], metric: str) -> None:
+    """Neither a hyperparameter's name or value nor a metric's name, which DVC's page has within a script."""
+    objectives = [REWARD, Objective(f"val_{metric}", "min")]
+    found = resolved([trial("0001", values, 40, 100), trial("0002", {}, 41, 100)], objectives=objectives)
+    text = json.dumps(pareto_rows(found, objectives))
+    assert "</" not in text and "<!" not in text
+    plain = {"few_shot": 4, "note": "a < b"}
+    (row, _) = pareto_rows(resolved([trial("0001", plain, 40, 100), trial("0002", {}, 41, 100)]), [REWARD, TOKENS])
+    assert row["label"] == "few shot 4, a < b note"
 
 
 def test_one_objective_is_set_against_its_rank() -> None:

@@ -162,8 +162,20 @@ def test_the_knee_by_hand() -> None:
     points = [(0.5, 10.0), (0.85, 100.0), (0.88, 300.0), (0.9, 1000.0), (0.2, 500.0)]
     for order in itertools.permutations(points):
         assert order[winner(order, "knee")] == (0.85, 100.0)
+    unpriced = [trial(1, {"val_reward": 0.5, "val_tokens_per_request": 9.0}), trial(2, {"val_reward": 0.4})]
+    assert "reward 0.5 at tokens per request 9" in choose(unpriced, as_goals("val_reward"), Rule("knee")).why
+    with pytest.raises(UsageError, match="'knee' needs a second goal: name one"):
+        choose([trial(1, {"val_reward": 0.5})] * 2, as_goals("val_reward"), Rule("knee"))
     with pytest.raises(UsageError, match="'knee' takes the logarithm of val_cost"):
         choose([trial(1, {"val_reward": 0.5, "val_cost": 0.0})], as_goals("val_reward"), Rule("knee"))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_one_trial_alone_is_compared_with_nobody(rule: Any) -> None:
+    """The reason claims nothing about trials that failed, or that broke a constraint."""
+    goals = as_goals(GOALS.objectives, "val_tokens_per_request <= 250")
+    why = choose(trials([(0.9, 300.0), (0.8, 200.0)]), goals, Rule(rule)).why
+    assert why.startswith("Trial 2 is the only one to choose, with reward 0.8.")
 
 
 @pytest.mark.parametrize("rule", RULES)

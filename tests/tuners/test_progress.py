@@ -36,11 +36,11 @@ tuner.search(**fit_arguments(**verbose, epochs=2))
 """
 
 
-def on_a_terminal(tmp_path, verbose: str) -> tuple[str, str]:
+def on_a_terminal(tmp_path, verbose: str, columns: int = 200) -> tuple[str, str]:
     """What a search prints to a file on stdout, and what it shows on the terminal that is its stderr."""
     ours, theirs = pty.openpty()
     path = ":".join([os.path.dirname(__file__), *(name for name in sys.path if name)])
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200", "PYTHONPATH": path}
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "PYTHONPATH": path}
     process = subprocess.Popen(
         [sys.executable, "-c", SEARCH, path, str(tmp_path), verbose],
         stdout=subprocess.PIPE,
@@ -74,6 +74,23 @@ def test_a_live_line_on_a_terminal(tmp_path):
     assert "said by" not in shown
     for part in ("of 6 trials (running 1, 2)", "paid, $", "best trial", "on the frontier", " left", "trial 6/6"):
         assert part in shown, part
+
+
+def test_the_live_line_fits_a_narrow_terminal(tmp_path):
+    """Its end is cut, and never breaks into a second line; a finished trial's line may."""
+    _, shown = on_a_terminal(tmp_path, "", columns=80)
+    lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line).strip("\r") for line in re.split(r"[\r\n]+", shown)]
+    live = [line for line in lines if "paid, $" in line]
+    assert live and all(len(line) <= 80 for line in live)
+    assert any("left" in line and line.endswith("…") for line in live)
+
+
+def test_many_running_trials_are_not_all_listed():
+    """Of 20 at once the first ones and the last one."""
+    search = FakeSearch(30)
+    for number in range(1, 21):
+        search.begin(number, 10)
+    assert "0 of 30 trials (running 1, 2, 3, 4 … 20)" in search.progress.line()
 
 
 def test_epochs_are_told_in_lines_of_their_own(tmp_path):

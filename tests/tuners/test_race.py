@@ -318,3 +318,9 @@ def test_the_race_and_the_rule(tmp_path, capsys, options, margin, noted):
     tuner = search(tmp_path, verbose=True, objective=objectives, **options)
     assert tuner.race_rule.margin == margin
     assert ("may prefer a trial that it drops" in capsys.readouterr().err) is noted
+
+
+def test_the_first_objective_and_the_race(tmp_path, capsys):
+    """Where the winner is chosen by another metric than the one that trials race on, a note says so."""
+    search(tmp_path, verbose=True, objective=[Objective("val_f1", "max"), Objective("val_reward")], rule="epsilon")
+    assert "racing protects the best reward, and the winner is chosen by val_f1" in capsys.readouterr().err

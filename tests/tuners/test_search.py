@@ -39,6 +39,7 @@ from paretune.lm.types import Price, Request
 from paretune.metrics import CategoricalF1Score
 from paretune.optimizers import RandomFewShot
 from paretune.rewards import ExactMatch
+from paretune.trials.rules import Rule
 from paretune.tuners import BayesianOptimization, GridSearch, Hyperband, Objective, ParetoSearch, RandomSearch
 from paretune.tuners.tuner import Tuner
 
@@ -582,11 +583,18 @@ def test_builder_must_give_a_compiled_program(model, tuner, result):
     ],
 )
 def test_impossible_objectives_are_refused_before_the_first_call(model, tuner, objective, message):
-    """Unknown metrics, one value per class, and costs without a price end the search before it spends anything."""
+    """Unknown metrics, one value per class, and costs without a price end the search before it spends anything; as
+    objectives, in bounds, and as what the winner's rule goes by."""
     lm = model()
     builder = simple_builder(lm, metrics=[CategoricalF1Score(average=None, name="per_class")])
-    with pytest.raises(UsageError, match=message):
-        tuner(builder, objective=objective).search(**fit_arguments())
+    name = getattr(objective, "name", "val_cost")
+    for aim in (
+        {"objective": objective},
+        {"objective": "val_reward", "constraints": [f"{name} >= 0"]},
+        {"objective": "val_reward", "rule": Rule(by=name)},
+    ):
+        with pytest.raises(UsageError, match=message):
+            tuner(builder, **aim).search(**fit_arguments())
     assert lm.backend.calls == []
 
 

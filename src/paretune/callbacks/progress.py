@@ -28,7 +28,10 @@ class ProgressDisplay(Callback):
 
             console = Console(stderr=True)
             self._display = Live(
-                get_renderable=lambda: Text(self._text), console=console, refresh_per_second=4, transient=True
+                get_renderable=lambda: Text(self._text, no_wrap=True, overflow="ellipsis"),
+                console=console,
+                refresh_per_second=4,
+                transient=True,
             )
             self._display.start()
 

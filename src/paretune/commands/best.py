@@ -18,7 +18,7 @@ __all__ = ["add_arguments", "given", "run", "value_lines"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("--json", action="store_true", help="print metrics.json with the winner's hyperparameters")
+    parser.add_argument("--json", action="store_true", help="print detail.json with the winner's hyperparameters")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from paretune.commands.finished import METRICS
-from paretune.commands.paired import WORKSPACE, file_at, paired, winner_rewards
-from paretune.errors import ConfigError, SearchError
+import numpy as np
+
+from paretune.commands.paired import WORKSPACE, file_at, paired, revision_name, winner_rewards
+from paretune.errors import ConfigError, DataError, SearchError
 from paretune.reporting.markdown import code, escaped, table
 from paretune.reporting.sentences import points
 from paretune.stats.intervals import Difference
@@ -17,6 +19,7 @@ from paretune.wording import compact
 
 __all__ = ["Check", "check"]
 
+METRICS = Path("reports/metrics.json")
 #: Beside the reward, what is told of both winners; it decides nothing.
 _TOLD = ("f1", "cost", "tokens_per_request", "invalid_rate")
 
@@ -24,8 +27,9 @@ _TOLD = ("f1", "cost", "tokens_per_request", "invalid_rate")
 @dataclass(frozen=True)
 class Check:
     """The reward of this checkout's winner minus that of the revision's, ``gain``, paired; ``tolerance``: a loss of so
-    much is accepted. ``detectable``: the loss beyond the tolerance that these examples show in 8 of 10 cases.
-    ``metrics`` has for each name the value there and the value here."""
+    much is accepted. ``detectable``: the loss beyond the tolerance that these examples show in 8 of 10 cases (NaN:
+    none). ``metrics`` has for each name the value there and the value here; ``unchanged``: no example and no metric has
+    another one."""
 
     against: str
     gain: Difference
@@ -33,6 +37,7 @@ class Check:
     detectable: float
     metrics: Mapping[str, tuple[float | None, float | None]]
     unpaired: int
+    unchanged: bool = False
 
     @property
     def regressed(self) -> bool:
@@ -41,11 +46,13 @@ class Check:
 
     @property
     def excluded(self) -> bool:
-        """Whether a loss of more than the tolerance is excluded."""
-        return self.gain.lo >= -self.tolerance
+        """Whether a loss of more than the tolerance is excluded, or nothing has changed."""
+        return self.unchanged or self.gain.lo >= -self.tolerance
 
     def verdict(self) -> str:
         """One sentence with numbers."""
+        if self.unchanged:
+            return f"nothing has changed against {self.against}, on {self.gain.n} test examples"
         loss = f"a loss of more than {_points(self.tolerance)}" if self.tolerance else "a loss"
         shown = "is shown" if self.regressed else "is excluded" if self.excluded else "is neither shown nor excluded"
         change = f"reward {points(self.gain.value, self.gain.lo, self.gain.hi)}"
@@ -53,6 +60,8 @@ class Check:
 
     def power(self) -> str:
         """What these examples could show."""
+        if math.isnan(self.detectable):
+            return f"{self.gain.n} examples are too few to show any loss in 8 of 10 cases"
         more = "beyond that " if self.tolerance else ""
         return f"a true loss {more}of {_points(self.detectable)} would be shown in 8 of 10 cases"
 
@@ -94,8 +103,11 @@ def check(root: Path, against: str = "HEAD", tolerance: float = 0.0, confidence:
         raise SearchError(
             f"no test example is shared with {against}: the winners cannot be compared; keep the test split"
         )
-    gain, detectable = paired([here[each] for each in common], [there[each] for each in common], confidence)
-    before, after = (json.loads(file_at(root, revision, METRICS))["test"] for revision in (against, WORKSPACE))
+    pairs = [[rewards[example] for example in common] for rewards in (here, there)]
+    gain, detectable = paired(pairs[0], pairs[1], confidence)
+    if not gain.n:
+        raise SearchError(f"no test example is scored both here and at {against}: the winners cannot be compared")
+    before, after = (_tested(root, revision) for revision in (against, WORKSPACE))
     told = {name: (before.get(name), after.get(name)) for name in ("reward", *_TOLD) if name in {**before, **after}}
     return Check(
         against=against,
@@ -104,7 +116,20 @@ def check(root: Path, against: str = "HEAD", tolerance: float = 0.0, confidence:
         detectable=detectable,
         metrics=told,
         unpaired=len(here.keys() ^ there.keys()),
+        unchanged=here.keys() == there.keys()
+        and np.array_equal(np.array(pairs[0]), np.array(pairs[1]), equal_nan=True)
+        and before == after,
     )
+
+
+def _tested(root: Path, revision: str) -> dict[str, float]:
+    """What metrics.json has of the test, but how often that was looked at, and the intervals that depend on it."""
+    try:
+        numbers = json.loads(file_at(root, revision, METRICS))["test"]
+        left_out = ("_lo", "_hi", "looks")
+        return {name: float(value) for name, value in numbers.items() if not name.endswith(left_out)}
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        raise DataError(f"{METRICS} of {revision_name(revision)}: no numbers of a test; run dvc repro") from None
 
 
 def _points(share: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +34,7 @@ from paretune.pipeline.sections.split import SplitParams
 from paretune.pipeline.sections.task import TaskParams
 from paretune.pipeline.tuners import make_tuner
 from paretune.stats.formulas import detectable_difference
-from paretune.wording import compact
+from paretune.wording import compact, exact
 
 __all__ = ["report"]
 
@@ -55,12 +56,18 @@ def report(root: Path, overrides: Sequence[str] = (), *, as_json: bool = False) 
     smallest = [detectable_difference(n, differing) for differing in _DIFFERING]
     if as_json:
         numbers = {name: share.as_json() for name, share in test.items()}
-        shows = {"examples": n, "difference": dict(zip(map(str, _DIFFERING), smallest, strict=True))}
+        shows = {"examples": n, "difference": dict(zip(map(str, _DIFFERING), map(exact, smallest), strict=True))}
         return json.dumps({"search": estimate.as_json(), "test": numbers, "test_shows": shows}, indent=2)
     lines = [f"{f'test: {name}':<14} {spending_text(share)}" for name, share in test.items()]
-    shown = " – ".join(compact(100 * each) for each in smallest)
-    lines.append(f"{'test: shows':<14} a gain of {shown} points ({n} examples, power 80 %)")
+    lines.append(f"{'test: shows':<14} {_shown(smallest)} ({n} examples, power 80 %)")
     return "\n".join([str(estimate), *lines])
+
+
+def _shown(smallest: Sequence[float]) -> str:
+    known = [compact(100 * each) for each in smallest if not math.isnan(each)]
+    if not known:
+        return "no gain: too few"
+    return f"{'' if len(known) == len(smallest) else 'at best '}a gain of {' – '.join(known)} points"
 
 
 async def _estimate(params: Mapping[str, Any], scratch: Path) -> tuple[Estimate, dict[str, Spending], int]:

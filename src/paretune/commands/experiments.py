@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from paretune.commands.compose import find_root
-from paretune.commands.finished import METRICS, TABLE, hyperparameters, trial_rows
+from paretune.commands.finished import DETAIL, TABLE, hyperparameters, trial_rows
 from paretune.commands.paired import file_at
 from paretune.commands.text_table import Column, table_lines, width
 from paretune.errors import ConfigError, DataError
@@ -75,7 +75,7 @@ def experiments(root: Path, num: int = 1) -> list[Experiment]:
 def _experiment(root: Path, name: str, revision: str, state: str | None) -> Experiment:
     state = None if state == "Success" else state
     params = _sections(root, revision, _PARAMS)
-    numbers = {} if state else _sections(root, revision, METRICS)
+    numbers = {} if state else _sections(root, revision, DETAIL)
     test, search = numbers.get("test", {}), numbers.get("search", {})
     winner = numbers.get("winner", {}).get("trial")
     return {

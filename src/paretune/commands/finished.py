@@ -18,9 +18,9 @@ from paretune.schemas.faults import did_you_mean, shown
 from paretune.trials.record import TrialRecord
 from paretune.trials.store import find_trial
 
-__all__ = ["METRICS", "TABLE", "Finished", "hyperparameters", "trial_rows"]
+__all__ = ["DETAIL", "TABLE", "Finished", "hyperparameters", "trial_rows"]
 
-METRICS = Path("reports/metrics.json")
+DETAIL = Path("reports/detail.json")
 TABLE = Path("reports/trials.csv")
 _SEARCH = Path("data/search")
 _VALIDATION = Path("data/splits/val.jsonl")
@@ -37,10 +37,10 @@ class Finished:
 
     @cached_property
     def numbers(self) -> dict[str, Any]:
-        """What metrics.json holds."""
-        found = read_json(self._needed(METRICS))
+        """What detail.json holds."""
+        found = read_json(self._needed(DETAIL))
         if not isinstance(found, dict) or not {"winner", "test"} <= found.keys():
-            raise DataError(f"{METRICS} tells of no winner: it is of another version; run dvc repro")
+            raise DataError(f"{DETAIL} tells of no winner: it is of another version; run dvc repro")
         return found
 
     @cached_property

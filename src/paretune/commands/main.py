@@ -76,10 +76,12 @@ def _estimate(arguments: argparse.Namespace) -> None:
 def _check(arguments: argparse.Namespace) -> None:
     from paretune.commands.check import check
     from paretune.commands.compose import find_root
+    from paretune.files import open_atomic
 
     found = check(find_root(Path.cwd()), arguments.against, arguments.tolerance)
     if arguments.markdown is not None:
-        arguments.markdown.write_text(found.markdown(), encoding="utf-8")
+        with open_atomic(arguments.markdown) as handle:
+            handle.write(found.markdown())
     print(*found.lines(), sep="\n")
     if found.regressed or (arguments.strict and not found.excluded):
         sys.exit(1)

@@ -6,9 +6,9 @@ import json
 import math
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,11 +18,14 @@ from paretune.stats.intervals import Difference, difference
 from paretune.stats.measure import Measure
 from paretune.stats.resampling import Bootstrap
 
-__all__ = ["REWARDS", "WORKSPACE", "Pairs", "file_at", "paired", "winner_rewards"]
+__all__ = ["REWARDS", "WORKSPACE", "Pairs", "file_at", "paired", "revision_name", "winner_rewards"]
 
 REWARDS = Path("reports/test_rewards.jsonl")
 #: The files as they are, committed or not: as DVC calls them.
 WORKSPACE = "workspace"
+
+#: On what share of the examples two programs differ, at least, where it is asked what these could show.
+_DIFFERING = 0.1
 
 
 class Pairs(NamedTuple):
@@ -37,19 +40,33 @@ def paired(first: Sequence[float], second: Sequence[float], confidence: float = 
     """Compare the rewards of the same examples in the same order; NaN where one was not scored."""
     one, other = _measure(first), _measure(second)
     gain = difference(one, other, Bootstrap(len(first)), confidence)
-    differing = float(np.mean(one.statistics[:, 0] != other.statistics[:, 0]))
-    least = 1 / gain.n if gain.n else 1.0
-    return Pairs(gain, detectable_difference(gain.n, max(differing, least), confidence=confidence))
+    if not gain.n:
+        return Pairs(gain, math.nan)
+    both = one.scored & other.scored
+    differing = float(np.mean(one.example_values[both] != other.example_values[both]))
+    return Pairs(gain, detectable_difference(gain.n, max(differing, _DIFFERING), confidence=confidence))
 
 
 def winner_rewards(root: Path, revision: str) -> dict[tuple[str, int], float]:
     """The winner's reward on each test example, by the example's digest; of one that is there several times, each by
-    its turn. Raises ConfigError where the revision has none."""
-    text = file_at(root, revision, REWARDS)
-    try:
-        return _by_example(map(json.loads, text.splitlines()))
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{REWARDS} of {revision} holds no rewards ({error}); run dvc repro") from None
+    its turn. Raises ConfigError where the revision has none, DataError for a file of anything else."""
+    found: dict[tuple[str, int], float] = {}
+    turns: Counter[str] = Counter()
+    for number, line in enumerate(file_at(root, revision, REWARDS).splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            name, reward = str(row["example"]), math.nan if row["winner"] is None else float(row["winner"])
+        except (KeyError, TypeError, ValueError, RecursionError):
+            place = f"{REWARDS} of {revision_name(revision)}, line {number}"
+            raise DataError(f"{place}: no reward of an example; run dvc repro") from None
+        found[name, turns[name]] = reward
+        turns[name] += 1
+    return found
+
+
+def revision_name(revision: str) -> str:
+    """How errors call a revision."""
+    return "this checkout" if revision == WORKSPACE else revision
 
 
 def file_at(root: Path, revision: str, path: Path) -> str:
@@ -57,22 +74,18 @@ def file_at(root: Path, revision: str, path: Path) -> str:
     if revision == WORKSPACE:
         if not (root / path).is_file():
             raise ConfigError(f"{path} is missing; run dvc repro")
-        return (root / path).read_text(encoding="utf-8")
+        try:
+            return (root / path).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise DataError(f"{path} is no text in UTF-8; run dvc repro") from None
     command = ["git", "show", "--end-of-options", f"{revision}:./{path.as_posix()}"]
     done = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", errors="replace", check=False)
-    if done.returncode:
+    if done.returncode or not revision:
         reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "git show failed"
-        raise ConfigError(f"{path} cannot be read at {revision!r} ({reason}); name a revision that has it")
+        raise ConfigError(
+            f"{path} cannot be read at {revision!r} ({reason}); commit reports/, or name a revision that has it"
+        )
     return done.stdout
-
-
-def _by_example(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int], float]:
-    found: dict[tuple[str, int], float] = {}
-    turns: Counter[str] = Counter()
-    for row in rows:
-        found[row["example"], turns[row["example"]]] = math.nan if row["winner"] is None else float(row["winner"])
-        turns[row["example"]] += 1
-    return found
 
 
 def _measure(rewards: Sequence[float]) -> Measure:

@@ -137,8 +137,10 @@ def _left(plan: Plan, known: Mapping[str, TrialRecord]) -> Iterator[_Group]:
         if values is None:
             break
         trial = oracle.start(number, {name: plain(value) for name, value in values.items()})
-        if record is not None:
-            oracle.finish(trial, TrialStatus.COMPLETED, record.metrics, 0, None, record.dropped is not None)
+        if record is not None:  # of one that is to be scored anew, an objective may be unknown
+            scored = all(part.name in record.metrics for part in oracle.goals.objectives)
+            status = TrialStatus.COMPLETED if scored else TrialStatus.FAILED
+            oracle.finish(trial, status, record.metrics, 0, None, record.dropped is not None)
         else:
             values = trial.hyperparameters.values
             yield _Group([number], [values], plan.epochs(values), known=True)

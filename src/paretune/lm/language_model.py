@@ -194,9 +194,10 @@ class LanguageModel:
         return {"own": own, "fallbacks": others} if any(others.values()) else own
 
     def name_fault(self) -> str | None:
-        """What is odd about the model's name, as far as that is known before a call; None where nothing is."""
-        fault: str | None = getattr(self.backend, "name_fault", lambda: None)()  # a backend need not know
-        return fault
+        """What is odd about the name of the model or of a fallback, as far as that is known before a call; None where
+        nothing is."""
+        asked = (getattr(one.backend, "name_fault", None) for one in (self, *self.fallbacks))  # a backend need not know
+        return next((fault for ask in asked if ask is not None and (fault := ask())), None)
 
     async def complete(self, request: Request) -> Reply:
         """Answer a request: from the ledger when it holds the reply, else by a call that is stored before it is used.
@@ -249,19 +250,12 @@ class LanguageModel:
 
     def _stored(self, keyed: _KeyedRequest) -> Reply | None:
         if (reply := self.ledger.get(keyed.key)) is not None:
-            return self._priced(reply)
+            return reply.at(self.price())
         for other in self.fallbacks:
             adapted = keyed.request.adapted(other.model, other.capabilities)
             if (reply := other._stored(other._keyed(adapted))) is not None:
                 return reply
         return None
-
-    def _priced(self, reply: Reply) -> Reply:
-        """A stored reply at the price of now: what was charged stands where that is still the price."""
-        price = self.price()
-        if described(price) == reply.price:
-            return reply
-        return replace(reply, cost_usd=None if price is None else price.cost(reply), price=described(price))
 
     async def _call(self, keyed: _KeyedRequest) -> Reply:
         traffic = self._traffic_here()
@@ -278,22 +272,9 @@ class LanguageModel:
         return await sending.wait()
 
     def _store(self, keyed: _KeyedRequest, answer: Answer, latency_s: float, attempts: int) -> Reply:
-        price = self.backend.price()
-        reply = Reply(
-            text=answer.text,
-            prompt_tokens=answer.prompt_tokens,
-            completion_tokens=answer.completion_tokens,
-            cost_usd=None if price is None else price.cost(answer),
-            latency_s=latency_s,
-            attempts=attempts,
-            finish_reason=answer.finish_reason,
-            key=keyed.key,
-            model=self.model,
-            usage=answer.usage,
-            price=described(price),
-            reasoning=answer.reasoning,
-        )
-        return self._priced(self.ledger.put(keyed.key, self.model, keyed.text, reply))
+        accounts = {"latency_s": latency_s, "attempts": attempts, "key": keyed.key, "model": self.model}
+        reply = Reply.of(answer, self.price(), **accounts)
+        return self.ledger.put(keyed.key, self.model, keyed.text, reply).at(self.price())
 
     def _traffic_here(self) -> _Traffic:
         loop = asyncio.get_running_loop()

@@ -175,6 +175,19 @@ class Reply:
     price: dict[str, Any] | None = field(default=None, repr=False, compare=False)
     reasoning: str | None = None
 
+    @classmethod
+    def of(cls, answer: Answer, price: Pricing | None, **accounts: Any) -> Reply:
+        """An answer at a price, with its other accounts."""
+        answered = {each.name: getattr(answer, each.name) for each in fields(answer)}
+        cost_usd = None if price is None else price.cost(answer)
+        return cls(**answered, **accounts, cost_usd=cost_usd, price=described(price))
+
+    def at(self, price: Pricing | None) -> Reply:
+        """This reply at the price of now: what was charged stands where that is still the price."""
+        if described(price) == self.price:
+            return self
+        return replace(self, cost_usd=None if price is None else price.cost(self), price=described(price))
+
 
 class Backend(Protocol):
     """One way to reach a model. A backend tries once and names what went wrong; retries are not its business."""

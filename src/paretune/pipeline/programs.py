@@ -81,8 +81,8 @@ class ProgramSetup:
     def check_models(self, space: HyperParameters) -> None:
         """Raise ConfigError for a model in ``lm.models`` that no program uses, once all of the ``space`` is known: by
         then code of the project's own has made its models."""
-        choices = [kind for kind in space.space if isinstance(kind, hyperparameter_kinds.Choice)]
-        check_models(self._params, self.made_models | {str(value) for kind in choices for value in kind.values})
+        kinds = [kind for kind in space.space if isinstance(kind, hyperparameter_kinds.Choice)]
+        check_models(self._params, self.made_models, {str(value) for kind in kinds for value in kind.values})
 
     async def fit_space(self) -> None:
         """Leave out of the space the forms of asking that none of its models has, with a line on stderr for each.

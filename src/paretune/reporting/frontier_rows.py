@@ -89,24 +89,30 @@ def pareto_rows(
     """One row a completed trial, each with every key, so that DVC can plot them; unknown numbers are None.
 
     ``x``, ``y`` (with ``_lo``, ``_hi``, ``_title``) are the first pair of `axes`, so that a plot need not be
-    configured anew when the objectives change; each objective is there under its own name too. ``on_frontier``
+    configured anew when the objectives change; each objective is there under its own name too, a cost
+    then of one example, as ``x`` or ``y`` of 1,000. ``on_frontier``
     counts all objectives (as do ``frontier_probability`` and ``drawn``: solid, hollow, faint), ``on_line`` only the two
     shown; a trial that breaks a constraint is on neither, and its label
     says so. ``x_direction`` says which way the frontier's steps go. A
     single objective is set against the rank (1 is the best).
+
+    No text holds ``</`` or ``<!``, which have a space inside then: DVC puts the rows as they are into a script of its
+    page, which ``</script>`` in a hyperparameter would end.
     """
     completed = [result for result in results if result.record.completed]
     pairs = axes(objectives, x, y)
     across, up = pairs[0] if pairs else (Objective("rank", "min"), objectives[0])
-    ups = [result.metric(up.name) for result in completed]
-    acrosses = [result.metric(across.name) for result in completed] if pairs else _ranks(ups, up.direction)
+    ups = [result.displayed(up.name) for result in completed]
+    acrosses = [result.displayed(across.name) for result in completed] if pairs else _ranks(ups, up.direction)
     places = [
         (a.value, b.value) if result.feasible else (math.nan, math.nan)
         for result, a, b in zip(completed, acrosses, ups, strict=True)
     ]
     line = shown_frontier(places, [across, up])
+    # Of all trials, also those that a race dropped: experiments over the same space have the same labels
+    texts = [text for result, text in zip(results, labels(results), strict=True) if result.record.completed]
     rows = []
-    for result, label, a, b, on_line in zip(completed, labels(completed), acrosses, ups, line, strict=True):
+    for result, label, a, b, on_line in zip(completed, texts, acrosses, ups, line, strict=True):
         parts = label if result.feasible else [*label, "breaks a constraint"]
         row: dict[str, Any] = {"trial": result.record.trial, "label": ", ".join(parts)}
         row |= _cells("x", a) | _cells("y", b)
@@ -125,8 +131,12 @@ def pareto_rows(
             "is_winner": result.is_winner,
             "score": exact(result.record.score),
         }
-        rows.append(row)
+        rows.append({_inert(name): _inert(cell) if isinstance(cell, str) else cell for name, cell in row.items()})
     return rows
+
+
+def _inert(text: str) -> str:
+    return text.replace("</", "< /").replace("<!", "< !")
 
 
 def _cells(name: str, measurement: Measurement) -> dict[str, float | None]:

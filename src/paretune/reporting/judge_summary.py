@@ -1,4 +1,4 @@
-"""Section ``judge`` of metrics.json: how much the judge wavers, and how far people agree with it."""
+"""Section ``judge`` of detail.json: how much the judge wavers, and how far people agree with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What goes to reports/metrics.json: scalars in nested objects, as DVC shows and compares them."""
+"""The numbers of an evaluation: all of them (reports/detail.json), and the few that people compare
+(reports/metrics.json), which DVC shows as columns."""
 
 from __future__ import annotations
 
@@ -31,15 +32,17 @@ from paretune.trials.frontier import FrontierDraws, frontier, frontier_draws
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord, race_savings
 from paretune.trials.winner import Best
-from paretune.wording import exact
+from paretune.wording import exact, one_line
 
-__all__ = ["evaluation_summary", "metrics_json", "search_summary"]
+__all__ = ["compared", "detail_json", "evaluation_summary", "search_summary"]
 
 Scalars = dict[str, Any]
+_GAIN = ("reward", "reward_lo", "reward_hi")
+_SEARCH = ("frontier_size", "hypervolume", "lm_calls", "cost_usd")
 _LEFT_OUT = {"latency"}  # it says more about the machine than about the configuration: trials.csv has it
 
 
-def metrics_json(
+def detail_json(
     *,
     winner: Best,
     tested: Mapping[str, Evaluation],
@@ -54,7 +57,7 @@ def metrics_json(
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, Scalars]:
-    """The whole of metrics.json; what has no value or no interval is left out, so no NaN and no null appears.
+    """The whole of detail.json; a number without a value or an interval is left out, so no NaN appears.
 
     ``tested`` has the winner on the test examples, and other trials that were tested as well; ``looks`` is how many
     configurations were tested on them by now, which the intervals there allow for (see ``confidence_at``).
@@ -78,7 +81,13 @@ def metrics_json(
         winner, records, measures, shared_bootstrap(measures.values(), resamples=resamples, seed=seed), confidence
     )
     sections: dict[str, Scalars] = {
-        "winner": {"trial": int(winner.trial), "rule": winner.rule.name, "why": winner.why, "doubt": winner.doubt},
+        "winner": {
+            "trial": int(winner.trial),
+            "hyperparameters": dict(record.values),
+            "rule": winner.rule.name,
+            "why": winner.why,
+            "doubt": winner.doubt,
+        },
         "test": numbers(tested[winner.trial], strict) | {"looks": looks},
         "val": numbers(val, confidence) | corrected,
     }
@@ -87,13 +96,50 @@ def metrics_json(
     sections |= {name: numbers(each, strict) for name, each in others.items()}
     if baseline is not None:
         sections["baseline"] = numbers(baseline, confidence)
-        compared = {"gain" if name == winner.trial else f"gain_{name}": each for name, each in tested.items()}
-        sections |= _gains(compared, baseline, confidence=strict, resamples=resamples, seed=seed)
+        gaining = {"gain" if name == winner.trial else f"gain_{name}": each for name, each in tested.items()}
+        sections |= _gains(gaining, baseline, confidence=strict, resamples=resamples, seed=seed)
     sections["majority"] = _scalars(majority or {})
     sections["judge"] = _scalars(judge_summary(tested[winner.trial].outcomes, human or (), confidence))
     draws = frontier_draws(records, measures, winner.goals, resamples=resamples, seed=seed)
     sections["search"] = search_summary(records, winner.goals, references, draws, confidence)
     return {name: section for name, section in sections.items() if section}
+
+
+def compared(detail: Mapping[str, Scalars]) -> dict[str, Scalars]:
+    """metrics.json: of detail.json the numbers that people compare, and which configuration won.
+
+    ``test`` has each metric, the reward with its interval. ``winner`` has the trial and its hyperparameters (one
+    that is called ``trial`` is there as ``hp_trial``), each a scalar of at most 40 characters.
+    """
+    values: Mapping[str, Any] = detail["winner"]["hyperparameters"]
+    winner = {f"hp_{name}" if name == "trial" else name: _cell(value) for name, value in values.items()}
+    found = {
+        "test": {name: number for name, number in detail["test"].items() if _is_compared(name, detail["test"])},
+        "gain": _only(detail.get("gain", {}), _GAIN),
+        "optimism": _only(detail["optimism"], ("reward",)),
+        "winner": {"trial": detail["winner"]["trial"]} | winner,
+        "search": _only(detail["search"], _SEARCH),
+    }
+    return {name: section for name, section in found.items() if section}
+
+
+def _is_compared(name: str, numbers: Scalars) -> bool:
+    """Not the ends of intervals but the reward's, no counts, and of what was invalid the sum."""
+    if name in ("reward_lo", "reward_hi", "invalid_rate"):
+        return True
+    is_end = name.endswith(("_lo", "_hi")) and name[:-3] in numbers
+    return not is_end and name not in ("n", "failures", "failure_rate") and not name.startswith("invalid_")
+
+
+def _only(numbers: Scalars, names: Sequence[str]) -> Scalars:
+    return {name: numbers[name] for name in names if name in numbers}
+
+
+def _cell(value: Any) -> str | float | bool | None:
+    """A hyperparameter's value for a table: lists as text, long texts cut."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return one_line(value)
 
 
 def evaluation_summary(

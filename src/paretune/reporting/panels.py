@@ -27,8 +27,9 @@ from paretune.reporting.annotations import (
 from paretune.reporting.frontier_rows import shown_frontier
 from paretune.reporting.placement import Scale
 from paretune.reporting.results import Result
+from paretune.reporting.volume import is_amount
 from paretune.trials.goals import Objective
-from paretune.wording import axis_title
+from paretune.wording import axis_title, displayed
 
 __all__ = ["frontier_panel", "ranking_panel"]
 
@@ -64,13 +65,16 @@ def frontier_panel(
     """
     across, up = pair
     points = [
-        Point(result.metric(across.name), result.metric(up.name), _role(result), result.feasible, text)
+        Point(result.displayed(across.name), result.displayed(up.name), _role(result), result.feasible, text)
         for result, text in zip(results, texts, strict=True)
     ]
     points = [each for each in points if math.isfinite(each.x.value) and math.isfinite(each.y.value)]
+    reference = None if reference is None else displayed(up.name, reference)
     extra = () if reference is None else (reference,)
-    x = Scale.around([value for each in points for value in each.x], width)
-    y = Scale.around([*(value for each in points for value in each.y), *extra], height, flipped=True)
+    x = Scale.around([value for each in points for value in each.x], width, spread=is_amount(across.name))
+    y = Scale.around(
+        [*(value for each in points for value in each.y), *extra], height, flipped=True, spread=is_amount(up.name)
+    )
     best = shown_frontier([each.place for each in points], pair)
     line = sorted((each for each, on in zip(points, best, strict=True) if on), key=lambda each: each.at["x"])
     axes = {"x": _axis(axis_title(across.name, across.direction), x), "y": _axis(axis_title(up.name, up.direction), y)}
@@ -121,13 +125,15 @@ def ranking_panel(
     """One line a trial with its value and interval, the best on top; of many trials only the best 40."""
     sign = -1 if objective.direction == "max" else 1
     rows = [
-        (result.metric(objective.name), WINNER if result.is_winner else _OTHER, ", ".join(text))
+        (result.displayed(objective.name), WINNER if result.is_winner else _OTHER, ", ".join(text))
         for result, text in zip(results, texts, strict=True)
         if math.isfinite(result.metric(objective.name).value)
     ]
     rows = sorted(rows, key=lambda row: sign * row[0].value)[:_MOST_ROWS]
+    reference = None if reference is None else displayed(objective.name, reference)
     extra = () if reference is None else (reference,)
-    x = Scale.around([*(value for measurement, _, _ in rows for value in measurement), *extra], width)
+    values = [*(value for measurement, _, _ in rows for value in measurement), *extra]
+    x = Scale.around(values, width, spread=is_amount(objective.name))
     names = {str(rank): text for rank, (_, _, text) in enumerate(rows, start=1)}
     axes = {
         "x": _axis(axis_title(objective.name, objective.direction), x),

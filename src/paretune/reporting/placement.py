@@ -40,15 +40,16 @@ class Scale:
     flipped: bool = False
 
     @classmethod
-    def around(cls, values: Sequence[float], size: float, *, flipped: bool = False) -> Scale:
+    def around(cls, values: Sequence[float], size: float, *, flipped: bool = False, spread: bool = False) -> Scale:
         """A scale that shows all values with some room.
 
-        It is logarithmic when they are positive and the largest is 30 to 1e12 times the smallest.
+        With ``spread`` (for amounts) it is logarithmic when they are positive and the largest is 30 to 1e12 times the
+        smallest; rewards and shares are always on a linear one.
         Values that are never negative get no room below zero. NaN is left out.
         """
         known = [each for each in values if math.isfinite(each)] or [0.0]
         low, high = min(known), max(known)
-        if low > 0 and 30 <= high / low <= 1e12:
+        if spread and low > 0 and 30 <= high / low <= 1e12:
             room = (high / low) ** 0.06
             return cls(low / room, high * room, size, log=True, flipped=flipped)
         room = 0.07 * (high - low) or 0.1 * abs(high) or 0.5

@@ -1,4 +1,4 @@
-"""The reports of a search in one call: trials.csv, pareto.json, pareto.png, report.md."""
+"""The reports of a search in one call: trials.csv, pareto.json, pareto.png, report.md and report.html."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from paretune.files import open_atomic, write_json
 from paretune.reporting.charts import chart, to_png
 from paretune.reporting.csv_text import without_formulas
 from paretune.reporting.frontier_rows import pareto_rows
+from paretune.reporting.html.blocks import ExampleData
+from paretune.reporting.html.document import write_page
+from paretune.reporting.html.facts import facts
 from paretune.reporting.results import results, unsettled
 from paretune.reporting.summary_md import summary
 from paretune.reporting.tables import metric_names, trial_table
@@ -31,18 +34,23 @@ def report(
     x: str | None = None,
     y: str | None = None,
     references: Mapping[str, float] | None = None,
+    examples: ExampleData | None = None,
     numbers: Mapping[str, Any] | None = None,
+    title: str = "search",
+    max_mb: float = 20.0,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[Path]:
-    """Write trials.csv, pareto.json, pareto.png and report.md to ``folder``; return their paths. Equal input gives
-    equal bytes.
+    """Write trials.csv, pareto.json, pareto.png, report.md and report.html to ``folder``; return their paths.
+
+    Equal input gives equal bytes.
 
     ``measures`` holds by trial those of the validation examples. ``x`` and ``y`` are metrics (``val_reward``) for the
     axes of the first panel; one that is no objective of this search has no effect. ``references`` maps objectives to
-    what always giving the most common training output is worth. ``numbers`` is what metrics.json holds. The others are
-    those of ``results``. Raise ConfigError
+    what always giving the most common training output is worth; ``numbers`` is what detail.json holds. report.html is
+    written where the ``examples`` are given; it has this ``title``, and at most ``max_mb`` megabytes, for which prompts
+    and replies are left out, rewards and answers never. The others are those of ``results``. Raise ConfigError
     when an axis names no metric at all, DataError when no trial was completed.
     """
     goals = best.goals
@@ -65,4 +73,10 @@ def report(
     paths.append(folder / "report.md")
     with open_atomic(paths[-1]) as handle:
         handle.write(summary(found, best, numbers))
+    if examples is not None:
+        page = facts(
+            found, measures, best, title=title, numbers=numbers, references=references, x=x, y=y, confidence=confidence
+        )
+        paths.append(folder / "report.html")
+        write_page(paths[-1], page, found, best, examples, max_mb)
     return paths

@@ -14,7 +14,7 @@ from paretune.stats import Bootstrap, Interval, Measure, intervals_of, quantile_
 from paretune.trials.frontier import frontier, frontier_draws
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
-from paretune.wording import compact
+from paretune.wording import compact, displayed
 
 __all__ = ["Measurement", "Result", "results", "shared_bootstrap", "unsettled"]
 
@@ -51,6 +51,10 @@ class Result:
     def metric(self, name: str) -> Measurement:
         """The measurement of one metric; all NaN when the trial has none."""
         return self.metrics.get(name, Measurement(math.nan))
+
+    def displayed(self, name: str) -> Measurement:
+        """The same in the unit that its words name (see ``wording.displayed``)."""
+        return Measurement(*(displayed(name, value) for value in self.metric(name)))
 
 
 def shared_bootstrap(measures: Iterable[Sequence[Measure]], *, resamples: int, seed: int) -> Bootstrap:

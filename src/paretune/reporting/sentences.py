@@ -1,4 +1,4 @@
-"""What metrics.json tells, in words: the test, the gain and the looks, the same for the console and the summary."""
+"""What detail.json tells, in words: the test, the gain and the looks, the same for the console and the summary."""
 
 from __future__ import annotations
 

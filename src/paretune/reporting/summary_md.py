@@ -19,7 +19,7 @@ _LONGEST = 20  # rows of the frontier
 
 
 def summary(found: Sequence[Result], best: Best, numbers: Mapping[str, Any] | None = None) -> str:
-    """The winner and why, the test (of metrics.json, ``numbers``), and the frontier. Text that users and models wrote
+    """The winner and why, the test (of detail.json, ``numbers``), and the frontier. Text that users and models wrote
     is shown as text."""
     values = ", ".join(f"{code(name)} = {code(value)}" for name, value in best.values.items())
     why = [escaped(sentence) for sentence in (best.why, best.doubt, best.stopped) if sentence]

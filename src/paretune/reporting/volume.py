@@ -8,7 +8,7 @@ from paretune.errors import ConfigError, UsageError
 from paretune.stats import Axis
 from paretune.trials.goals import Objective
 
-__all__ = ["AXES", "volume_axes"]
+__all__ = ["AXES", "is_amount", "volume_axes"]
 
 #: What calls may take: US dollars an example, seconds a call, tokens a call. On a log scale: half the price counts the
 #: same wherever it is reached. The same for all searches, so that their hypervolumes can be compared.
@@ -17,6 +17,12 @@ AXES = {
     "latency": Axis(100.0, 0.01, log=True),
     "tokens_per_request": Axis(100_000.0, 10.0, log=True),
 }
+
+
+def is_amount(name: str) -> bool:
+    """Whether a metric is an amount (dollars, seconds, tokens), of which factors count, not differences."""
+    axis = AXES.get(name.removeprefix("val_"))
+    return axis is not None and axis.log
 
 
 def volume_axes(objectives: Sequence[Objective], references: Mapping[str, float] | None = None) -> list[Axis]:

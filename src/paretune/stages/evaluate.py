@@ -1,4 +1,5 @@
-"""Stage evaluate: the winner and the baseline, once, on the held-out test split; writes reports/metrics.json."""
+"""Stage evaluate: the winner and the baseline, once, on the held-out test split; writes reports/metrics.json and
+detail.json."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ from paretune.pipeline.sections.base import read_params, section
 from paretune.pipeline.sections.evaluate import EvaluateParams
 from paretune.pipeline.sections.report import ReportParams
 from paretune.pipeline.tuners import replying
-from paretune.reporting.metrics_json import metrics_json
+from paretune.reporting.metrics_json import compared, detail_json
+from paretune.reporting.volume import volume_axes
 from paretune.trials.store import read_trials
 from paretune.trials.winner import Best
 
@@ -29,6 +31,7 @@ TEST = Path("data/materialized/test.jsonl")
 SEARCH = Path("data/search")
 OUTPUT = Path("data/evaluation")
 METRICS = Path("reports/metrics.json")
+DETAIL = Path("reports/detail.json")
 REWARDS = Path("reports/test_rewards.jsonl")
 
 
@@ -44,6 +47,7 @@ async def _main() -> None:
     settings, report = section(params, "evaluate", EvaluateParams), section(params, "report", ReportParams)
     train, val, test = scoring.read(SPLITS / "train.jsonl"), scoring.read(SPLITS / "val.jsonl"), scoring.read(TEST)
     best, records = Best.read(SEARCH / "best.json"), read_trials(SEARCH / "trials.jsonl")
+    volume_axes(best.goals.objectives, report.reference)  # a wrong one is told before anything is paid
     by_name = {record.trial: record for record in records}
     named = [best.trial, *(name for name in best.frontier if settings.frontier and name != best.trial)]
     tested = {name: await tested_trial(setup, by_name[name], test) for name in named}
@@ -51,25 +55,25 @@ async def _main() -> None:
         raise SearchError(f"the winner could not be evaluated: {error}")
     answers = evaluation_rows(tested[best.trial], *test)
     write_jsonl(OUTPUT / "predictions.jsonl", answers)
-    compared = None
+    baseline = None
     if settings.baseline is not None:
         replicates = len(by_name[best.trial].replicates)
-        compared = await tested_baseline(setup, settings.baseline, replicates, train, test)
-        write_jsonl(OUTPUT / "baseline.jsonl", evaluation_rows(compared, *test))
+        baseline = await tested_baseline(setup, settings.baseline, replicates, train, test)
+        write_jsonl(OUTPUT / "baseline.jsonl", evaluation_rows(baseline, *test))
     if settings.frontier:
         rows = ({"trial": name, **row} for name in named for row in evaluation_rows(tested[name], *test))
         write_jsonl(OUTPUT / "frontier.jsonl", rows)
-    write_jsonl(REWARDS, reward_rows(tested[best.trial], compared, *test))
+    write_jsonl(REWARDS, reward_rows(tested[best.trial], baseline, *test))
     replies = replying(params)
     looks = count_looks(TEST, ([replies, by_name[name].values, by_name[name].state] for name in named))
     completed = [record for record in records if record.completed]
-    numbers = metrics_json(
+    detail = detail_json(
         winner=best,
         tested=tested,
         looks=looks,
         records=records,
         measures={record.trial: measures_of_trial(record, val[1], scoring.metrics) for record in completed},
-        baseline=compared,
+        baseline=baseline,
         majority=scoring.majority([*train[1], *val[1]], test[1]),
         human=None if settings.human is None else human_scores(settings.human, answers),
         references=report.reference,
@@ -77,10 +81,11 @@ async def _main() -> None:
         resamples=report.resamples,
         seed=report.seed,
     )
-    write_json(METRICS, numbers)
+    write_json(DETAIL, detail)
+    write_json(METRICS, compared(detail))
     few = scoring.too_few(test[1])
     print(
-        f"{METRICS}: test reward {numbers['test']['reward']:.3f} on {numbers['test']['n']} examples",
+        f"{METRICS}: test reward {detail['test']['reward']:.3f} on {detail['test']['n']} examples",
         *([f"note: {few} in the test split"] if few else []),
         sep="\n",
         file=sys.stderr,

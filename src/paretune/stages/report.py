@@ -1,4 +1,4 @@
-"""Stage report: reports/trials.csv, pareto.json, pareto.png and report.md from the finished search."""
+"""Stage report: reports/trials.csv, pareto.json, pareto.png, report.md and report.html from the finished search."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.scoring import Scoring, measures_of_trial
 from paretune.pipeline.sections.base import read_params, section
 from paretune.pipeline.sections.report import ReportParams
+from paretune.reporting.html.blocks import ExampleData
 from paretune.reporting.report import report
+from paretune.trials.replies import read_replies
 from paretune.trials.store import read_trials
 from paretune.trials.winner import Best
 
 SPLITS = Path("data/splits")
 SEARCH = Path("data/search")
-METRICS = Path("reports/metrics.json")
+DETAIL = Path("reports/detail.json")
 OUTPUT = Path("reports")
 
 
@@ -25,7 +27,8 @@ def main() -> None:
     """Draw what the search found; no language model is called."""
     params = read_params()
     scoring, settings = Scoring(params), section(params, "report", ReportParams)
-    train, gold = (scoring.read(SPLITS / f"{part}.jsonl")[1] for part in ("train", "val"))
+    train, (x, gold) = scoring.read(SPLITS / "train.jsonl")[1], scoring.read(SPLITS / "val.jsonl")
+    inputs, outputs = ([one.get_json() for one in records] for records in (x, gold))
     majority = scoring.majority([*train, *gold], gold)
     records = read_trials(SEARCH / "trials.jsonl")
     measures = {
@@ -37,7 +40,9 @@ def main() -> None:
         measures,
         best,
         OUTPUT,
-        numbers=read_json(METRICS),
+        examples=ExampleData(inputs, outputs, read_replies(SEARCH / "replies.jsonl")),
+        numbers=read_json(DETAIL),
+        title=f"{params['task']['name']}, {params['layout']['name']}",
         references={f"val_{name}": value for name, value in majority.items()},
         **settings.model_dump(exclude={"reference"}),
     )

@@ -15,8 +15,10 @@ from paretune.pipeline.scoring import measures_of_trial
 from paretune.pipeline.sections.base import read_params
 from paretune.pipeline.tuners import make_tuner
 from paretune.trials.record import race_savings
+from paretune.trials.replies import write_replies
 from paretune.trials.store import write_trials
 from paretune.trials.winner import Best
+from paretune.tuners.replies import asked_by_example
 
 SPLITS = Path("data/splits")
 OUTPUT = Path("data/search")
@@ -40,6 +42,10 @@ def main() -> None:
         tuner.search(x, y, **fit)
         records = tuner.trial_records()
         write_trials(OUTPUT / "trials.jsonl", records)
+        assert tuner.planned is not None
+        ledgers = [ledger.path for ledger in tuner.planned.ledgers]
+        asked = asked_by_example(tuner.search_name or "", records, ledgers, len(validation[1]))
+        write_replies(OUTPUT / "replies.jsonl", asked)
         completed = [record for record in records if record.completed]
         measures = {one.trial: measures_of_trial(one, validation[1], setup.scoring.metrics) for one in completed}
         best = Best.of(records, tuner.oracle.goals, tuner.rule, stopped=tuner.stopped, measures=measures)

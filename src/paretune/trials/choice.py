@@ -15,7 +15,7 @@ from paretune.stats.selection import best_set
 from paretune.trials.goals import Goals, Objective
 from paretune.trials.record import TrialRecord
 from paretune.trials.rules import Pick, Rule, Standings, pick, second_goals
-from paretune.wording import compact, metric_words, rounded
+from paretune.wording import compact, displayed, metric_words, rounded
 
 __all__ = ["Choice", "choose", "confidence_set", "doubt", "example_rewards"]
 
@@ -68,12 +68,12 @@ def confidence_set(
 
 def doubt(names: Sequence[str], records: Sequence[TrialRecord], goals: Goals) -> str:
     """What the confidence set says, in a sentence."""
-    feasible = [record for record in records if record.completed and goals.feasible(record.metrics)]
+    compared = [record for record in records if not record.failed and goals.feasible(record.metrics)]
     what = metric_words(goals.objectives[0].name)
-    if not names or len(feasible) < 2:
+    if not names or len(compared) < 2:
         return f"Whether another trial is as good by {what} was not compared."
-    if len(names) == len(feasible):
-        return f"No difference by {what} between the {len(feasible)} trials is shown (95 % confidence)."
+    if len(names) == len(compared):
+        return f"No difference by {what} between the {len(names)} trials is shown (95 % confidence)."
     if len(names) == 1:
         return f"By {what} no other trial may be as good as trial {int(names[0])} (95 % confidence)."
     listed = ", ".join(str(int(name)) for name in names)
@@ -119,18 +119,22 @@ def _least_broken(completed: Sequence[TrialRecord], goals: Goals, rule: Rule) ->
 
 
 def _reason(records: Sequence[TrialRecord], winner: TrialRecord, picked: Pick, goals: Goals, rule: Rule) -> str:
-    first, seconds = goals.objectives[0], second_goals(rule, goals)
+    first = goals.objectives[0]
+    seconds = second_goals(rule, goals, {name for record in records for name in record.metrics})
+    if len(records) == 1:
+        return f"is the only one to choose, with {metric_words(first.name)} {_value(winner, first)}"
     if rule.name == "knee":
         at = f"{metric_words(first.name)} {_value(winner, first)} at {metric_words(seconds[0].name)}"
         return f"is the knee of the frontier, {at} {_value(winner, seconds[0])} (log scale): a matter of taste"
     if rule.name == "best_score" and goals.listed:
         parts = [
-            f"{metric_words(each.name)} {_value(winner, each)} / {compact(each.unit)}" for each in goals.objectives
+            f"{metric_words(each.name)} {_value(winner, each)} / {compact(displayed(each.name, each.unit))}"
+            for each in goals.objectives
         ]
         score = compact(goals.score(winner.metrics))
-        return f"has the best score, {score}, of {_trials(records)}: {', '.join(parts)}"
+        return f"has the best score, {score}, of {len(records)} trials: {', '.join(parts)}"
     if rule.name in ("best_score", "constraint"):
-        return f"has the {_superlative(first)}, {_value(winner, first)}, of {_trials(records)}"
+        return f"has the {_superlative(first)}, {_value(winner, first)}, of {len(records)} trials"
     close = [record for record, flag in zip(records, picked.close[0], strict=True) if flag]
     best = records[int(picked.best[0])]
     near = f"within {compact(rule.epsilon) if rule.name == 'epsilon' else 'a standard error'} of"
@@ -150,12 +154,8 @@ def _name(record: TrialRecord) -> str:
     return f"trial {int(record.trial)}"
 
 
-def _trials(records: Sequence[TrialRecord]) -> str:
-    return "1 trial" if len(records) == 1 else f"{len(records)} trials"
-
-
 def _value(record: TrialRecord, goal: Objective) -> str:
-    return compact(record.metrics.get(goal.name, math.nan))
+    return compact(displayed(goal.name, record.metrics.get(goal.name, math.nan)))
 
 
 def _superlative(goal: Objective) -> str:

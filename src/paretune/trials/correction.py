@@ -33,7 +33,8 @@ def corrected_reward(
     """
     named = [{f"val_{measure.name}": measure for measure in measures[record.trial]} for record in records]
     needed = {goal.name for goal in goals.objectives} | {bound.name for bound in goals.constraints}
-    needed |= {goal.name for goal in second_goals(rule, goals) if all(goal.name in each for each in named)}
+    measured = set.intersection(*map(set, named)) if named else set()
+    needed |= {goal.name for goal in second_goals(rule, goals, measured)}
     if not records or not all(needed <= each.keys() for each in named):
         return None
     rewards = example_rewards(records, rule)

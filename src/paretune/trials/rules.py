@@ -7,7 +7,7 @@ decides between two others. Numbers are compared to ten significant digits.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -102,20 +102,21 @@ def as_rule(given: RuleName | Rule) -> Rule:
     return given if isinstance(given, Rule) else Rule(given)
 
 
-def second_goals(rule: Rule, goals: Goals) -> list[Objective]:
-    """By what trials that are close in the first objective are told apart, in this order."""
+def second_goals(rule: Rule, goals: Goals, measured: Container[str]) -> list[Objective]:
+    """By what trials that are close in the first objective are told apart, in this order. What is not named and not
+    ``measured``, as the cost without a price, is left out."""
     first = goals.objectives[0]
     if rule.by is not None:
         known = {each.name: each for each in goals.objectives}
         operational = rule.by.removeprefix("val_") in OPERATIONAL
         return [known.get(rule.by) or Objective(rule.by, "min" if operational else "max")]
     cheap = [each for each in goals.objectives if each.direction == "min" and each is not first]
-    return cheap or [Objective(name) for name in _CHEAPEST if name != first.name]
+    return cheap or [Objective(name) for name in _CHEAPEST if name != first.name and name in measured]
 
 
 def pick(rule: Rule, goals: Goals, standings: Standings) -> Pick:
     """Which trial wins in each draw. Raises UsageError for a ``knee`` whose second goal has no logarithm."""
-    first, seconds = goals.objectives[0], second_goals(rule, goals)
+    first, seconds = goals.objectives[0], second_goals(rule, goals, standings.metrics)
     feasible = _feasible(goals, standings)
     cost = np.where(feasible, standings.cost(first), np.inf)
     others = [standings.cost(each) for each in seconds]
@@ -126,6 +127,8 @@ def pick(rule: Rule, goals: Goals, standings: Standings) -> Pick:
     elif rule.name == "constraint":
         winners = best
     elif rule.name == "knee":
+        if not seconds:
+            raise UsageError("the rule 'knee' needs a second goal: name one as winner.by")
         winners = _knees(cost, others[0], seconds[0])
     else:
         near = _within(cost, rule.epsilon) if rule.name == "epsilon" else _within_an_error(standings, cost, best)

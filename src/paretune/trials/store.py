@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from paretune.errors import DataError
@@ -24,6 +24,8 @@ class TrialStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        #: Called before a trial is added: puts on disk what belongs to it elsewhere (who asked for which reply).
+        self.before_append: Callable[[], object] = lambda: None
 
     def load(self) -> dict[str, TrialRecord]:
         """The finished trials by number. Failed ones are left out: what failed is tried again."""
@@ -41,6 +43,7 @@ class TrialStore:
 
     def append(self, record: TrialRecord) -> None:
         """Add a finished trial; it is on disk when this returns."""
+        self.before_append()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         row = {**record.row(), "seconds": record.seconds, "scoring": record.scoring}
         line = json.dumps(row, ensure_ascii=False).encode() + b"\n"

@@ -110,13 +110,18 @@ def _shown(kind: type, values: Mapping[str, Any]) -> str:
 
 async def explore(
     build_program: Callable[[Any], Any],
-    space: HyperParameters,
+    declared: HyperParameters,
     look: Callable[[Program], object],
-    fixed: Callable[[Any], bool] = lambda kind: False,
-) -> None:
-    """Build under the defaults; then in each conditional scope, and with each other value of each hyperparameter that
-    is not ``fixed`` (of a number, with both ends), one at a time, until ``space`` knows every hyperparameter. Each
-    program is looked at, that of the defaults first.
+    *,
+    tune_new: bool = True,
+    allow_new: bool = True,
+) -> HyperParameters:
+    """The whole space: the hyperparameters that are declared beforehand, and those that the hypermodel declares.
+
+    Build under the defaults; then in each conditional scope, and with each other value of each hyperparameter (of a
+    number, with both ends), one at a time, until every hyperparameter is known. Each program is looked at, that of the
+    defaults first. With ``tune_new=False`` those that only the hypermodel declares keep their defaults; without
+    ``allow_new`` UsageError is raised where there are any.
 
     What a search would meet in some trial is so met before it begins: nothing is called. There is an end to it: the
     first ``_VALUES`` values of a choice, and ``_BUILT`` programs beside those that open scopes. What the hypermodel
@@ -124,6 +129,10 @@ async def explore(
     """
     rejected: list[FailedTrialError] = []
     built = 0
+    given, space = {kind.name for kind in declared.space}, declared.copy()
+
+    def fixed(kind: Any) -> bool:
+        return not tune_new and kind.name not in given
 
     async def attempt(point: HyperParameters) -> None:
         nonlocal built
@@ -153,6 +162,10 @@ async def explore(
         waiting += _variations(space, known, fixed)
     if not built:
         raise UsageError(f"the hypermodel rejects every combination that was tried; the first one: {rejected[0]}")
+    new = [kind.name for kind in space.space if kind.name not in given]
+    if new and not allow_new:
+        raise UsageError(f"allow_new_entries=False, but the hypermodel declares {new} beside `hyperparameters`")
+    return space
 
 
 def _variations(space: HyperParameters, known: int, fixed: Callable[[Any], bool]) -> Iterator[Values]:
@@ -206,14 +219,15 @@ def directions_of(program: Program) -> dict[str, str]:
     return {measure.name: measure.direction for measure in measures_of([], [], program.metrics)}
 
 
-def check_objectives(goals: Goals, program: Program, has_validation: bool) -> None:
-    """Refuse, before the first call, an objective or a constraint that no trial can report."""
+def check_objectives(goals: Goals, program: Program, has_validation: bool, by: str | None = None) -> None:
+    """Refuse, before the first call, an objective, a constraint or a rule's second goal that no trial can report."""
     reported = directions_of(program)
     per_class = {metric.name: metric.classes for metric in program.metrics if not metric.scalar}
     prefix = "val_" if has_validation else ""
     known = sorted(f"{prefix}{name}" for name in reported)
     wanted = [("objective", part.name) for part in goals.objectives]
     wanted += [("constraint", constraint.name) for constraint in goals.constraints]
+    wanted += [] if by is None else [("winner.by", by)]
     for what, name in wanted:
         plain = name.removeprefix("val_")
         if plain in per_class:

@@ -28,6 +28,7 @@ from paretune.programs.program import Program
 from paretune.schemas.data_model import DataModel
 from paretune.trials.goals import Goals
 from paretune.tuners.oracles.base import ReplayableOracle
+from paretune.tuners.race import Race
 
 __all__ = ["Explored", "fingerprint", "scoring"]
 
@@ -65,9 +66,12 @@ def fingerprint(
     build_program: Callable[[Any], Any],
     explored: Explored,
     fit: Mapping[str, Any],
+    *,
+    replicates: int = 1,
+    race: Race | None = None,
     **more: Any,
 ) -> str:
-    """The digest of a search, whatever the number of its trials.
+    """The digest of a search, whatever the number of its trials (but a ``race`` among more of them is another race).
 
     ``explored`` are the programs that the builder makes of points of the space. They count as far as they can be
     described: their modules with their settings, data models and language models, what they start from, and the
@@ -75,6 +79,10 @@ def fingerprint(
     that results depend on (JSON values). What replies are scored by is no part of it: with other metrics, prices, units
     or constraints the same trials are scored anew (see ``scoring``).
     """
+    if replicates > 1:
+        more["replicates"] = replicates
+    if race is not None:
+        more["race"] = dataclasses.asdict(race)
     return digest(
         _as_json(
             {

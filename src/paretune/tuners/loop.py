@@ -177,8 +177,8 @@ class SearchRun:
             return ""
         summary = summary_line(self.records[best[0].trial_id], self.oracle.goals)
         several = len(self.oracle.goals.objectives) > 1
-        size = f"  {sum(frontier(list(self.records.values()), self.oracle.goals))} on the frontier" if several else ""
-        return f"best trial {int(best[0].trial_id)}: {summary}{size}"
+        size = f"{sum(frontier(list(self.records.values()), self.oracle.goals))} on the frontier  " if several else ""
+        return f"{size}best trial {int(best[0].trial_id)}: {summary}"
 
 
 def restore(oracle: ReplayableOracle, record: TrialRecord) -> None:

@@ -73,9 +73,9 @@ def locked(record: Path) -> Iterator[TrialStore]:
 
 def latest(folder: Path, space: HyperParameters, goals: Goals) -> tuple[Path, dict[str, TrialRecord]] | None:
     """The record in a folder that was written last, of those whose trials have hyperparameters of this space alone and
-    report these objectives, and its completed trials by number; None where there is none."""
+    report these objectives and what is bounded, and its completed trials by number; None where there is none."""
     names = {kind.name for kind in space.space}
-    wanted = {objective.name for objective in goals.objectives}
+    wanted = {part.name for part in goals.objectives} | {bound.name for bound in goals.constraints}
 
     def fits(record: TrialRecord) -> bool:
         tuned = {name for name in record.values if not name.startswith("tuner/")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import deque
@@ -12,13 +13,14 @@ from paretune.metrics.invalid import invalid_line
 from paretune.terminal import plain
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
+from paretune.wording import displayed, one_line
 
 __all__ = ["Progress", "summary_line", "values_line"]
 
 #: So many of the latest calls tell the pace.
 _LATEST = 50
-#: The most characters that are shown of a value.
-_LONGEST = 40
+#: So many running trials are listed.
+_LISTED = 4
 
 
 class Progress:
@@ -56,7 +58,8 @@ class Progress:
             from rich.text import Text
 
             self._live = Live(
-                get_renderable=lambda: Text(self.line()),
+                # A line that breaks would push up what is above it at each change of its length
+                get_renderable=lambda: Text(self.line(), no_wrap=True, overflow="ellipsis"),
                 console=Console(stderr=True),
                 refresh_per_second=4,
                 redirect_stdout=sys.stdout.isatty(),  # else what is printed would go to stderr
@@ -110,17 +113,18 @@ class Progress:
             print(text, file=sys.stderr, flush=True)
 
     def line(self) -> str:
-        """How the search stands at this moment."""
+        """How the search stands at this moment; what matters most comes first, for a narrow terminal cuts the end."""
         answered, paid, spent = self.counters()
-        running = ", ".join(str(int(number)) for number in list(self.planned) if number not in self.done)
+        running = [str(int(number)) for number in list(self.planned) if number not in self.done]
+        listed = ", ".join(running[:_LISTED]) + (f" … {running[-1]}" if len(running) > _LISTED else "")
         parts = [
-            f"{len(self.done)} of {self.total_trials} trials" + (f" (running {running})" if running else ""),
+            f"{len(self.done)} of {self.total_trials} trials" + (f" (running {listed})" if running else ""),
             f"{answered} calls ({paid} paid, ${spent:.4f})",
         ]
-        if self.standing:
-            parts.append(self.standing)
         if left := self._left():
             parts.append(f"{left} left")
+        if self.standing:
+            parts.append(self.standing)
         return plain("  ".join(parts))
 
     def _left(self) -> str:
@@ -151,12 +155,7 @@ class Progress:
 
 def values_line(values: Mapping[str, Any]) -> str:
     """Hyperparameters in one line; long texts are cut."""
-    return "  ".join(f"{name}={_short(value)}" for name, value in values.items())
-
-
-def _short(value: Any) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return "  ".join(f"{name}={one_line(value)}" for name, value in values.items())
 
 
 def summary_line(record: TrialRecord, goals: Goals) -> str:
@@ -166,8 +165,10 @@ def summary_line(record: TrialRecord, goals: Goals) -> str:
         return f"FAILED: {record.error}"
     parts = []
     for name in (objective.name for objective in goals.objectives):
-        spread = f" ±{record.standard_errors[name]:.2g}" if name in record.standard_errors else ""
-        parts.append(f"{name.removeprefix('val_')} {record.metrics[name]:.3g}{spread}")
+        value, error = (displayed(name, each.get(name, math.nan)) for each in (record.metrics, record.standard_errors))
+        spread = "" if math.isnan(error) else f" ±{error:.2g}"
+        unit = " USD per 1,000" if name == "val_cost" else ""
+        parts.append(f"{name.removeprefix('val_')} {value:.3g}{spread}{unit}")
     if not goals.feasible(record.metrics):
         parts.append("breaks a constraint")
     parts += filter(None, [invalid_line(record.outcomes)])

@@ -87,8 +87,14 @@ class RaceRule:
 
     def notes(self, rule: Rule, goals: Goals) -> Iterator[str]:
         """What to know beforehand of a race and the winner's rule."""
-        by_reward = rule.name in ("epsilon", "constraint") or (rule.name == "best_score" and not goals.objectives[1:])
-        if self.racing != "none" and self.protect == "winner" and not by_reward:
+        if self.racing == "none" or self.protect == "frontier":
+            return
+        if goals.objectives[0].name != "val_reward":
+            yield (
+                f"racing protects the best reward, and the winner is chosen by {goals.objectives[0].name}: a trial "
+                f"that would win may be dropped; make val_reward the first objective, or {_OFF}"
+            )
+        elif rule.name not in ("epsilon", "constraint") and (rule.name != "best_score" or goals.objectives[1:]):
             yield (
                 f"racing protects the best reward, and the rule {rule.name!r} may prefer a trial that it drops: "
                 "protect='frontier' keeps those too"

@@ -1,4 +1,5 @@
-"""What a tuner knows of the trials that are finished: in this process, or before, in the folder of its project."""
+"""What a tuner can tell: of its space, and of the trials that are finished (in this process, or before, in the folder
+of its project)."""
 
 from __future__ import annotations
 
@@ -19,13 +20,13 @@ from paretune.tuners.keras_api import HyperParameters, Trial
 from paretune.tuners.loop import restore
 from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.plan import latest
-from paretune.tuners.summaries import result_lines
+from paretune.tuners.summaries import result_lines, space_lines
 
 __all__ = ["Results"]
 
 
 class Results:
-    """The half of a tuner that looks at results; a new tuner knows those that an earlier process has found."""
+    """The half of a tuner that searches nothing; a new tuner knows the results that an earlier process has found."""
 
     hypermodel: Any
     space: HyperParameters
@@ -35,6 +36,8 @@ class Results:
     rule: Rule
     _oracle: ReplayableOracle
     _records: dict[str, TrialRecord]
+    #: The file of the search whose trials these are; its stem names the search in the ledgers.
+    _file: Path | None = None
     #: Whether there was a search, or the results of an earlier one were looked for.
     _recalled = False
 
@@ -86,10 +89,22 @@ class Results:
             trials.sort(key=lambda trial: trial.trial_id != winner)
         return trials[:num_trials]
 
+    def search_space_summary(self, extended: bool = False) -> None:
+        """Print the hyperparameters; the hypermodel is built to learn them, and nothing is called. (``extended`` only
+        exists for likeness with Keras-Tuner: everything is printed.)"""
+        run_maybe_nested(self._learn_space(lambda program: None))
+        print(*map(plain, space_lines(self._oracle.hyperparameters)), sep="\n")
+
     def results_summary(self, num_trials: int = 10) -> None:
         """Print the best trials, their hyperparameters and their metrics."""
         lines = result_lines(self.best_trials(num_trials), self.oracle, self.records, num_trials)
         print(*map(plain, lines), sep="\n")
+
+    @property
+    def search_name(self) -> str | None:
+        """The name of the last search in the ledgers; None where there was none."""
+        self._recall()
+        return None if self._file is None else self._file.stem
 
     def trial_records(self) -> list[TrialRecord]:
         """The finished trials in the order of their numbers."""
@@ -110,6 +125,7 @@ class Results:
         if found is None:
             return
         path, records = found
+        self._file = path
         for record in records.values():
             restore(self._oracle, record)
         self._records = self._scored(records)

@@ -10,7 +10,7 @@ from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.progress import summary_line, values_line
 from paretune.tuners.spaces import space_size
 
-__all__ = ["end_notes", "result_lines", "space_lines", "space_notes"]
+__all__ = ["end_notes", "result_lines", "space_lines", "start_notes"]
 
 
 def space_lines(space: HyperParameters) -> Iterator[str]:
@@ -24,8 +24,11 @@ def space_lines(space: HyperParameters) -> Iterator[str]:
         yield f"{kind.name} ({type(kind).__name__})  {values_line(settings)}{when}"
 
 
-def space_notes(oracle: ReplayableOracle, total: int) -> Iterator[str]:
-    """What to know before anything is spent: ``max_trials`` covers not all of the space, or only the random start."""
+def start_notes(oracle: ReplayableOracle, total: int, stale: int) -> Iterator[str]:
+    """What to know before anything is spent: how many of the known trials are ``stale``; and that ``max_trials`` covers
+    not all of the space, or only the random start."""
+    if stale:
+        yield f"{stale} trials are scored anew: metrics, prices or goals have changed"
     size, most = oracle.size(), oracle.max_trials
     if most is None or (size is not None and size <= total):
         return
@@ -47,7 +50,7 @@ def end_notes(oracle: ReplayableOracle, records: Collection[TrialRecord], raced:
     elif raced:
         yield f"racing dropped none of {len(records)} trials: they differ too little for so few examples"
     if (best := oracle.get_best_trials(1)) and not oracle.feasible(best[0]):
-        yield "no trial keeps the constraints: the best one is that which breaks them the least"
+        yield "no trial keeps the constraints"
 
 
 def result_lines(

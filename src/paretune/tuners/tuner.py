@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,7 +17,6 @@ from paretune.lm.sending import drain
 from paretune.programs.examples import with_arrays
 from paretune.programs.program import Program
 from paretune.stats.racing import Racing
-from paretune.terminal import plain
 from paretune.trials.constraint import Constraint
 from paretune.trials.goals import Goals, as_goals
 from paretune.trials.record import TrialRecord
@@ -43,7 +42,7 @@ from paretune.tuners.race import Protect, Race, RaceRule, RacingRun
 from paretune.tuners.results import Results
 from paretune.tuners.run_trial import TrialOptions
 from paretune.tuners.spaces import Values
-from paretune.tuners.summaries import end_notes, space_lines, space_notes
+from paretune.tuners.summaries import end_notes, start_notes
 from paretune.tuners.usage import UsageMeter
 
 __all__ = ["Tuner"]
@@ -165,6 +164,8 @@ class Tuner(Results):
         self._records: dict[str, TrialRecord] = {}
         self.resumed = 0
         self.session = Session()
+        #: What the last search was about to do; None before the first one.
+        self.planned: Plan | None = None
         #: Why the search ended before all its trials (the budget was spent); None when it did not.
         self.stopped: str | None = None
 
@@ -180,7 +181,8 @@ class Tuner(Results):
         """As ``search``, awaited."""
         self._recalled = True
         with self._charging():
-            plan = await self.plan(x, y, **fit)
+            plan = self.planned = await self.plan(x, y, **fit)
+        self._file = plan.record
         with locked(plan.record) as store:
             if self.overwrite:
                 store.discard()
@@ -188,13 +190,14 @@ class Tuner(Results):
             known = {number: record for number, record in store.load().items() if int(number) <= plan.total}
             self._oracle.restart()  # a second search on this tuner is rebuilt from the record, like that of a new one
             usage = UsageMeter(plan.ledgers)
+            store.before_append = usage.flush
             verbose = self.verbose and bool(plan.fit.get("verbose", "auto"))
             progress = Progress(usage.counters, verbose=verbose)
             progress.start(plan.total, len(known))
-            for note in (*space_notes(self._oracle, plan.total), *self.race_rule.notes(self.rule, self._oracle.goals)):
+            stale = sum(record.scoring != self.options.scoring for record in known.values())
+            notes = start_notes(self._oracle, plan.total, stale)
+            for note in (*notes, *self.race_rule.notes(self.rule, self._oracle.goals)):
                 progress.note(note)
-            if stale := sum(record.scoring != self.options.scoring for record in known.values()):
-                progress.note(f"{stale} trials are scored anew: metrics, prices or goals have changed")
             search = (self._oracle, self._build, store, known, plan.fit, self.options, progress)
             run = SearchRun(*search) if plan.race is None else RacingRun(*search, race=plan.race)
             self.stopped = None
@@ -252,12 +255,6 @@ class Tuner(Results):
             race=race,
         )
 
-    def search_space_summary(self, extended: bool = False) -> None:
-        """Print the hyperparameters; the hypermodel is built to learn them, and nothing is called. (``extended`` only
-        exists for likeness with Keras-Tuner: everything is printed.)"""
-        run_maybe_nested(self._learn_space(lambda program: None))
-        print(*map(plain, space_lines(self._oracle.hyperparameters)), sep="\n")
-
     def _new_oracle(self, goals: Goals, space: HyperParameters | None) -> ReplayableOracle:
         return self.oracle_class(
             goals, seed=self.seed, slots=self.parallel_trials, hyperparameters=space, **self._oracle_options
@@ -269,8 +266,8 @@ class Tuner(Results):
 
         def look(program: Program) -> None:
             check_fit(program, fit)
-            check_objectives(self._oracle.goals, program, validates(fit))
             self.rule.check(self._oracle.goals)
+            check_objectives(self._oracle.goals, program, validates(fit), self.rule.by)
             explored.add(program)
 
         await self._learn_space(look)
@@ -279,22 +276,14 @@ class Tuner(Results):
         return explored
 
     async def _learn_space(self, look: Callable[[Program], object]) -> None:
-        given = {kind.name for kind in self._declared.space}
-        space = self._declared.copy()
-
         def look_first(program: Program) -> None:
             look(program)
             self._aim(self._oracle.goals.resolved(directions_of(program)))
 
-        await explore(
-            self.build_program, space, look_first, lambda kind: not self.tune_new_entries and kind.name not in given
-        )
-        new = [kind.name for kind in space.space if kind.name not in given]
-        if new and not self.allow_new_entries:
-            raise UsageError(f"allow_new_entries=False, but the hypermodel declares {new} beside `hyperparameters`")
-        self.space = space
+        new = {"tune_new": self.tune_new_entries, "allow_new": self.allow_new_entries}
+        self.space = await explore(self.build_program, self._declared, look_first, **new)
         if self.tune_new_entries:
-            self._oracle.hyperparameters = space
+            self._oracle.hyperparameters = self.space
 
     def _aim(self, goals: Goals) -> None:
         if goals != self._oracle.goals:
@@ -305,7 +294,7 @@ class Tuner(Results):
         """The program of a trial, checked before it makes a call."""
         program = await build(self.build_program, hyperparameters)
         check_declared(self.space, hyperparameters.space)
-        check_objectives(self._oracle.goals, program, validates(fit))
+        check_objectives(self._oracle.goals, program, validates(fit), self.rule.by)
         return program
 
     def _charging(self) -> contextlib.AbstractContextManager[Any]:
@@ -313,9 +302,6 @@ class Tuner(Results):
 
     def _record_path(self, explored: Explored, fit: Mapping[str, Any], race: Race | None) -> Path:
         more = {"seed": self.seed, "max_failure_rate": self.options.max_failure_rate, "identity": self.identity}
-        if self.options.replicates > 1:
-            more["replicates"] = self.options.replicates
-        if race is not None:  # the number of trials is a part of it: a race among more of them is another race
-            more["race"] = asdict(race)
-        name = fingerprint(self._oracle, self.build_program, explored, fit, **more)
+        replicates = self.options.replicates
+        name = fingerprint(self._oracle, self.build_program, explored, fit, replicates=replicates, race=race, **more)
         return self.project_dir / f"{name[:16]}.jsonl"

@@ -13,7 +13,10 @@ from typing import Any, Literal, NamedTuple
 from paretune.errors import ConfigError
 from paretune.lm.ledger.file import CALLS, connect, connect_read_only, is_busy, unusable
 
-__all__ = ["Order", "Totals", "CallFilter", "asked_by", "calls", "keys", "opened", "prune", "totals", "whole_call"]
+__all__ = [
+    "CallFilter", "Order", "Question", "Totals",
+    "asked_by", "calls", "keys", "opened", "prune", "questions", "totals", "whole_call",
+]  # fmt: skip
 
 Order = Literal["newest", "expensive", "slow"]
 _ORDERS: dict[Order, str] = {
@@ -73,6 +76,19 @@ class Totals(NamedTuple):
     unpriced: int
 
 
+class Question(NamedTuple):
+    """A call for an example of a search; ``request`` is its canonical JSON."""
+
+    example: int
+    trial: str
+    replicate: int
+    module: str
+    model: str
+    request: str
+    reply: str
+    finish_reason: str | None
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """The ledger for reading only, as it is at this moment. Raises ConfigError when it cannot be read."""
@@ -125,6 +141,19 @@ def whole_call(connection: sqlite3.Connection, key: str) -> dict[str, Any]:
     for name in ("request", "usage", "price"):
         row[name] = None if row[name] is None else json.loads(row[name])
     return row | {"asked_by": asked_by(connection, key)}
+
+
+def questions(connection: sqlite3.Connection, search: str, part: str) -> Iterator[Question]:
+    """What a search asked for the examples of a part of the data (``val``), the first example first."""
+    found = connection.execute(
+        "SELECT CAST(substr(example, length(:part) + 2) AS INTEGER), trial, replicate, module, key FROM asked"
+        " WHERE search = :search AND substr(example, 1, length(:part) + 1) = :part || '/' ORDER BY 1",
+        {"search": search, "part": part},
+    )
+    for example, trial, replicate, module, key in found:  # sorted without their texts, which may fill gigabytes
+        call = connection.execute("SELECT model, request, reply, finish_reason FROM calls WHERE key = ?", (key,))
+        if (row := call.fetchone()) is not None:
+            yield Question(example, trial, replicate, module, *row)
 
 
 def totals(connection: sqlite3.Connection, which: CallFilter) -> list[Totals]:

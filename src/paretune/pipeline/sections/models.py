@@ -17,11 +17,11 @@ from paretune.schemas.faults import did_you_mean
 __all__ = ["check_models"]
 
 
-def check_models(params: Mapping[str, Any], made: Collection[str] | None = None) -> None:
+def check_models(params: Mapping[str, Any], made: Collection[str] | None = None, choices: Collection[str] = ()) -> None:
     """Raise ConfigError for a model in ``lm.models`` that nobody uses: its settings would have no effect.
 
-    ``made`` are the models that code of the project's own has made by name; None: nobody knows yet, so that nothing is
-    checked where there is such code.
+    ``made`` are the models that code of the project's own has made by name, and ``choices`` what it may make others by;
+    None: nobody knows yet, so that nothing is checked where there is such code.
     """
     lm, program = section(params, "lm", LmParams), section(params, "program", ProgramParams)
     if made is None and (program.builder is not None or section(params, "layout", LayoutParams).own_code):
@@ -30,7 +30,7 @@ def check_models(params: Mapping[str, Any], made: Collection[str] | None = None)
     space, baseline = section(params, "search", SearchParams).space, params.get("evaluate", {}).get("baseline") or {}
     used |= {program.model, baseline.get("model"), *(ends(space["model"]) if "model" in space else ())} - {None}
     for name in lm.models:
-        if name not in used:
+        if name not in used and name not in choices:
             raise ConfigError(
                 f"lm.models: the search uses no model {name!r}, so that its settings have no effect "
                 f"(it uses: {', '.join(sorted(used))}){did_you_mean(name, used)}"

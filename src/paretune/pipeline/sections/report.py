@@ -11,7 +11,7 @@ __all__ = ["ReportParams"]
 
 class ReportParams(Params):
     """Section ``report``: the intervals, the objectives on the axes of ``dvc plots``, and by objective the
-    ``reference`` of the hypervolume: what counts nothing."""
+    ``reference`` of the hypervolume: what counts nothing. ``max_mb`` is the size that report.html may have."""
 
     x: str | None = None
     y: str | None = None
@@ -19,4 +19,5 @@ class ReportParams(Params):
     confidence: float = Field(default=0.95, ge=0.5, le=0.9999)
     resamples: int = Field(default=2000, ge=100, le=100_000)
     seed: Seed = 0
+    max_mb: float = Field(default=20.0, ge=1, le=500)
     reference: dict[str, float] = Field(default_factory=dict)

@@ -56,6 +56,7 @@ def _check_names(params: Mapping[str, Any]) -> None:
     known += [part.name for part in objective.objectives if part.name not in known]
     per_class = tuple(f"val_{metric['as']}_" for metric in layout.metrics)
     named = {"report.x": report.x, "report.y": report.y, "winner.by": winner.by}
+    named |= {f"report.reference.{name}": name for name in report.reference}
     named |= {
         f"objective.constraints.{index}": as_constraint(bound).name for index, bound in enumerate(objective.constraints)
     }

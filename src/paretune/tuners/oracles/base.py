@@ -28,7 +28,6 @@ from paretune.tuners.spaces import LISTED, Values, listed, space_size
 __all__ = [
     "Outlook",
     "ReplayableOracle",
-    "SequentialOracle",
     "check_choice",
     "check_count",
     "check_space",
@@ -247,33 +246,6 @@ class ReplayableOracle(Oracle):  # type: ignore[misc]
 
     def _direction(self, name: str) -> str:
         return next((known.direction for known in self.goals.objectives if known.name == name), "min")
-
-
-class SequentialOracle(ReplayableOracle):
-    """An oracle whose proposals depend on results, in a fixed schedule.
-
-    Trial n is proposed from the results of the trials 0 … n - slots, no more and no fewer, whichever of the others have
-    ended as well; so the same seed gives the same trials at any speed. It can start as soon as those have ended: no
-    trial waits for a whole batch of others.
-    """
-
-    def cohort(self, number: int) -> range:
-        return range(number, number + 1)
-
-    def rivals(self, number: int) -> list[str]:
-        return [trial.trial_id for trial in self.visible(number)[0]]
-
-    def ready(self, number: int) -> bool:
-        return all(earlier in self._ended for earlier in range(number - self.slots, -1, -1))
-
-    def settings(self) -> dict[str, Any]:
-        return {"slots": self.slots, **self.judging()}
-
-    def visible(self, number: int) -> tuple[list[Trial], list[Trial]]:
-        """The completed trials that the proposal of trial ``number`` may use, and those whose results it must not."""
-        trials = [self.trials[trial_id(earlier)] for earlier in range(number)]
-        seen = max(0, number - self.slots + 1)
-        return [trial for trial in trials[:seen] if trial.status == TrialStatus.COMPLETED], trials[seen:]
 
 
 def _for_keras_tuner(goals: Goals) -> Any:

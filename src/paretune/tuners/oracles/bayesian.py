@@ -15,8 +15,8 @@ from threadpoolctl import ThreadpoolController
 
 from paretune.errors import UsageError
 from paretune.tuners.keras_api import Trial, deprecations_aside
-from paretune.tuners.oracles.base import SequentialOracle
 from paretune.tuners.oracles.random import untried
+from paretune.tuners.oracles.sequential import SequentialOracle
 from paretune.tuners.spaces import UnitCube, Values, draw, listed
 from paretune.tuners.tuner import Tuner
 

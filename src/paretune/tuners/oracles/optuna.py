@@ -14,8 +14,9 @@ import numpy as np
 from paretune.errors import UsageError
 from paretune.stats.pareto import fronts
 from paretune.tuners.keras_api import hyperparameter_kinds
-from paretune.tuners.oracles.base import SequentialOracle, trial_id
+from paretune.tuners.oracles.base import trial_id
 from paretune.tuners.oracles.random import untried
+from paretune.tuners.oracles.sequential import SequentialOracle
 from paretune.tuners.spaces import Values, even_grid, nearest
 from paretune.tuners.tuner import Tuner
 
