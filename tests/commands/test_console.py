@@ -131,7 +131,10 @@ def test_best_tells_the_winner(project: Path, capsys: Capsys) -> None:
     assert "few_shot  6" in text and "0.80 (0." in text and "2 configurations were tested" in text
     assert f"+30 points (+{100 * lo:.2f} to +{100 * hi:.1f})" in text and f"mid-p {mcnemar(6, 0):.3g}" in text
     found = parsed(capsys, "best")
-    assert found["winner"]["values"] == {"few_shot": 6, "model": "openai/small"} and found["test"]["reward"] == 0.8
+    assert (
+        found["winner"]["hyperparameters"] == {"few_shot": 6, "model": "openai/small"}
+        and found["test"]["reward"] == 0.8
+    )
 
 
 def test_show_tells_a_trial(project: Path, capsys: Capsys) -> None:
@@ -185,7 +188,7 @@ def test_show_reads_the_replies_that_a_search_has_kept(project: Path, capsys: Ca
     assert '  reply   {"label": "0"}\n' in text and '  reply   {"label": "1"} [length]\n' in text
     assert "reply" not in printed(capsys, "show", "2", "--limit", "2")[1]
     write_jsonl(project / "data/search/replies.jsonl", [{"prompts": 3}])
-    assert "line 1: no replies" in printed(capsys, "show", "1")[1]
+    assert "holds no replies" in printed(capsys, "show", "1")[1]
 
 
 def test_two_trials_are_compared_in_pairs(project: Path, capsys: Capsys) -> None:

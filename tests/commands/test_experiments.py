@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from finished_project import parsed, printed, write_project
+from finished_project import FORMULA, parsed, printed, write_project
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -34,7 +34,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params["winner"]["epsilon"] = 0.5
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     numbers = json.loads((root / "reports/detail.json").read_text())
-    numbers["winner"]["trial"], numbers["test"]["reward"] = 3, 0.4
+    numbers["winner"] |= {"trial": 3, "hyperparameters": {"few_shot": 6, "model": FORMULA}}
+    numbers["test"]["reward"] = 0.4
     (root / "reports/detail.json").write_text(json.dumps(numbers))
     run(sys.executable, "-m", "dvc", "exp", "save", "-n", "generous")
     run("git", "checkout", "-q", ".")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from paretune.commands.compose import find_root
-from paretune.commands.finished import Finished, hyperparameters
+from paretune.commands.finished import Finished
 from paretune.commands.text_table import Column, table_lines, width
 from paretune.reporting.sentences import gain_sentence, looks_sentence, tested_rows
 from paretune.terminal import plain
@@ -18,19 +18,17 @@ __all__ = ["add_arguments", "given", "run", "value_lines"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("--json", action="store_true", help="print detail.json with the winner's hyperparameters")
+    parser.add_argument("--json", action="store_true", help="print detail.json")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the winner."""
     finished = Finished(find_root(Path.cwd()))
-    values = given(hyperparameters(finished.row(finished.winner)))
     if arguments.json:
-        winner = {**finished.numbers["winner"], "values": values}
-        print(json.dumps({**finished.numbers, "winner": winner}, indent=2))
+        print(json.dumps(finished.numbers, indent=2))
         return
     print(*(plain(line) for line in _lines(finished)), sep="\n")
-    print(*value_lines(values), sep="\n", end="\n\n")
+    print(*value_lines(given(finished.numbers["winner"]["hyperparameters"])), sep="\n", end="\n\n")
     head, *rows = tested_rows(finished.numbers)
     columns = [Column(head[0]), *(Column(name, right=True, rank=rank) for rank, name in enumerate(head[1:]))]
     print(*table_lines(columns, rows, width()), sep="\n", end="\n\n")

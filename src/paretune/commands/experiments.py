@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from paretune.commands.compose import find_root
-from paretune.commands.finished import DETAIL, TABLE, hyperparameters, trial_rows
+from paretune.commands.finished import DETAIL
 from paretune.commands.paired import file_at
 from paretune.commands.text_table import Column, table_lines, width
 from paretune.errors import ConfigError, DataError
@@ -77,13 +77,13 @@ def _experiment(root: Path, name: str, revision: str, state: str | None) -> Expe
     params = _sections(root, revision, _PARAMS)
     numbers = {} if state else _sections(root, revision, DETAIL)
     test, search = numbers.get("test", {}), numbers.get("search", {})
-    winner = numbers.get("winner", {}).get("trial")
+    winner = numbers.get("winner")
     return {
         "experiment": name,
         "revision": revision,
         "state": state,
         "params": {key: value for key, value in _leaves(params) if key not in _LEFT_OUT},
-        "winner": None if winner is None else {"trial": winner, "values": _values(root, revision, winner)},
+        "winner": winner and {name: winner.get(name) for name in ("trial", "hyperparameters")},
         "metrics": {name: test[name] for name in _MEASURED if name in test},
         "frontier_size": search.get("frontier_size"),
         "trials": search.get("trials"),
@@ -103,16 +103,6 @@ def _sections(root: Path, revision: str, path: Path) -> dict[str, Any]:
     except (ValueError, yaml.YAMLError) as error:
         raise DataError(f"{path} of {revision} cannot be read: {error}") from None
     return found if isinstance(found, dict) else {}
-
-
-def _values(root: Path, revision: str, trial: int) -> dict[str, Any]:
-    """The hyperparameters of a revision's trial; none where its table is missing or of another version."""
-    try:
-        rows = trial_rows(file_at(root, revision, TABLE), f"{TABLE} of {revision}")
-    except (ConfigError, DataError):
-        return {}
-    row = next((row for row in rows if int(row["trial"]) == trial), None)
-    return {} if row is None else {name: value for name, value in hyperparameters(row).items() if value is not None}
 
 
 def _leaves(value: Any, place: str = "") -> Iterable[tuple[str, Any]]:
@@ -177,5 +167,5 @@ def _dollars(each: Experiment) -> str:
 
 
 def _winner(each: Experiment) -> str:
-    values = {} if each["winner"] is None else each["winner"]["values"]
+    values = {} if each["winner"] is None else each["winner"]["hyperparameters"] or {}
     return ", ".join(value if isinstance(value, str) else f"{name} {value}" for name, value in values.items())

@@ -38,8 +38,9 @@ class Finished:
     @cached_property
     def numbers(self) -> dict[str, Any]:
         """What detail.json holds."""
-        found = read_json(self._needed(DETAIL))
-        if not isinstance(found, dict) or not {"winner", "test"} <= found.keys():
+        found: dict[str, Any] = read_json(self._needed(DETAIL))
+        winner = found.get("winner") if isinstance(found, dict) and "test" in found else None
+        if not isinstance(winner, dict) or not {"trial", "hyperparameters"} <= winner.keys():
             raise DataError(f"{DETAIL} tells of no winner: it is of another version; run dvc repro")
         return found
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from paretune.errors import DataError
-from paretune.files import read_jsonl
+from paretune.trials.replies import read_replies
 
 __all__ = ["Exchange", "exchanges"]
 
@@ -27,13 +27,12 @@ def exchanges(path: Path, run: str) -> Iterator[list[Exchange]]:
     """The calls of a run (a trial's number, with ``-1`` … for further replicates) for each example, in data order; the
     file is read as far as is asked for. Raises DataError for a file that is none."""
     prompts: list[Any] = []
-    for number, row in enumerate(read_jsonl(path), start=1):
-        try:
-            prompts += row["prompts"]
-            found = [
-                Exchange(prompt, prompts[prompt], row["questions"][question], *row["replies"][reply])
-                for prompt, question, reply in row["calls"].get(run, ())
+    try:
+        for row in read_replies(path):
+            prompts += row.prompts
+            yield [
+                Exchange(prompt, prompts[prompt], row.questions[question], *row.replies[reply])
+                for prompt, question, reply in row.calls.get(run, ())
             ]
-        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-            raise DataError(f"{str(path)!r}, line {number}: no replies ({error}); run dvc repro") from None
-        yield found
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise DataError(f"{str(path)!r} holds no replies ({error}); run dvc repro") from None
