@@ -103,7 +103,7 @@ def test_the_reports_have_their_keys_and_columns(checkout: Checkout) -> None:
     assert (checkout.root / "reports/pareto.png").read_bytes().startswith(b"\x89PNG")
     page = (checkout.root / "reports/report.html").read_text()
     replies = (checkout.root / "data/search/replies.jsonl").read_text().splitlines()
-    assert page.count('id="example-') == len(replies) == metrics["val"]["n"]
+    assert page.count('id="example-') == len(replies) == detail["val"]["n"]
     assert all(set(json.loads(line)["calls"]) == {trial["trial"] for trial in run["trials"]} for line in replies)
 
 
