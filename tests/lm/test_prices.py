@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -289,3 +292,12 @@ def test_names_that_may_be_mistyped(name: str, fault: str | None) -> None:
     found = name_fault(name)
     assert found is None if fault is None else found is not None and re.search(fault, found)
     assert LanguageModel(name).name_fault() == found == LanguageModel("gpt-4o", fallbacks=[name]).name_fault()
+
+
+def test_an_unknown_provider_fetches_nothing() -> None:
+    """In a fresh process that imports litellm for the names of providers: its list of prices is the local one."""
+    ask = "from paretune import LanguageModel; print(LanguageModel('nosuch/m').name_fault())"
+    tell = "import os; print(os.environ['LITELLM_LOCAL_MODEL_COST_MAP'])"
+    environment = {name: value for name, value in os.environ.items() if name != "LITELLM_LOCAL_MODEL_COST_MAP"}
+    done = subprocess.run([sys.executable, "-c", f"{ask}; {tell}"], env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["litellm knows no provider 'nosuch' (of 'nosuch/m')", "True"], done.stderr

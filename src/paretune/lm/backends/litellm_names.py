@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from paretune.errors import FatalError
+from paretune.lm.backends.litellm_errors import load_litellm
 
 __all__ = ["check_extra", "contains_listed", "entry_of", "is_known", "name_fault"]
 
@@ -85,6 +86,7 @@ def _full_names() -> list[str]:
 def _is_provider(name: str) -> bool:
     if any(name in (_provider(entry), model.partition("/")[0]) for model, entry in _list().items()):
         return True
+    load_litellm()  # an import of its own would fetch a list of prices
     from litellm.types.utils import LlmProviders
 
     return name in {provider.value for provider in LlmProviders}
