@@ -75,6 +75,8 @@ def detail_json(
     def numbers(evaluation: Evaluation, level: float) -> Scalars:
         return evaluation_summary(evaluation, confidence=level, resamples=resamples, seed=seed)
 
+    test = numbers(tested[winner.trial], strict)
+    plain = test if strict == confidence else numbers(tested[winner.trial], confidence)
     record = next(record for record in records if record.trial == winner.trial)
     val = Evaluation(record.outcomes, tuple(measures[winner.trial]))
     corrected = _corrected(
@@ -88,10 +90,10 @@ def detail_json(
             "why": winner.why,
             "doubt": winner.doubt,
         },
-        "test": numbers(tested[winner.trial], strict) | {"looks": looks},
+        "test": test | {"looks": looks},
         "val": numbers(val, confidence) | corrected,
     }
-    sections["optimism"] = _optimism(sections["val"], numbers(tested[winner.trial], confidence))
+    sections["optimism"] = _optimism(sections["val"], plain)
     others = {f"frontier_{name}": each for name, each in tested.items() if name != winner.trial}
     sections |= {name: numbers(each, strict) for name, each in others.items()}
     if baseline is not None:

@@ -10,9 +10,8 @@ import numpy as np
 
 from paretune.stats.frontiers import frontier_probability
 from paretune.stats.measure import Array, Measure
-from paretune.stats.pareto import non_dominated, rounded
+from paretune.stats.pareto import non_dominated
 from paretune.stats.resampling import BayesianBootstrap
-from paretune.trials.constraint import Constraint
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
 
@@ -67,12 +66,8 @@ def frontier_draws(
     draws = BayesianBootstrap(n, resamples=resamples, seed=seed).draws(groups)
     count = len(goals.objectives)
     values, bounded = draws[:, :, :count], draws[:, :, count:]
-    for place, bound in enumerate(goals.constraints):
-        values[_broken(bound, bounded[:, :, place])] = np.nan
+    if goals.constraints:
+        by_name = {bound.name: bounded[:, :, place] for place, bound in enumerate(goals.constraints)}
+        values[~goals.kept(by_name)] = np.nan
     names = tuple(record.trial for record in completed)
     return FrontierDraws(names, values, frontier_probability(values, goals.directions))
-
-
-def _broken(bound: Constraint, values: Array) -> Array:
-    kept = rounded(values) <= rounded(bound.bound) if bound.sign == "<=" else rounded(values) >= rounded(bound.bound)
-    return np.asarray(~kept)

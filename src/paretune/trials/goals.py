@@ -7,13 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from paretune.errors import UsageError
 from paretune.metrics.measures import OPERATIONAL
+from paretune.stats.measure import Array
+from paretune.stats.pareto import rounded as rounded_all
 from paretune.trials.constraint import Constraint, Metrics, as_constraint
 from paretune.wording import rounded
 
 __all__ = ["Goals", "Objective", "as_goals"]
 
+_UNKNOWN = np.array(np.nan)
 #: Of the operational measures, what is worth as much as a reward of 1: a hundredth of a reward is worth 100 tokens a
 #: call, 0.0001 US dollars an example, or a second a call.
 _UNITS = {"tokens_per_request": 10_000.0, "cost": 0.01, "latency": 100.0}
@@ -82,6 +88,15 @@ class Goals:
     def feasible(self, metrics: Metrics) -> bool:
         """Whether a trial's metrics keep every constraint."""
         return self.violation(metrics) <= 0
+
+    def kept(self, values: Mapping[str, Array]) -> NDArray[np.bool_]:
+        """Where every constraint is kept, by the metrics' values of one shape; what was not measured (NaN) keeps none.
+        All of them where there are no constraints."""
+        found = np.ones_like(next(iter(values.values())), dtype=np.bool_)
+        for bound in self.constraints:
+            sign = 1.0 if bound.sign == "<=" else -1.0
+            found &= rounded_all(sign * values.get(bound.name, _UNKNOWN)) <= sign * rounded(bound.bound)
+        return found
 
     def violation(self, metrics: Metrics) -> float:
         """How far a trial breaks the constraints: the sum of what each is exceeded by, as a share of its bound (of a

@@ -117,7 +117,7 @@ def second_goals(rule: Rule, goals: Goals, measured: Container[str]) -> list[Obj
 def pick(rule: Rule, goals: Goals, standings: Standings) -> Pick:
     """Which trial wins in each draw. Raises UsageError for a ``knee`` whose second goal has no logarithm."""
     first, seconds = goals.objectives[0], second_goals(rule, goals, standings.metrics)
-    feasible = _feasible(goals, standings)
+    feasible = goals.kept(standings.metrics)
     cost = np.where(feasible, standings.cost(first), np.inf)
     others = [standings.cost(each) for each in seconds]
     best = _first_of([cost, *others])
@@ -135,14 +135,6 @@ def pick(rule: Rule, goals: Goals, standings: Standings) -> Pick:
         close = feasible & near
         winners = _first_of([~close, *others, cost])
     return Pick(np.where(feasible.any(axis=1), winners, -1), best, close)
-
-
-def _feasible(goals: Goals, standings: Standings) -> NDArray[np.bool_]:
-    known = np.ones_like(next(iter(standings.metrics.values())), dtype=np.bool_)
-    for bound in goals.constraints:
-        cost = standings.cost(Objective(bound.name, "min" if bound.sign == "<=" else "max"))
-        known &= cost <= rounded(bound.bound if bound.sign == "<=" else -bound.bound)
-    return known
 
 
 def _first_of(keys: Sequence[NDArray[Any]]) -> NDArray[np.intp]:
