@@ -4,31 +4,20 @@ import { h, s } from "./dom.js";
 import { compact } from "./numbers.js";
 import { facts, metric } from "./data.js";
 import { drawn } from "./chart.js";
-import { change, state } from "./state.js";
-import { choice, openTrial, points, quantity } from "./parts.js";
+import { openTrial, pickedObjective, points, quantity } from "./parts.js";
 
 /** More names than this are not written across. */
 const MANY = 8;
 
 export function hyperparametersView() {
-  const names = facts.objectives.map((each) => each.name);
-  const objective = names.includes(state().objective) ? state().objective : names[0];
+  const [objective, control] = pickedObjective();
   const rows = facts.importance[objective] || [];
   const y = quantity(objective);
   const title = metric(objective)?.label || objective;
   if (!rows.length) return [h("h1", null, "Hyperparameters"), h("p", null, "No hyperparameter was varied.")];
   return [
     h("h1", null, "Hyperparameters"),
-    h(
-      "div.controls",
-      null,
-      choice(
-        "Objective",
-        names.map((name) => [name, metric(name)?.label || name]),
-        objective,
-        (value) => change({ objective: value }),
-      ),
-    ),
+    control,
     h(
       "section",
       null,

@@ -4,7 +4,7 @@ import { h, s } from "./dom.js";
 import { compact, interval } from "./numbers.js";
 import { byName, facts, metric, number } from "./data.js";
 import { symbol } from "./chart.js";
-import { address } from "./state.js";
+import { address, change, state } from "./state.js";
 
 /** Numbers with no more values than this stand side by side, like names. */
 const FEW = 6;
@@ -67,6 +67,21 @@ export function choice(label, options, value, chosen) {
     options.map(([each, text]) => h("option", { value: each, selected: each === value }, text)),
   );
   return h("label.choice", null, h("span", null, label), list);
+}
+
+/** The objective that a view is about, and the list to choose another one. @returns {[string, HTMLElement]} */
+export function pickedObjective() {
+  const names = facts.objectives.map((each) => each.name);
+  const picked = names.includes(state().objective) ? state().objective : names[0];
+  const options = names.map((name) => /** @type {[string, string]} */ ([name, metric(name)?.label || name]));
+  return [
+    picked,
+    h(
+      "div.controls",
+      null,
+      choice("Objective", options, picked, (value) => change({ objective: value })),
+    ),
+  ];
 }
 
 /**

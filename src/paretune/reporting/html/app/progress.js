@@ -5,7 +5,7 @@ import { compact, counted } from "./numbers.js";
 import { facts, metric, number } from "./data.js";
 import { drawn, legend } from "./chart.js";
 import { change, state } from "./state.js";
-import { choice, lookOf, openTrial, points, quantity, said, trialLink } from "./parts.js";
+import { choice, lookOf, openTrial, pickedObjective, points, quantity, said, trialLink } from "./parts.js";
 import { table } from "./table.js";
 
 /** @typedef {import("./chart.js").Mark} Mark */
@@ -18,8 +18,7 @@ const SPENT = [
 ];
 
 export function progressView() {
-  const names = facts.objectives.map((each) => each.name);
-  const objective = names.includes(state().objective) ? state().objective : names[0];
+  const [objective, control] = pickedObjective();
   const [x, y] = [quantity("trial"), quantity(objective)];
   if (!x || !y) throw new Error("the objective is no metric");
   const title = metric(objective)?.label || objective;
@@ -27,16 +26,7 @@ export function progressView() {
   const best = bestSoFar(marks, metric(objective)?.direction || "max");
   return [
     h("h1", null, "Progress"),
-    h(
-      "div.controls",
-      null,
-      choice(
-        "Objective",
-        names.map((name) => [name, metric(name)?.label || name]),
-        objective,
-        (value) => change({ objective: value }),
-      ),
-    ),
+    control,
     h(
       "section",
       null,
