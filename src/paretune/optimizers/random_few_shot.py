@@ -54,6 +54,8 @@ class RandomFewShot(Optimizer):
         How many of the best candidates are remembered from epoch to epoch.
     stratify
         Spread each draw evenly over the distinct gold outputs (for classification: over the classes).
+    nb_examples
+        By the names of modules, how many examples these show, whatever the first two arguments say.
     """
 
     def __init__(
@@ -65,12 +67,15 @@ class RandomFewShot(Optimizer):
         population_size: int = 10,
         seed: int = 0,
         stratify: bool = False,
+        nb_examples: Mapping[str, int] | None = None,
     ) -> None:
         if not 0 <= nb_min_examples <= nb_max_examples:
             raise UsageError(
                 "RandomFewShot needs 0 <= nb_min_examples <= nb_max_examples "
                 f"(got {nb_min_examples} and {nb_max_examples})"
             )
+        if any(number < 0 for number in (nb_examples or {}).values()):
+            raise UsageError(f"RandomFewShot: nb_examples must be at least 0 (got {nb_examples!r})")
         if sampling not in ("softmax", "random"):
             raise UsageError(f"sampling must be 'softmax' or 'random' (got {sampling!r})")
         if sampling_temperature <= 0 or population_size < 1:
@@ -82,6 +87,7 @@ class RandomFewShot(Optimizer):
         self.population_size = population_size
         self.seed = seed
         self.stratify = stratify
+        self.nb_examples = dict(nb_examples or {})
         self._rng = np.random.default_rng(seed)
         #: By module and index: the examples known at the start, and those that may be shown (the same, or learned).
         self._gold: dict[str, dict[int, Example]] = {}
@@ -92,6 +98,11 @@ class RandomFewShot(Optimizer):
         self._shown: dict[str, dict[int, list[float]]] = {}
         self._rewards = [0.0, 0]
         self._resumed = False
+
+    def numbers(self, module: str) -> tuple[int, int]:
+        """The least and the most examples that a module shows."""
+        own = self.nb_examples.get(module)
+        return (self.nb_min_examples, self.nb_max_examples) if own is None else (own, own)
 
     def begin(self, gold: Mapping[str, Sequence[Example]], replicate: int = 0) -> None:
         if not self._resumed:
@@ -171,7 +182,8 @@ class RandomFewShot(Optimizer):
         for module in modules:
             pool = self._pool.get(module.name, {})
             free = sorted(set(pool) - batch or pool)
-            choice[module.name] = self._pick(module.name, free, min(k, len(free)))
+            wanted = self.nb_examples.get(module.name, k)
+            choice[module.name] = self._pick(module.name, free, min(wanted, len(free)))
         return _Candidate(choice)
 
     def _pick(self, name: str, free: list[int], k: int) -> tuple[int, ...]:

@@ -78,7 +78,8 @@ class Program(Module):
 
     @property
     def calls_per_run(self) -> int:
-        """How many calls one run makes: a module that is used twice asks twice. The generators inside a module of one's
+        """How many calls one run makes: a module that is used twice asks twice, and one that draws several
+        samples as often as that. The generators inside a module of one's
         own are counted once each."""
         return sum(_calls_of(node.module) for node in self.graph.nodes)
 
@@ -269,7 +270,7 @@ def _shown(value: Any) -> str:
 def _calls_of(module: Module) -> int:
     if isinstance(module, Program):
         return module.calls_per_run
-    return 1 if isinstance(module, Generator) else sum(_calls_of(inner) for inner in module.submodules)
+    return module.samples if isinstance(module, Generator) else sum(_calls_of(inner) for inner in module.submodules)
 
 
 def _symbols(given: Any) -> tuple[Symbol, ...]:

@@ -17,7 +17,7 @@ from paretune.trials.replies import Asked, Prompt
 __all__ = ["asked_by_example", "split_messages"]
 
 #: What tells one question of a module from the next, and what is nobody's business.
-_OWN = {"messages", "replicate", "epoch", "endpoint", "model"}
+_OWN = {"messages", "replicate", "epoch", "draw", "endpoint", "model"}
 
 
 class _Placed(NamedTuple):
@@ -25,7 +25,7 @@ class _Placed(NamedTuple):
 
     example: int
     run: str
-    order: tuple[int, str]
+    order: tuple[int, str, int]
     asked: Asked
 
 
@@ -75,7 +75,7 @@ def _call(question: Question, record: TrialRecord | None) -> _Placed | None:
     modules = list(replicate.state.get("modules", ()))
     place = modules.index(question.module) if question.module in modules else len(modules)
     asked = Asked(run, prompt, last, question.reply, question.finish_reason)
-    return _Placed(question.example, run, (place, question.module), asked)
+    return _Placed(question.example, run, (place, question.module, request.get("draw", 0)), asked)
 
 
 def split_messages(messages: list[Any]) -> tuple[list[list[str]], tuple[str, str]]:
