@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, create_model
@@ -12,7 +12,7 @@ from paretune.pipeline.sections.layout import LayoutParams
 from paretune.pipeline.sections.task import FieldParams, TaskParams
 from paretune.schemas.data_model import DataModel, Score
 
-__all__ = ["input_model", "output_model"]
+__all__ = ["input_model", "output_model", "step_model"]
 
 
 _TYPES: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool, "score": Score}
@@ -50,6 +50,13 @@ def output_model(task: TaskParams, layout: LayoutParams) -> type[DataModel]:
     model = _model(output.name, fields, "layout.output")
     model.strict_labels = output.strict_labels
     return model
+
+
+def step_model(task: TaskParams, step: str, fields: Mapping[str, FieldParams]) -> type[DataModel]:
+    """The data model of what a step of the program gives. Raises ConfigError for a name that cannot be a field's."""
+    place = f"program.steps.{step}.fields"
+    declared = {name: _field(field, task.labels, f"{place}.{name}") for name, field in fields.items()}
+    return _model("".join(part.capitalize() for part in step.split("_")) or step, declared, place)
 
 
 def _field(field: FieldParams, labels: Sequence[str], place: str) -> tuple[Any, Any]:

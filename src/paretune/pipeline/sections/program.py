@@ -2,48 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from paretune.errors import ConfigError
-from paretune.lm.options import CallOptions
-from paretune.lm.types import StructuredOutput
-from paretune.pipeline.sections.base import Params
+from paretune.pipeline.sections.steps import ModuleParams, StepParams
 from paretune.schemas.faults import did_you_mean, find_faults, shown
 
 __all__ = ["ProgramParams", "with_values"]
 
-_NOT_TUNABLE = ("builder", "source", "extra")
-#: How a parameter of one provider is called as a hyperparameter.
-_EXTRA = "extra."
+#: The settings that are no hyperparameters themselves, of the program and of its steps.
+_NOT_TUNABLE = ("builder", "source", "extra", "steps", "reads", "checks", "fields")
+#: A hyperparameter's name: the step that it is of, and whether it is a parameter of one provider.
+_NAME = re.compile(r"(?:steps\.(?P<step>[^.]+)\.)?(?P<extra>extra\.)?(?P<name>.*)", re.DOTALL)
 
 
-class ProgramParams(CallOptions, Params):
+class ProgramParams(ModuleParams):
     """Section ``program``: the program, as far as the search does not vary it.
 
-    Each field but ``builder`` and ``source`` may be a hyperparameter of the same name in ``search.space``; ``model``
-    (null: ``lm.model``) and ``instructions`` (null: ``task.instructions``) too; of ``extra`` each parameter, as
-    ``extra.name``. The options of a call are those of ``CallOptions``.
+    Each field but ``builder``, ``source`` and ``steps`` may be a hyperparameter of the same name in ``search.space``;
+    ``model`` (null: ``lm.model``) and ``instructions`` (null: ``task.instructions``) too; of ``extra`` each parameter,
+    as ``extra.name``; of a step ``steps.step.name``. The options of a call are those of ``CallOptions``. ``steps`` are
+    in the order in which they run; without any the program is one call.
     """
 
     builder: str | None = Field(default=None, pattern=r"^\w+(\.\w+)*:\w+$")
     source: str
-    model: str | None = None
-    instructions: str | None = None
-    chain_of_thought: bool = False
-    max_thinking: int | None = Field(default=None, gt=0, le=1_000_000)
-    few_shot: int = Field(default=0, ge=0, le=10_000)
     stratify: bool = True
     sampling: Literal["softmax", "random"] = "softmax"
     instruction_search: bool = False
-    structured_output: StructuredOutput | Literal["auto"] = "auto"
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options of a call that are set."""
-        return {name: value for name, value in self.stated().items() if name in CallOptions.model_fields}
+    steps: dict[str, StepParams] = Field(default_factory=dict)
 
 
 def with_values(program: ProgramParams, values: Mapping[str, Any], place: str) -> ProgramParams:
@@ -52,17 +43,34 @@ def with_values(program: ProgramParams, values: Mapping[str, Any], place: str) -
     Raises ConfigError, which names ``place``, for a name that the declared program has not, and a value that it cannot
     have.
     """
-    tunable = [name for name in ProgramParams.model_fields if name not in _NOT_TUNABLE]
-    extra = {name.removeprefix(_EXTRA): value for name, value in values.items() if name.startswith(_EXTRA)}
-    values = {name: value for name, value in values.items() if not name.startswith(_EXTRA)}
-    for name in values:
-        if name not in tunable:
-            raise ConfigError(
-                f"{place}.{name}: no hyperparameter of the declared program (there are: {', '.join(tunable)})"
-                f"{did_you_mean(name, tunable)}; with program.builder the space is yours"
-            )
+    declared = program.model_dump(exclude_unset=True)
+    for name, value in values.items():
+        settings, own = _settings(program, declared, name, place)
+        settings[own] = value
     try:
-        return ProgramParams.model_validate({**program.model_dump(), "extra": {**program.extra, **extra}, **values})
+        return ProgramParams.model_validate(declared)
     except ValidationError as error:
         faults = "".join(f"\n  {place}.{fault}" for fault in find_faults(error, ProgramParams))
         raise ConfigError(f"hyperparameters {shown(dict(values), 300)} cannot be:{faults}") from None
+
+
+def _settings(program: ProgramParams, declared: dict[str, Any], name: str, place: str) -> tuple[dict[str, Any], str]:
+    """Where in the declared section a hyperparameter's value goes, and under which name."""
+    found = _NAME.fullmatch(name)
+    assert found is not None
+    step, extra, own = found.group("step", "extra", "name")
+    if step is not None and step not in program.steps:
+        known = ", ".join(program.steps) or "none"
+        raise ConfigError(f"{place}.{name}: no step {step!r} (there are: {known}){did_you_mean(step, program.steps)}")
+    kind = ProgramParams if step is None else StepParams
+    tunable = [each for each in kind.model_fields if each not in _NOT_TUNABLE]
+    if extra is None and own not in tunable:
+        whose = "the declared program" if step is None else f"step {step!r}"
+        raise ConfigError(
+            f"{place}.{name}: no hyperparameter of {whose} (there are: {', '.join(tunable)})"
+            f"{did_you_mean(own, tunable)}; with program.builder the space is yours"
+        )
+    settings = declared if step is None else declared["steps"][step]
+    if extra is not None:
+        settings["extra"] = settings = dict(settings.get("extra") or {})
+    return settings, own

@@ -15,6 +15,7 @@ from paretune.pipeline.sections.program import ProgramParams, with_values
 from paretune.pipeline.sections.report import ReportParams
 from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.space import check_conditions, ends
+from paretune.pipeline.sections.steps import chain
 from paretune.pipeline.sections.winner import WinnerParams
 from paretune.schemas.faults import did_you_mean
 from paretune.trials.constraint import as_constraint
@@ -36,8 +37,10 @@ def check_together(params: Mapping[str, Any]) -> None:
         check_conditions(space)
         for name, kind in space.items():
             for value in ends(kind):
-                with_values(program, {name: value}, "search.space")
-        with_values(program, baseline or {}, "evaluate.baseline")
+                chain(with_values(program, {name: value}, "search.space"))
+        for step in chain(with_values(program, baseline or {}, "evaluate.baseline")):
+            if fault := step.fault():
+                raise ConfigError(f"evaluate.baseline: {fault}")
         _check_names(params)
     elif baseline is not None:
         raise ConfigError("evaluate.baseline: program.builder declares no values to compare with; set it to null")
