@@ -78,7 +78,7 @@ async def _seen(step: Step, given: Mapping[str, Symbol], gives: type[DataModel])
     if [*given] == [INPUT]:
         return given[INPUT]
     names = Counter(name for symbol in given.values() for name in symbol.gold_model.model_fields)
-    names.update(gives.model_fields)
+    names.update(list(gives.model_fields))
     fields = [
         (place, name, source if names[name] > 1 and source != INPUT else "")
         for place, (source, symbol) in enumerate(given.items())
