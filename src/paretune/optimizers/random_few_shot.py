@@ -38,7 +38,9 @@ class RandomFewShot(Optimizer):
     """Draw k examples for each batch, and keep the draw whose batch earned most.
 
     The pool holds the training examples with their gold outputs (with the model's own ``thinking`` once its reply
-    earned the reward); a wrong reply is never shown. The examples of a candidate are drawn from outside the batch that
+    earned the reward); a wrong reply is never shown. A module between others, whose right outputs nobody knows, shows
+    what it gave for examples that earned the reward: none at first, and the best draw is completed at the end of an
+    epoch. The examples of a candidate are drawn from outside the batch that
     it is scored on, so that no example is asked with its own answer in the prompt.
 
     Parameters
@@ -151,6 +153,7 @@ class RandomFewShot(Optimizer):
         self._population = ranked[: self.population_size]
         if ranked:
             self._current = ranked[0]
+            self._complete(ranked[0], modules)
             self._install(ranked[0], modules)
 
     def get_state(self) -> dict[str, Any]:
@@ -185,6 +188,15 @@ class RandomFewShot(Optimizer):
             wanted = self.nb_examples.get(module.name, k)
             choice[module.name] = self._pick(module.name, free, min(wanted, len(free)))
         return _Candidate(choice)
+
+    def _complete(self, candidate: _Candidate, modules: Sequence[Trainable]) -> None:
+        """Add examples for a module of which too few were known when the candidate was drawn: those learned since."""
+        for module in modules:
+            shown = candidate.choice.get(module.name, ())
+            free = sorted(set(self._pool.get(module.name, {})) - set(shown))
+            missing = min(self.numbers(module.name)[0] - len(shown), len(free))
+            if missing > 0:
+                candidate.choice[module.name] = (*shown, *self._pick(module.name, free, missing))
 
     def _pick(self, name: str, free: list[int], k: int) -> tuple[int, ...]:
         if not k:

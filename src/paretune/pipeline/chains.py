@@ -24,8 +24,8 @@ from paretune.schemas.data_model import DataModel
 __all__ = ["chained", "optimizer_of"]
 
 _CHECK = (
-    'A draft of the answer is given as well, in what is called "{}" and something: repeat what is right in it, and '
-    "correct what is wrong."
+    'The input also holds a draft of the answer, in what is called "{}" and something. Repeat what is right in the '
+    "draft, and correct what is wrong."
 )
 
 
