@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paretune import LanguageModel, Program, ScriptedLanguageModel, run_maybe_nested
+from paretune.commands.compose import compose
 from paretune.errors import ConfigError
 from paretune.estimating.estimate import estimate
 from paretune.lm.ledger.ledger import Ledger
@@ -20,10 +21,10 @@ from paretune.lm.types import Request
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.sections.together import check_together
 from paretune.pipeline.tuners import make_tuner
-from paretune.programs.loading import load_program
 from paretune.tuners.tuner import Tuner
 
-PARAMS = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())
+ROOT = Path(__file__).resolve().parents[2]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 LABELS = PARAMS["task"]["labels"]
 SUMMARY = {"summary": {"type": "str", "description": "The gist"}}
 
@@ -36,10 +37,13 @@ def right(text: str) -> str:
 def answer(request: Request) -> str:
     """Right answers, but for drafts of every third text; a summary keeps the text's number."""
     if request.structured_output == "text":
-        return "joy"
+        line = request.messages[-1][1].splitlines()[0]
+        return f"number {line.split()[-1]}" if request.messages[-1][1].endswith("Summary:") else "joy"
+    fields = (request.schema or {})["properties"]
+    if "instructions" in fields:
+        return json.dumps({"instructions": f"Try {request.replicate}."})
     seen = json.loads(request.messages[-1][1])
     number = int((seen.get("text") or seen["summary"]).split()[-1])
-    fields = (request.schema or {})["properties"]
     reply = {"thinking": "hm"} if "thinking" in fields else {}
     if "summary" in fields:
         return json.dumps({**reply, "summary": f"number {number}"})
@@ -286,10 +290,39 @@ def test_examples_and_instructions_of_every_step(models: dict[str, LanguageModel
     assert thoughts == {f"text {number}" for number in range(12) if number % 3}  # those whose draft was right
     assert len(learned["check"]) == 12
     program.save(tmp_path / "program.json")
-    loaded = load_program(tmp_path / "program.json", {f"scripted/{name}": model for name, model in models.items()})
+    loaded = Program.load(tmp_path / "program.json", {f"scripted/{name}": model for name, model in models.items()})
     assert loaded.get_state()["modules"] == program.get_state()["modules"]
     for text in ("text 3", "text 4"):
         assert asked(loaded, text) == asked(program, text)
+
+
+def test_instructions_of_every_step(models: dict[str, LanguageModel]) -> None:
+    """The steps take turns, each proposal is asked of the step's own model, and all of it is in the estimate."""
+    params = declared(CHECKED, instruction_search=True)
+    tuner = searched(ProgramSetup(params), params, batch_size=1)
+    (record,) = tuner.trial_records()
+    assert record.calls == (6 + 3) * 2 + 3  # before every second of the six batches one proposal
+    for model in models.values():
+        wanted = [request.schema["properties"] for request in model.backend.calls]  # type: ignore[attr-defined]
+        assert any("instructions" in fields for fields in wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "calls"),  # three examples validate, and six more train where examples are shown
+    [
+        ("vote", 2 * 3 * (1 + 3 + 5)),
+        ("draft_then_check", 3 * 1 + 3 * 2 + 9 * 2 + 9 * 1 + 2 * 9 * 2),
+        ("summarise_then_answer", 3 * 1 + 9 * 1 + 2 * (3 * 2 + 9 * 2)),
+    ],
+)
+def test_presets(models: dict[str, LanguageModel], tmp_path: Path, name: str, calls: int) -> None:
+    """Each program that ships has a space that fits it, and a search of it makes the calls of the estimate."""
+    overrides = [f"program={name}", f"search={name}", "objective=reward"]
+    params = yaml.safe_load(compose(ROOT, overrides, tmp_path / "params.yaml").read_text())
+    check_together(params)
+    tuner = searched(ProgramSetup(params), params)
+    assert sum(record.calls for record in tuner.trial_records()) == calls
+    assert all(record.completed for record in tuner.trial_records())
 
 
 FIELD = st.sampled_from(["str", "bool", "category", "float"])
@@ -324,7 +357,7 @@ def anything(request: Request) -> str:
     return json.dumps({name: (node.get("enum") or [values[node["type"]]])[0] for name, node in fields})
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chains())
 def test_any_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: dict[str, Any]) -> None:
     """Any declared chain of known steps is built, makes the calls of its estimate, each of them another request, and is
@@ -342,7 +375,7 @@ def test_any_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: dict[
     expected = sum(step.get("samples", 1) for step in steps.values())
     assert outcome.calls == program.calls_per_run == expected == len(sent)
     program.save(tmp_path / "program.json")
-    loaded = load_program(tmp_path / "program.json", {f"scripted/{name}": model for name, model in made.items()})
+    loaded = Program.load(tmp_path / "program.json", {f"scripted/{name}": model for name, model in made.items()})
     loaded.compile(reward=setup.scoring.reward)
     (again,) = run_maybe_nested(loaded.evaluation(*data(setup, 1))).outcomes
     assert again.output == outcome.output
