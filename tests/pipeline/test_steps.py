@@ -19,8 +19,14 @@ from paretune.estimating.estimate import estimate
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
 from paretune.pipeline.programs import ProgramSetup
+from paretune.pipeline.sections.base import section
+from paretune.pipeline.sections.evaluate import EvaluateParams
+from paretune.pipeline.sections.space import ends
 from paretune.pipeline.sections.together import check_together
 from paretune.pipeline.tuners import make_tuner
+from paretune.trials.replies import reply_rows
+from paretune.tuners.keras_api import FailedTrialError
+from paretune.tuners.replies import asked_by_example
 from paretune.tuners.tuner import Tuner
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -189,6 +195,56 @@ def test_names_in_the_space(models: dict[str, LanguageModel]) -> None:
     assert len(values) == 2 * (1 + 2 * 2)
     assert {"steps.check.enabled": False, "steps.draft.temperature": 0.5} in values
     assert set(models) == {"small", "large", "huge"}
+
+
+def test_a_baseline_of_steps(models: dict[str, LanguageModel]) -> None:
+    """Nested as Hydra writes it: here the program without its check."""
+    params = declared(CHECKED)
+    params["evaluate"]["baseline"] = {"steps": {"check": {"enabled": False}, "draft": {"extra": {"top_k": 2}}}}
+    check_together(params)
+    baseline = section(params, "evaluate", EvaluateParams).baseline
+    assert baseline == {"steps.check.enabled": False, "steps.draft.extra.top_k": 2}
+    program = run_maybe_nested(ProgramSetup(params).declared_program(baseline, "evaluate.baseline"))
+    assert [each.name for each in program.generators] == ["draft"]
+    assert program.generators[0].options.extra == {"top_k": 2}
+
+
+def test_forms_that_no_model_of_a_step_has(
+    models: dict[str, LanguageModel], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Left out of that step's space alone; where the step's models differ in it, those trials fail."""
+
+    async def lacks(self: LanguageModel, form: str) -> str | None:
+        return f"{self.model} continues no text" if form == "completion" and "large" in self.model else None
+
+    monkeypatch.setattr(LanguageModel, "lacks", lacks)
+    forms = {"kind": "choice", "values": ["native", "completion"]}
+    space = {f"steps.{step}.structured_output": forms for step in ("draft", "check")}
+    setup = ProgramSetup(declared(CHECKED, space))
+    run_maybe_nested(setup.fit_space())
+    assert [ends(kind) for kind in setup.space.values()] == [["native", "completion"], ["native"]]
+    assert "steps.check.structured_output 'completion' is left out of the space" in capsys.readouterr().err
+    space["steps.check.model"] = {"kind": "choice", "values": ["large", "small"]}
+    setup = ProgramSetup(declared(CHECKED, space))
+    run_maybe_nested(setup.fit_space())
+    assert ends(setup.space["steps.check.structured_output"]) == ["native", "completion"]
+    with pytest.raises(FailedTrialError, match="continues no text"):
+        values = {"steps.check.model": "large", "steps.check.structured_output": "completion"}
+        run_maybe_nested(setup.declared_program(values))
+
+
+def test_samples_are_kept_in_their_order(models: dict[str, LanguageModel]) -> None:
+    """The report shows the replies of an example in the order of the draws, to one prompt."""
+    params = declared({"vote": {"samples": 3, "temperature": 0.5, "chain_of_thought": True}})
+    model = ProgramSetup(params).language_model("local/smollm2-135m-instruct")
+    model.backend.script = lambda asked: json.dumps({"thinking": f"{asked.draw}", "label": "joy"})  # type: ignore[attr-defined]
+    tuner = searched(ProgramSetup(params), params)
+    records = tuner.trial_records()
+    rows = list(reply_rows(asked_by_example(tuner.search_name or "", records, [model.ledger.path], 3)))
+    assert [len(row["prompts"]) for row in rows] == [1, 0, 0]
+    for row in rows:
+        replies = [json.loads(row["replies"][reply][0])["thinking"] for _, _, reply in row["calls"]["0001"]]
+        assert replies == ["0", "1", "2"]
 
 
 def data(setup: ProgramSetup, count: int, start: int = 0) -> tuple[list[Any], list[Any]]:
