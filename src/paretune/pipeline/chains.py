@@ -21,7 +21,7 @@ from paretune.programs.program import Program
 from paretune.programs.select import Select
 from paretune.schemas.data_model import DataModel
 
-__all__ = ["chained", "optimizer_of"]
+__all__ = ["chained", "optimizer_of", "output_of"]
 
 _CHECK = (
     'The input also holds a draft of the answer, in what is called "{}" and something. Repeat what is right in the '
@@ -36,9 +36,7 @@ async def chained(
     inputs = Input(scoring.input_model)
     results = {INPUT: inputs}
     for step in steps:
-        gives = scoring.output_model
-        if step.fields_of is not None:
-            gives = step_model(scoring.task, step.fields_of, program.steps[step.fields_of].fields or {})
+        gives = output_of(step, program, scoring)
         sees = await _seen(step, {name: results[name] for name in step.sees}, gives)
         settings = step.settings
         options: dict[str, Any] = {
@@ -55,6 +53,13 @@ async def chained(
             module = Generator(gives, language_model(step), **options)
         results[step.name or ""] = last = await module(sees)
     return Program(inputs, last, name=scoring.task.name)
+
+
+def output_of(step: Step, program: ProgramParams, scoring: Scoring) -> type[DataModel]:
+    """The data model of what a step gives."""
+    if step.fields_of is None:
+        return scoring.output_model
+    return step_model(scoring.task, step.fields_of, program.steps[step.fields_of].fields or {})
 
 
 def optimizer_of(steps: Sequence[Step], program: ProgramParams, seed: int) -> Optimizer | None:

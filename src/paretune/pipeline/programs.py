@@ -6,13 +6,13 @@ import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
-from paretune.errors import ConfigError
+from paretune.errors import ConfigError, UsageError
 from paretune.lm.backends.local_memory import loaded_models
 from paretune.lm.env_file import load_env_file
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.settings import declaring
 from paretune.lm.types import CHAT_FORMS
-from paretune.pipeline.chains import chained, optimizer_of
+from paretune.pipeline.chains import chained, optimizer_of, output_of
 from paretune.pipeline.own_code import load
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import check_sections, section
@@ -23,6 +23,8 @@ from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.space import SpaceParams, check_conditions, ends, without_values
 from paretune.pipeline.sections.steps import Step, chain
 from paretune.programs.program import Program
+from paretune.prompting.prompts import PromptWriter
+from paretune.schemas.data_model import DataModel
 from paretune.terminal import note
 from paretune.tuners.keras_api import FailedTrialError, HyperParameters, hyperparameter_kinds
 from paretune.tuners.spaces import conditional_on
@@ -95,11 +97,15 @@ class ProgramSetup:
 
     async def _fit_form(self, name: str, step: str | None) -> None:
         """See ``fit_space``, for one hyperparameter: that of a step, or that of all which have none of their own."""
-        asking = [step, *self.program.steps] if step is None else [step]
+        others = {each for each, own in self.program.steps.items() if "structured_output" in own.model_fields_set}
+        others |= {each for each in self.program.steps if f"steps.{each}.structured_output" in self.space}
+        asking = [step] if step else [None, *(each for each in self.program.steps if each not in others)]
         models = {model: None for each in asking for model in models_of(self.program, self.space, self.lm.model, each)}
         gone = {}
+        outputs = [output_of(each, self.program, self.scoring) for each in chain(self.program) if each.name in asking]
         for form in ends(self.space[name]):
-            reasons = [await self.language_model(model).lacks(form) for model in models]
+            unwritable = next(filter(None, (_unwritable(output, form) for output in outputs)), None)
+            reasons = [unwritable] if unwritable else [await self.language_model(model).lacks(form) for model in models]
             if all(reasons):
                 gone[form] = "; ".join(filter(None, reasons))
         if len(gone) == len(ends(self.space[name])):
@@ -176,6 +182,15 @@ class ProgramSetup:
         for name, kind in self.space.items():
             for value in ends(kind):
                 chain(with_values(self.program, {name: value}, "search.space"))
+
+
+def _unwritable(model: type[DataModel], form: Any) -> str | None:
+    """Why records of a data model cannot be asked for in a form; None where they can."""
+    try:
+        _ = PromptWriter(model, model, form).grammar
+    except UsageError as error:
+        return str(error).partition(";")[0]
+    return None
 
 
 def _lacking(place: str, form: str, reason: str) -> str:

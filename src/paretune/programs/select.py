@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import create_model
 
@@ -51,8 +51,9 @@ def _model_of(models: tuple[type[DataModel], ...], fields: tuple[Selected, ...])
     selected: dict[str, Any] = {}
     for place, field, before in fields:
         info = models[place].model_fields[field]
-        if before and info.title:
-            title = f"{before.replace('_', ' ').capitalize()} {info.title[:1].lower()}{info.title[1:]}"
-            info = Field(title=title, description=info.description)
-        selected[_name(field, before)] = (models[place].model_fields[field].annotation, info)
+        title = info.title
+        if before and title:
+            title = f"{before.replace('_', ' ').capitalize()} {title[:1].lower()}{title[1:]}"
+        kind = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+        selected[_name(field, before)] = (kind, Field(title=title, description=info.description))
     return create_model("Selection", __base__=DataModel, **selected)

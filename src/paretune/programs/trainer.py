@@ -184,7 +184,7 @@ def _observation(index: int, gold: DataModel, ran: Ran, drafts: Collection[str])
     if ran.outcome.reward is not None and ran.outcome.reward >= EARNED:
         right = gold.get_json()
         for name in set(drafts) & set(replies):
-            if {field: replies[name]["output"][field] for field in right} != right:
+            if any(value != right.get(field, value) for field, value in replies[name]["output"].items()):
                 del replies[name]
     return Observation(index, ran.outcome.reward, replies)
 
@@ -205,11 +205,13 @@ def _drafts(program: Program) -> list[str]:
 def _gold_examples(program: Program, examples: Examples) -> dict[str, list[dict[str, Any]]]:
     """For each generator that answers to one of the program's inputs alone: the training examples themselves."""
     found, answering = {}, _answering(program)
+    fields = program.gold_model.model_fields  # gold records may say more, such as further right answers
+    outputs = [{name: value for name, value in gold.get_json().items() if name in fields} for gold in examples.gold]
     for node in program.graph.nodes:
         if node.module in answering and len(node.inputs) == 1 and node.inputs[0] in program.inputs:
             place = program.inputs.index(node.inputs[0])
             found[node.module.name] = [
-                {"input": row[place].get_json(), "output": gold.get_json()}
-                for row, gold in zip(examples.rows, examples.gold, strict=True)
+                {"input": row[place].get_json(), "output": output}
+                for row, output in zip(examples.rows, outputs, strict=True)
             ]
     return found

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from paretune.errors import ConfigError
 from paretune.lm.options import CallOptions
 from paretune.lm.types import StructuredOutput
 from paretune.pipeline.sections.base import Params
-from paretune.pipeline.sections.task import FieldParams
+from paretune.pipeline.sections.fields import FieldParams
 from paretune.schemas.faults import did_you_mean
 
 if TYPE_CHECKING:
@@ -56,6 +56,13 @@ class StepParams(ModuleParams):
     reads: tuple[str, ...] | None = Field(default=None, min_length=1)
     checks: str | None = None
     fields: dict[str, FieldParams] | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _no_columns(self) -> StepParams:
+        for name, field in (self.fields or {}).items():
+            if field.has_source:
+                raise ValueError(f"fields.{name}: a model gives it, so that it is in no column of the data")
+        return self
 
 
 class Step(NamedTuple):
