@@ -282,6 +282,7 @@ def searched(setup: ProgramSetup, params: dict[str, Any], **fit: Any) -> Tuner:
         ({"input": {}}, {}, "a step's name must be letters, digits and underscores, and not 'input'"),
         ({"a b": {}}, {}, "a step's name must be letters"),
         ({"a": {"tempereture": 1}}, {}, r"program\.steps\.a\.tempereture: unknown key .* did you mean 'temperature'"),
+        ({"a": {"fields": {"x": {"type": "str", "column": "y"}}}, "b": {}}, {}, r"fields\.x: a model gives it, so"),
         ({"a": {"samples": 0}}, {}, r"program\.steps\.a\.samples: must be > 0"),
         ({"a": {}}, {"steps.b.model": ["x"]}, r"search\.space\.steps\.b\.model: no step 'b' \(there are: a\)"),
         ({}, {"steps.b.model": ["x"]}, r"no step 'b' \(there are: none\)"),
@@ -381,7 +382,14 @@ def test_presets(models: dict[str, LanguageModel], tmp_path: Path, name: str, ca
     assert all(record.completed for record in tuner.trial_records())
 
 
-FIELD = st.sampled_from(["str", "bool", "category", "float"])
+FIELD = st.sampled_from(
+    [
+        *({"type": name} for name in ("str", "bool", "category", "float")),
+        {"type": "str", "list": True},
+        {"type": "float", "optional": True},
+        {"type": "record", "fields": {"inner": {"type": "bool"}}},
+    ]
+)
 
 
 @st.composite
@@ -396,7 +404,7 @@ def chains(draw: st.DrawFn) -> dict[str, Any]:
         if steps and draw(st.booleans()):
             step["checks"] = f"s{number - 1}"
         elif draw(st.booleans()):
-            step["fields"] = {f"f{place}": {"type": draw(FIELD)} for place in range(draw(st.integers(1, 2)))}
+            step["fields"] = {f"f{place}": draw(FIELD) for place in range(draw(st.integers(1, 2)))}
         if steps and draw(st.booleans()):
             step["reads"] = draw(st.sampled_from([[f"s{number - 1}"], ["input", f"s{number - 1}"]]))
         steps[f"s{number}"] = step
@@ -408,9 +416,17 @@ def chains(draw: st.DrawFn) -> dict[str, Any]:
 
 def anything(request: Request) -> str:
     """A valid reply to any question, another one for each sample."""
-    values = {"string": "x", "boolean": True, "number": 0.5 + request.draw}
-    fields = (request.schema or {})["properties"].items()
-    return json.dumps({name: (node.get("enum") or [values[node["type"]]])[0] for name, node in fields})
+    return json.dumps(filled(request.schema or {}, request.draw))
+
+
+def filled(schema: dict[str, Any], draw: int) -> Any:
+    """A value of a schema."""
+    if "properties" in schema:
+        return {name: filled(part, draw) for name, part in schema["properties"].items()}
+    if "anyOf" in schema:
+        return filled(schema["anyOf"][0], draw)
+    values = {"string": "x", "boolean": True, "number": 0.5 + draw, "array": []}
+    return (schema.get("enum") or [values[schema["type"]]])[0]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
