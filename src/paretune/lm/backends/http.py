@@ -127,8 +127,9 @@ def _place(address: str, path: str) -> tuple[yarl.URL, str | None]:
     return base.with_path(base.raw_path.rstrip("/") + path, encoded=True, keep_query=True), login
 
 
-async def post(address: str, path: str, fields: Mapping[str, Any], key: str, timeout_s: float) -> Any:
-    """The parsed reply to one request. Raises ServerError, NoReplyError, and aiohttp's errors; nothing is tried again.
+async def post(address: str, path: str, fields: Mapping[str, Any], key: str, timeout_s: float) -> tuple[Any, str]:
+    """The reply to one request, parsed and as it came. Raises ServerError, NoReplyError, and aiohttp's errors; nothing
+    is tried again.
 
     ``address`` may hold a login, which is sent in the place of the key, and end with a query, which stays at the end.
     """
@@ -146,7 +147,7 @@ async def post(address: str, path: str, fields: Mapping[str, Any], key: str, tim
     failure = reply.get("error") if isinstance(reply, dict) else None
     if failed or failure:  # some routers answer 200 with an error inside
         raise ServerError(status if failed else _status_in(failure), failure or reply, headers)
-    return reply
+    return reply, raw.decode(json.detect_encoding(raw), "replace")
 
 
 async def status_of(address: str, path: str, key: str, timeout_s: float) -> int:
