@@ -22,7 +22,7 @@ from paretune.lm.language_model import LanguageModel
 from paretune.optimizers.opro import OPRO
 from paretune.programs.examples import Examples
 from paretune.programs.generator import Generator
-from paretune.programs.module import Module, Symbol
+from paretune.programs.module import Module, Symbol, inner_modules
 from paretune.programs.program import Program
 from paretune.prompting.trace import Sample, tracing
 from paretune.rewards.judge import LMAsJudge
@@ -37,7 +37,8 @@ __all__ = ["Rehearsal", "rehearse"]
 _Row = tuple[tuple[Any, ...], DataModel]
 #: From the least to the most.
 _Tokens = tuple[float, float]
-#: What is guessed of calls whose prompts cannot be written beforehand: an optimizer's, those of a reward of one's own.
+#: What is guessed of calls whose prompts cannot be written beforehand: an optimizer's, those of a reward of one's own
+#: and, one an example, those of another process.
 _GUESS: tuple[_Tokens, _Tokens] = (20, 4000), (20, 1000)
 
 
@@ -130,6 +131,8 @@ async def rehearse(program: Program, fit: Mapping[str, Any], view: LedgerView, r
         replies = [placeholder_record(asked, gold) for _, gold in sample]
         recorders, model = (recorder, more[generator]), generator.language_model
         questions.append(_question(model, recorders, view, asked, replies, times[generator], longer))
+    others = [module for module in inner_modules(program) if not isinstance(module, Generator)]
+    questions += [_Question(module.called_models[0], *_GUESS) for module in others if module.called_models]
     questions += await _judging(program.reward, sample, view)
     proposing = None
     if optimizer is not None and program.generators:

@@ -24,14 +24,14 @@ class Run:
     """One run of a program on an example, or (with ``draws`` false) a client that is not told from its next start.
 
     Calls are made in ``context``: it says who asks, which replicate and epoch, and under which budget. ``replies`` are
-    those of the calls that succeeded, ``errors`` those of the others.
+    those of its calls; ``error`` is that of the last call where that failed, and one that holds for all calls stays.
     """
 
     module: str = "gateway"
     draws: bool = True
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
-    replies: list[tuple[Request, Reply]] = field(default_factory=list)
-    errors: list[ParetuneError] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    error: ParetuneError | None = None
     _counts: Counter[str] = field(default_factory=Counter)
 
     def request(self, path: str, model: str, fields: Mapping[str, Any], retried: bool = False) -> Request:
@@ -49,12 +49,25 @@ class Run:
             draw = self._counts[same] - 1
         return passed(path, fields, replicate=sample.replicate, epoch=sample.epoch, draw=draw)
 
+    def succeeded(self, reply: Reply) -> None:
+        """Note the reply of a call."""
+        self.replies.append(reply)
+        if self.error is not None and not _holds_for_all(self.error):
+            self.error = None
+
+    def failed(self, error: ParetuneError) -> None:
+        """Note the error of a call."""
+        if self.error is None or not _holds_for_all(self.error):
+            self.error = error
+
     @property
-    def failed(self) -> ParetuneError | None:
-        """The error that a run must end with, whatever its program answered: one that holds for all calls, or, where no
-        call succeeded, the last one."""
-        fatal = (each for each in self.errors if isinstance(each, BudgetError | ConfigError))
-        return next(fatal, None) or (self.errors[-1] if self.errors and not self.replies else None)
+    def must_fail(self) -> bool:
+        """Whether no answer may count: no more calls can be made, or none that was made succeeded."""
+        return self.error is not None and (not self.replies or _holds_for_all(self.error))
+
+
+def _holds_for_all(error: ParetuneError) -> bool:
+    return isinstance(error, BudgetError | ConfigError)
 
 
 @dataclass

@@ -98,9 +98,9 @@ class Gateway:
             try:
                 reply = await model.complete(request)
             except ParetuneError as error:
-                run.errors.append(error)
+                run.failed(error)
                 raise
-            run.replies.append((request, reply))
+            run.succeeded(reply)
             model.ledger.note(reply, run.module, valid=True, replicate=request.replicate)
             return reply
 

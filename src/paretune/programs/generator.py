@@ -108,6 +108,10 @@ class Generator(Module):
             options=self._supported,
         )
 
+    @property
+    def called_models(self) -> tuple[LanguageModel, ...]:
+        return (self.language_model,)
+
     def get_config(self) -> dict[str, Any]:
         if type(self).__init__ not in (Generator.__init__, ChainOfThought.__init__):
             return super().get_config()

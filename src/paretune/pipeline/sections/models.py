@@ -24,6 +24,8 @@ def check_models(params: Mapping[str, Any], made: Collection[str] | None = None,
     None: nobody knows yet, so that nothing is checked where there is such code.
     """
     lm, program = section(params, "lm", LmParams), section(params, "program", ProgramParams)
+    if program.is_own_process:  # it may call any of them
+        return
     if made is None and (program.builder is not None or section(params, "layout", LayoutParams).own_code):
         return
     used = {lm.model, *lm.fallbacks, *(made or ())} | {name for own in lm.models.values() for name in own.fallbacks}
