@@ -3,13 +3,14 @@ must know of them: what they ask, how long a reply may get, and what it may cost
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from paretune.lm.options import CallOptions
 from paretune.lm.types import Request
 
-__all__ = ["PATHS", "links_media", "messages_in", "passed", "text_of"]
+__all__ = ["PATHS", "links_media", "messages_in", "options_in", "passed", "said"]
 
 #: Where requests are passed on to, below the address of a server.
 PATHS = ("/chat/completions", "/completions", "/embeddings")
@@ -36,17 +37,31 @@ def messages_in(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     messages = body.get("messages")
     if isinstance(messages, list):
         for message in filter(lambda each: isinstance(each, dict), messages):
-            yield str(message.get("role", "")), text_of(message)
+            yield str(message.get("role", "")), _said(message)
     else:
         yield "", _text(body.get("prompt", body.get("input")))
 
 
-def text_of(message: Mapping[str, Any]) -> str:
+def options_in(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a body beside what is asked."""
+    return {name: value for name, value in body.items() if name not in ("messages", "prompt", "input")}
+
+
+def said(reply: str) -> str:
+    """What a whole reply says: the text of each choice and the tools that it calls; of embeddings how many they are."""
+    parsed = json.loads(reply)
+    if "choices" not in parsed:
+        return f"{len(parsed['data'])} embeddings"
+    return "\n\n".join(_said(each.get("message", each)) for each in parsed["choices"])
+
+
+def _said(message: Mapping[str, Any]) -> str:
     """What a message says: its text, and the tools that it calls, as JSON names them."""
     calls = message.get("tool_calls")
     called = [each.get("function") for each in calls if isinstance(each, dict)] if isinstance(calls, list) else []
-    said = [_text(message.get("content")), *(f"{call.get('name')}({call.get('arguments')})" for call in called if call)]
-    return "\n".join(filter(None, said))
+    texts = [_text(message.get("content", message.get("text")))]
+    texts += [f"{call.get('name')}({call.get('arguments')})" for call in called if call]
+    return "\n".join(filter(None, texts))
 
 
 def links_media(request: Request) -> bool:
