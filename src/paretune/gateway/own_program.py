@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from paretune.errors import InvalidOutputError, TransientError
 from paretune.files import canonical_json
+from paretune.gateway.environment import client_environment
 from paretune.gateway.keys import Run
 from paretune.gateway.server import Gateway
 from paretune.gateway.worker import EndedError, Worker, Workers
@@ -25,8 +25,6 @@ from paretune.schemas.faults import find_faults, shown
 from paretune.schemas.parsing import parse_json
 
 __all__ = ["Host", "OwnProgram"]
-
-_LOOPBACK = "127.0.0.1,localhost"
 
 
 class Host:
@@ -49,8 +47,7 @@ class Host:
         self.gateway = Gateway(language_model, names)
         self.workers = Workers(workers)
         self._log = log
-        self._hidden = set(secrets) - set(kept)
-        self._kept = set(kept)
+        self._secrets, self._kept = tuple(secrets), tuple(kept)
         self._starting = asyncio.Lock()
 
     async def start(self, command: Sequence[str], variables: Mapping[str, str]) -> Worker:
@@ -59,18 +56,8 @@ class Host:
             if not self.gateway.address:
                 await self.gateway.start()
         key = self.gateway.keys.issue()
-        environment = {**self._environment(), **self._openai(key.text), **variables}
-        return await Worker.start(command, environment, key, self._log)
-
-    def _environment(self) -> dict[str, str]:
-        """This process's environment without the keys of providers."""
-        hidden = {name for name in os.environ if name.endswith("_API_KEY") and name not in self._kept} | self._hidden
-        return {name: value for name, value in os.environ.items() if name not in hidden}
-
-    def _openai(self, key: str) -> dict[str, str]:
-        address = self.gateway.address
-        direct = {name: ",".join(filter(None, (os.environ.get(name), _LOOPBACK))) for name in ("NO_PROXY", "no_proxy")}
-        return {**direct, "OPENAI_BASE_URL": address, "OPENAI_API_BASE": address, "OPENAI_API_KEY": key}
+        own = client_environment(self.gateway.address, key.text, secrets=self._secrets, kept=self._kept)
+        return await Worker.start(command, {**own, **variables}, key, self._log)
 
     async def close(self) -> None:
         """End the processes, then the gateway, once what is in flight is stored."""

@@ -11,7 +11,7 @@ from typing import Any
 from paretune.files import state_root
 from paretune.gateway.own_program import Host, OwnProgram
 from paretune.lm.language_model import LanguageModel
-from paretune.pipeline.command_files import served_models
+from paretune.pipeline.command_files import secrets_of, served_models
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.lm import LmParams
 from paretune.pipeline.sections.program import ProgramParams, variable
@@ -65,13 +65,12 @@ class OwnProcesses:
     def _host(self) -> Host:
         loop = asyncio.get_running_loop()
         if loop not in self._hosts:
-            keys = [self._lm.api_key_env, *(own.api_key_env for own in self._lm.models.values())]
             self._hosts[loop] = Host(
                 self._language_model,
                 lambda: self.models,
                 workers=self._program.workers or self._lm.concurrency,
                 log=state_root() / "program.log",
-                secrets=[name for name in keys if name],
+                secrets=secrets_of(self._lm),
                 kept=self._program.keep_environment,
             )
         return self._hosts[loop]

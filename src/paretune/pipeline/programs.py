@@ -15,7 +15,7 @@ from paretune.lm.types import CHAT_FORMS
 from paretune.optimizers.opro import OPRO
 from paretune.optimizers.optimizer import Optimizer
 from paretune.optimizers.random_few_shot import RandomFewShot
-from paretune.pipeline.command_files import served_models
+from paretune.pipeline.command_files import secrets_of, served_models
 from paretune.pipeline.own_code import load
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import check_sections, section
@@ -127,6 +127,11 @@ class ProgramSetup:
     def models(self) -> tuple[str, ...]:
         """The models that a gateway serves, the usual one first."""
         return served_models(self.lm, self.search.space)
+
+    @property
+    def secrets(self) -> list[str]:
+        """The environment variables that section ``lm`` names as holding keys."""
+        return secrets_of(self.lm)
 
     async def declared_program(self, values: Mapping[str, Any], place: str = "search.space") -> Program:
         """The program of section ``program`` with some hyperparameters' values in place (errors name ``place``)."""
