@@ -8,7 +8,6 @@ import contextlib
 import os
 import signal
 import weakref
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from paretune.gateway.keys import Key
 
 __all__ = ["EndedError", "Worker", "Workers"]
 
-#: The longest line of an answer, and how many lines of its log tell why a process ended.
-_LONGEST_LINE, _LAST = 16 << 20, 20
+#: The longest line of an answer, and how much of the end of its log tells why a process ended, in bytes.
+_LONGEST_LINE, _LAST = 16 << 20, 4096
 #: What a process may take to end once its input has, in seconds.
 _END_S = 5.0
 
@@ -37,7 +36,7 @@ class Worker:
         #: How many lines it has answered.
         self.answered = 0
         self._process = process
-        self._last: deque[str] = deque(maxlen=_LAST)
+        self._last = b""
         self._logging = asyncio.create_task(self._log(log))
         _running.add(self)
 
@@ -75,7 +74,7 @@ class Worker:
                 answer = await self._process.stdout.readline()
             except ValueError:
                 raise EndedError(f"its answer is longer than {_LONGEST_LINE >> 20} MiB") from None
-        if not answer.strip():
+        if not answer:
             raise EndedError(await self._why())
         self.answered += 1
         return answer.decode(errors="replace").strip()
@@ -103,12 +102,11 @@ class Worker:
 
     async def _why(self) -> str:
         """How the process ended."""
-        if self.lives:  # it closed its output, or answered with an empty line
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), 1.0)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), 1.0)
         await asyncio.wait([self._logging], timeout=1.0)
-        last = next((line for line in reversed(self._last) if line.strip()), "")
-        how = "it gave an empty line" if self.lives else f"it ended with status {self._process.returncode}"
+        last = next(iter(self._last.decode(errors="replace").strip().splitlines()[-1:]), "")
+        how = "it closed its output" if self.lives else f"it ended with status {self._process.returncode}"
         return f"{how}{f': {last}' if last else ''}"
 
     async def _log(self, log: Path) -> None:
@@ -117,7 +115,7 @@ class Worker:
             while part := await self._process.stderr.read(1 << 16):
                 file.write(part)
                 file.flush()
-                self._last.extend(part.decode(errors="replace").splitlines())
+                self._last = (self._last + part)[-_LAST:]
 
 
 class Workers:
