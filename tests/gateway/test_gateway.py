@@ -131,7 +131,7 @@ def test_openais_own_client_streams(upstream: OpenAIServer) -> None:
             assert [chunk.choices[0].text async for chunk in texts] == [" there"]
             assert [each.id async for each in one.models.list()] == ["openai/m"]
             with pytest.raises(openai.AuthenticationError, match="not known here"):
-                await openai.AsyncOpenAI(base_url=client.gateway.address, api_key="x").models.list()
+                await one.with_options(api_key="x").models.list()
             await one.close()
 
     answers = {"/v1/chat/completions": upstream.answer, "/v1/completions": text(" there")}

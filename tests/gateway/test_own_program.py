@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ async def run(
     *,
     values: Mapping[str, Any] | None = None,
     workers: int = 2,
-    around: Callable[[Awaitable[Evaluation]], Awaitable[Evaluation]] | None = None,
+    words: Sequence[str] = (),
     **options: Any,
 ) -> Evaluation:
     script = folder / "app.py"
@@ -65,7 +65,7 @@ async def run(
     shared = {"workers": workers, "log": folder / "program.log", "secrets": ["MY_SECRET"], "kept": ["DATABASE_API_KEY"]}
     host = Host(lambda name: model, lambda: [model.model], **shared)
     try:
-        command = [sys.executable, str(script)]
+        command = [sys.executable, str(script), *words]
         module = OwnProgram(command, values or {}, Feeling, [model], lambda: host, variable, name="app", **options)
         inputs = Input(Tweet)
         program = Program(inputs, await module(inputs))
@@ -233,6 +233,14 @@ def test_a_program_may_mend_what_a_model_refuses(evaluated: Callable[..., Evalua
     code = GUESSING.replace('ask(json.loads(line)["text"])', 'ask(json.loads(line)["text"], response_format={})')
     code = code.replace('label = "joy"', 'label = ask(json.loads(line)["text"])')
     assert evaluated(code, ScriptedLanguageModel(picky)).values["reward"] == 1.0
+
+
+def test_hyperparameters_in_the_command(evaluated: Callable[..., Evaluation], tmp_path: Path) -> None:
+    """A program that has options of its own gets the values as these; other braces stay."""
+    code = 'open("' + str(tmp_path / "seen") + '", "w").write(" ".join(sys.argv[1:]))' + LOOP
+    words = ["--temperature={temperature}", "{style}", "{other}", '{"a": 1}']
+    evaluated(code, knowing(), 1, values={"temperature": 0.25, "style": "short"}, words=words)
+    assert (tmp_path / "seen").read_text() == '--temperature=0.25 short {other} {"a": 1}'
 
 
 def test_as_many_processes_as_declared(evaluated: Callable[..., Evaluation]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,9 @@ class OwnProgram(Module):
 
     It reads an input record as a JSON line from its standard input and answers with the output record as a JSON line on
     its standard output, flushed; it may loop over its lines, and is started again where it ends. ``values`` are the
-    hyperparameters, in the environment under the names that ``variable`` gives (text as it is, others as JSON) and
-    together in PARETUNE_HYPERPARAMETERS; ``models`` are those that it may call, of which the first is OPENAI_MODEL.
+    hyperparameters: in the words of the command they take the place of ``{name}``; they are in the environment under
+    the names that ``variable`` gives (text as it is, others as JSON), and together in PARETUNE_HYPERPARAMETERS.
+    ``models`` are those that it may call, of which the first is OPENAI_MODEL.
 
     A crash and an answer that takes longer than ``timeout_s`` seconds are failed examples; what is no record of
     ``data_model`` (or ``{"error": "why"}``) is an invalid one.
@@ -90,7 +92,7 @@ class OwnProgram(Module):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.command, self.values, self.data_model = tuple(command), dict(values), data_model
+        self.command, self.values, self.data_model = _filled(command, values), dict(values), data_model
         self.timeout_s = timeout_s
         self._models = tuple(models)
         self._host, self._variable = host, variable
@@ -150,6 +152,15 @@ class OwnProgram(Module):
         together = json.dumps(self.values, ensure_ascii=False)
         own = {"PARETUNE_HYPERPARAMETERS": together, "OPENAI_MODEL": self._models[0].model, "PYTHONUNBUFFERED": "1"}
         return {**texts, **own}
+
+
+def _filled(command: Sequence[str], values: Mapping[str, Any]) -> tuple[str, ...]:
+    """A command with the values of hyperparameters in the place of their names in braces."""
+
+    def value(found: re.Match[str]) -> str:
+        return _text(values[found[1]]) if found[1] in values else found[0]
+
+    return tuple(re.sub(r"\{([^{}]+)\}", value, word) for word in command)
 
 
 def _text(value: Any) -> str:
