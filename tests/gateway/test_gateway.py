@@ -12,7 +12,7 @@ import pytest
 from gateway_client import CHAT, client_of, question
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openai_server import Answer, Asked, OpenAIServer, chat, failure, openai_server, text
+from openai_server import USAGE, Answer, Asked, OpenAIServer, chat, failure, openai_server, text
 
 from paretune import Budget, LanguageModel, Ledger, ScriptedLanguageModel
 from paretune.errors import RefusedInputError, TransientError
@@ -102,6 +102,36 @@ def test_tools_embeddings_and_texts_pass_through(upstream: OpenAIServer) -> None
                 told = await client.ask("/embeddings", {"input": ["a"], "dimensions": 2})
                 assert told.json == vectors
             assert [asked.path for asked in upstream.asked] == list(answers)
+
+    asyncio.run(main())
+
+
+def test_litellm_passes_on_what_it_does_not_know(upstream: OpenAIServer) -> None:
+    """A model that litellm lists goes by way of it: chats with tools and fields that nobody knows, and embeddings;
+    names of litellm's own settings are fields like others, and steer nothing."""
+    calls = [{"id": "1", "type": "function", "function": {"name": "add", "arguments": "{}"}}]
+    vectors = {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}], "model": "x"}
+    answers = {
+        "/v1/chat/completions": chat(None, tool_calls=calls),
+        "/v1/embeddings": Answer({**vectors, "usage": USAGE}),
+    }
+    upstream.answer = lambda asked: answers[asked.path]
+    tools = [{"type": "function", "function": {"name": "add", "parameters": {}}}]
+    names = ("openai/gpt-4o-mini", "openai/text-embedding-3-small")
+    models = [LanguageModel(name, api_base=upstream.api_base, api_key_env="UPSTREAM_API_KEY") for name in names]
+    odd = {"odd": {"a": 1}, "mock_response": "no", "num_retries": 3}
+
+    async def main() -> None:
+        async with client_of(*models) as client:
+            told = await client.ask(body=question("1?", model="gpt-4o-mini", tools=tools, temperature=0.5, **odd))
+            assert told.json["choices"][0]["message"]["tool_calls"] == calls
+            assert upstream.last.body == question("1?", model="gpt-4o-mini", tools=tools, temperature=0.5, **odd)
+            told = await client.ask("/embeddings", {"model": "text-embedding-3-small", "input": ["a"]})
+            assert told.json["data"][0]["embedding"] == [0.5]
+            assert {name: upstream.last.body[name] for name in ("model", "input")} == {
+                "model": "text-embedding-3-small",
+                "input": ["a"],
+            }
 
     asyncio.run(main())
 

@@ -14,6 +14,7 @@ from paretune.lm.backends.endpoint import Endpoint
 from paretune.lm.backends.litellm_errors import NO_KEY, load_litellm, without_advice
 from paretune.lm.backends.litellm_names import check_extra, name_fault
 from paretune.lm.backends.litellm_prices import listed_price
+from paretune.lm.backends.litellm_wire import Wires
 from paretune.lm.backends.protocol import options, prompt_of
 from paretune.lm.masking import without_login
 from paretune.lm.types import Pricing, Request
@@ -32,7 +33,11 @@ _SETTINGS |= {"extra_headers", "request_timeout", "timeout", "max_retries", "str
 
 
 class LitellmBackend(Endpoint):
-    """One model by litellm's name for it."""
+    """One model by litellm's name for it: litellm composes a call; the next ones like it go without it where it can."""
+
+    def __init__(self, model: str, **options: Any) -> None:
+        super().__init__(model, **options)
+        self._wires = Wires()
 
     def capabilities(self) -> dict[str, Any]:
         litellm = load_litellm()
@@ -78,11 +83,19 @@ class LitellmBackend(Endpoint):
         completes = request.structured_output == "completion"
         if completes and self.model.startswith("openai/"):  # litellm would make a client for each, and close none
             return await self._post(request)
-        litellm = load_litellm()
+        load_litellm()
         check_extra(request.options.extra)
+        if completes:
+            return await self._by_litellm(request)
+        place = [self._address(), self._api_key(), self._secrets()]
+        return await self._wires.exchange(request, place, self.timeout_s, lambda: self._by_litellm(request))
+
+    async def _by_litellm(self, request: Request) -> Any:
+        litellm = load_litellm()
         arguments = {**self._reached(self._extra(request)), **prompt_of(request), **options(request)}
         if request.structured_output == "tool":
             arguments["_skip_mcp_handler"] = True  # else litellm wants a package that it does not depend on
+        completes = request.structured_output == "completion"
         complete = litellm.atext_completion if completes else litellm.acompletion
         response = await complete(model=self.model, **arguments)
         return response.model_dump()
