@@ -137,14 +137,16 @@ def test_what_a_program_finds_in_its_environment(
         ("for line in sys.stdin: raise ValueError(1)", "failed", None, "status 1: ValueError: 1"),
         ("sys.exit(3)", "failed", None, "it ended with status 3"),
         ("for line in sys.stdin: os.kill(os.getpid(), 9)", "failed", None, "it ended with status -9"),
+        ("for line in sys.stdin: ask(line) / 2", "invalid", "malformed", "status 1: TypeError:"),
         ("for line in sys.stdin: print()", "invalid", "malformed", "got ''"),
     ],
 )
 def test_faults_are_outcomes(
     evaluated: Callable[..., Evaluation], code: str, status: str, kind: str | None, told: str
 ) -> None:
-    """What is no answer is an invalid example, a crash a failed one; each keeps its reason, and the others go on."""
-    found = evaluated(code, knowing(), 3)
+    """What is no answer is an invalid example, and a crash a failed one unless a reply came before; each keeps its
+    reason, and the others go on."""
+    found = evaluated(code, ScriptedLanguageModel(lambda request: "odd"), 3)
     for outcome in found.outcomes:
         assert (outcome.status, outcome.kind) == (status, kind)
         assert told in (outcome.error or "")

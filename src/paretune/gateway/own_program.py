@@ -75,8 +75,8 @@ class OwnProgram(Module):
     the names that ``variable`` gives (text as it is, others as JSON), and together in PARETUNE_HYPERPARAMETERS.
     ``models`` are those that it may call, of which the first is OPENAI_MODEL.
 
-    A crash and an answer that takes longer than ``timeout_s`` seconds are failed examples; what is no record of
-    ``data_model`` (or ``{"error": "why"}``) is an invalid one.
+    What is no record of ``data_model`` (or ``{"error": "why"}``) is an invalid example, and so is a crash after a
+    model has replied. A crash before that, and an answer that takes longer than ``timeout_s`` seconds, are failed ones.
     """
 
     def __init__(
@@ -140,7 +140,9 @@ class OwnProgram(Module):
                 except TimeoutError:
                     raise TransientError(f"{self.name}: no answer within {self.timeout_s:g} s") from None
                 except EndedError as ended:
-                    if not worker.answered or run.replies or run.error:
+                    if run.replies:  # what it was told was too much for it: another model may have told it otherwise
+                        raise InvalidOutputError(f"{self.name}: {ended}") from None
+                    if not worker.answered or run.error:
                         raise TransientError(f"{self.name}: {ended}") from None
                     # else it ends after each line, or an earlier one broke it: it may not have seen this one
                 finally:
