@@ -304,8 +304,10 @@ def test_a_long_lived_client_is_not_told_from_its_next_start() -> None:
     assert len(model.backend.calls) == 1  # type: ignore[attr-defined]
 
 
-def test_a_call_outlives_its_client(tmp_path: Path) -> None:
-    """A client that goes away in the middle loses nothing: the reply is stored, with who asked, and served again."""
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_call_outlives_its_client(tmp_path: Path, caplog: pytest.LogCaptureFixture, stream: bool) -> None:
+    """A client that goes away in the middle loses nothing: the reply is stored, with who asked, and served again. That
+    it has gone is nobody's error."""
     ledger = Ledger(tmp_path / "ledger.sqlite")
     model = ScriptedLanguageModel(lambda request: "late", ledger=ledger, latency_s=0.1, price=Price(1.0, 1.0))
 
@@ -314,7 +316,9 @@ def test_a_call_outlives_its_client(tmp_path: Path) -> None:
             with attributed_to(search="s", trial="0001", example="val/3"):
                 client.begin()
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(client.ask(body=question("hello")), 0.03)
+                await asyncio.wait_for(client.ask(body=question("hello", stream=stream)), 0.03)
+            await asyncio.sleep(0.15)
+        assert not caplog.records
         assert ledger.session.paid == 1
         async with client_of(model) as client:
             assert (await client.ask(body=question("hello"))).headers["x-paretune-served"] == "true"

@@ -23,6 +23,7 @@ from openai_server import OpenAIServer, chat, openai_server
 from project_copy import copy_project
 
 from paretune.commands.compose import compose
+from paretune.commands.main import main
 
 KEY = "sk-of-the-test"
 #: Asks some questions one after the other.
@@ -104,6 +105,17 @@ def test_killed_clients_lose_nothing(upstream: OpenAIServer) -> None:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:-1] == [f"echo {text}" for text in questions]
     assert Counter(asked(upstream)) == Counter(questions)
+
+
+def test_a_command_with_the_gateway_around_it(upstream: OpenAIServer, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its models are reached, its output and its exit code are its own, and the next time all of it is served again."""
+    code = f"{CLIENT}\nsys.exit(7)"
+    for paid in (2, 2):
+        with pytest.raises(SystemExit) as ended:
+            main(["gateway", "--", sys.executable, "-c", code, "a", "b"])
+        assert ended.value.code == 7
+        assert capfd.readouterr().out == "echo a\necho b\n"
+        assert len(upstream.asked) == paid
 
 
 def _slowly(text: str) -> Any:

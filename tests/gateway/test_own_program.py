@@ -63,7 +63,7 @@ async def run(
     script = folder / "app.py"
     script.write_text(ASK + code)
     shared = {"workers": workers, "log": folder / "program.log", "secrets": ["MY_SECRET"], "kept": ["DATABASE_API_KEY"]}
-    host = Host(lambda name: model, lambda: [model.model], **shared)
+    host = Host(lambda name: model if name == model.model else LanguageModel(name), lambda: [model.model], **shared)
     try:
         command = [sys.executable, str(script), *words]
         module = OwnProgram(command, values or {}, Feeling, [model], lambda: host, variable, name="app", **options)
@@ -104,7 +104,7 @@ def test_what_a_program_finds_in_its_environment(
     evaluated: Callable[..., Evaluation], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The hyperparameters, its model, and no key of a provider but those that it is to keep."""
-    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY", "MY_SECRET", "DATABASE_API_KEY", "OTHER"):
+    for name in ("OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "MY_SECRET", "DATABASE_API_KEY", "OTHER"):
         monkeypatch.setenv(name, "of the person")
     code = 'json.dump(dict(os.environ), open("' + str(tmp_path / "seen.json") + '", "w"))' + LOOP
     values = {"temperature": 0.5, "style": "short", "extra.top_k": 3, "think": True}
@@ -121,7 +121,7 @@ def test_what_a_program_finds_in_its_environment(
         "scripted/scripted",
         *["of the person"] * 2,
     )
-    assert not {"GEMINI_API_KEY", "MY_SECRET"} & set(seen)
+    assert not {"AWS_SECRET_ACCESS_KEY", "MY_SECRET"} & set(seen)
     assert seen["OPENAI_API_KEY"].startswith("sk-paretune-")
     assert "127.0.0.1" in seen["NO_PROXY"]
 
@@ -208,6 +208,13 @@ def test_what_no_call_can_pass_stops_the_search(evaluated: Callable[..., Evaluat
 
     with pytest.raises(FatalError, match="bad key"):
         evaluated(code, ScriptedLanguageModel(refusing))
+
+
+def test_a_model_that_there_is_not_stops_the_search(evaluated: Callable[..., Evaluation]) -> None:
+    """A program that names another model, and guesses when that is refused, does not pass for one that answers."""
+    code = GUESSING.replace('ask(json.loads(line)["text"])', 'ask(json.loads(line)["text"], model="nonsense")')
+    with pytest.raises(FatalError, match="nonsense"):
+        evaluated(code, knowing())
 
 
 def test_the_end_of_a_budget(tmp_path: Path) -> None:

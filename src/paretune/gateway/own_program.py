@@ -31,8 +31,8 @@ __all__ = ["Host", "OwnProgram"]
 class Host:
     """What all programs of a search share on one event loop: the gateway, and the processes.
 
-    ``secrets`` are the environment variables that no program gets, beside those that end with _API_KEY; ``kept`` are
-    those that it gets all the same.
+    ``secrets`` are environment variables that no program gets, beside those that are called like keys of providers;
+    ``kept`` are those of both that it gets all the same.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from paretune.errors import ParetuneError
+from paretune.errors import FatalError, ParetuneError
 from paretune.gateway.keys import Keys, Run
 from paretune.gateway.protocol import Refusal, events, fields_of, refusal_of
 from paretune.lm.language_model import LanguageModel
@@ -79,17 +79,29 @@ class Gateway:
         owned = {"object": "model", "created": self._began, "owned_by": "paretune"}
         return web.json_response({"object": "list", "data": [{"id": name, **owned} for name in self._names()]})
 
-    async def _complete(self, request: web.Request) -> web.StreamResponse:
+    async def _complete(self, request: web.Request) -> web.Response:
         run, path = self._run_of(request), request.path.removeprefix("/v1")
         fields = fields_of(path, await request.read())
-        model = self._language_model(named_like(fields.get("model") or "", self._names()))
-        if fault := model.name_fault():
-            raise Refusal(404, f"{fault}; there are: {', '.join(self._names())}", code="model_not_found")
+        model = self._model(run, fields.get("model") or "")
         retried = request.headers.get("x-stainless-retry-count", "0") != "0"
         reply = await self._replied(run, model, run.request(path, model.model, fields, retried))
-        if fields.get("stream") and path != "/embeddings":
-            return await _streamed(request, path, reply, fields)
-        return web.Response(text=reply.text, content_type="application/json", headers=_accounts(reply))
+        if fields.get("stream") and path != "/embeddings":  # all of it is there already: its events are one body
+            body, kind = b"".join(events(path, reply.text, fields)), "text/event-stream"
+        else:
+            body, kind = reply.text.encode(), "application/json"
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers=_accounts(reply))
+
+    def _model(self, run: Run, name: str) -> LanguageModel:
+        """The model that a client names. Raises Refusal where there is none."""
+        try:
+            model = self._language_model(named_like(name, self._names()))
+            if fault := model.name_fault():
+                raise FatalError(fault)
+        except ParetuneError as error:
+            run.failed(error)
+            known = ", ".join(self._names())
+            raise Refusal(404, f"{error}; there are: {known}", code="model_not_found") from None
+        return model
 
     async def _replied(self, run: Run, model: LanguageModel, request: Request) -> Reply:
         """The reply, by a task that outlives the connection."""
@@ -139,13 +151,3 @@ def _accounts(reply: Reply) -> dict[str, str]:
     """What a reply took, for whoever looks."""
     cost = {} if reply.cost_usd is None else {"x-paretune-cost-usd": f"{reply.cost_usd:.9g}"}
     return {"x-paretune-key": reply.key, "x-paretune-served": str(reply.served).lower(), **cost}
-
-
-async def _streamed(request: web.Request, path: str, reply: Reply, fields: dict[str, Any]) -> web.StreamResponse:
-    headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **_accounts(reply)}
-    response = web.StreamResponse(headers=headers)
-    await response.prepare(request)
-    for event in events(path, reply.text, fields):
-        await response.write(event)
-    await response.write_eof()
-    return response
