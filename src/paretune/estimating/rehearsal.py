@@ -22,7 +22,7 @@ from paretune.lm.language_model import LanguageModel
 from paretune.optimizers.opro import OPRO
 from paretune.programs.examples import Examples
 from paretune.programs.generator import Generator
-from paretune.programs.module import Module, Symbol
+from paretune.programs.module import Module, Symbol, inner_modules
 from paretune.programs.program import Program
 from paretune.prompting.trace import Sample, tracing
 from paretune.rewards.judge import LMAsJudge
@@ -37,7 +37,8 @@ __all__ = ["Rehearsal", "rehearse"]
 _Row = tuple[tuple[Any, ...], DataModel]
 #: From the least to the most.
 _Tokens = tuple[float, float]
-#: What is guessed of calls whose prompts cannot be written beforehand: an optimizer's, those of a reward of one's own.
+#: What is guessed of calls whose prompts cannot be written beforehand: an optimizer's, those of a reward of one's own
+#: and, one an example, those of another process.
 _GUESS: tuple[_Tokens, _Tokens] = (20, 4000), (20, 1000)
 
 
@@ -131,6 +132,8 @@ async def rehearse(program: Program, fit: Mapping[str, Any], view: LedgerView, r
         recorders, model = (recorder, more[generator]), generator.language_model
         calls = times[generator] * generator.samples
         questions.append(_question(model, recorders, view, asked, replies, calls, longer))
+    others = [module for module in inner_modules(program) if not isinstance(module, Generator)]
+    questions += [_Question(module.called_models[0], *_GUESS) for module in others if module.called_models]
     questions += await _judging(program.reward, sample, view)
     proposing = None
     if optimizer is not None and program.generators:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paretune.errors import ConfigError, UsageError
 from paretune.lm.backends.local_memory import loaded_models
@@ -13,12 +13,13 @@ from paretune.lm.language_model import LanguageModel
 from paretune.lm.settings import declaring
 from paretune.lm.types import CHAT_FORMS
 from paretune.pipeline.chains import chained, optimizer_of, output_of
+from paretune.pipeline.command_files import secrets_of, served_models
 from paretune.pipeline.own_code import load
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.lm import LmParams, ModelParams
 from paretune.pipeline.sections.models import check_models, models_of
-from paretune.pipeline.sections.program import ProgramParams, with_values
+from paretune.pipeline.sections.program import ProgramParams, check_names, with_values
 from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.space import SpaceParams, check_conditions, ends, without_values
 from paretune.pipeline.sections.steps import Step, chain
@@ -28,6 +29,9 @@ from paretune.schemas.data_model import DataModel
 from paretune.terminal import note
 from paretune.tuners.keras_api import FailedTrialError, HyperParameters, hyperparameter_kinds
 from paretune.tuners.spaces import conditional_on
+
+if TYPE_CHECKING:
+    from paretune.pipeline.own_process import OwnProcesses
 
 __all__ = ["ProgramSetup"]
 
@@ -59,6 +63,11 @@ class ProgramSetup:
             self._builder = _load_builder(self.program.builder) if self.program.builder else None
         #: What the declared program varies; a builder declares its own.
         self.space: dict[str, SpaceParams] = {} if self._builder else self.search.space
+        self._processes: OwnProcesses | None = None
+        if self.program.is_own_process:
+            from paretune.pipeline.own_process import OwnProcesses
+
+            self._processes = OwnProcesses(self.program, self.lm, self.space, self.scoring, self.language_model)
         self._check_space()
 
     def declare(self, hp: Any) -> dict[str, Any]:
@@ -90,6 +99,9 @@ class ProgramSetup:
         """
         if self._builder is not None and self.search.space:
             note("search.space is not used: the space is that of program.builder")
+        if self._processes is not None:
+            note("estimated for one call an example: how many a program of your own makes, it tells when it runs")
+            return
         for step in (None, *self.program.steps):
             name = "structured_output" if step is None else f"steps.{step}.structured_output"
             if name in self.space:
@@ -116,8 +128,25 @@ class ProgramSetup:
         if gone:
             self.space = without_values(self.space, name, gone)
 
+    async def close(self) -> None:
+        """End what programs of the project's own need: their processes, and the gateway."""
+        if self._processes is not None:
+            await self._processes.close()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that a gateway serves, the usual one first."""
+        return served_models(self.lm, self.search.space)
+
+    @property
+    def secrets(self) -> list[str]:
+        """The environment variables that section ``lm`` names as holding keys."""
+        return secrets_of(self.lm)
+
     async def declared_program(self, values: Mapping[str, Any], place: str = "search.space") -> Program:
         """The program of section ``program`` with some hyperparameters' values in place (errors name ``place``)."""
+        if self._processes is not None:
+            return await self._processes.program(values)
         settings = with_values(self.program, values, place)
         varied = set(values) if place == "search.space" else set()
         try:
@@ -179,6 +208,9 @@ class ProgramSetup:
     def _check_space(self) -> None:
         """Try every end of every hyperparameter on its own; combinations are checked when they are built."""
         check_conditions(self.space)
+        if self._processes is not None:
+            check_names(self.space)
+            return
         for name, kind in self.space.items():
             for value in ends(kind):
                 chain(with_values(self.program, {name: value}, "search.space"))

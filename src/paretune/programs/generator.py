@@ -125,6 +125,10 @@ class Generator(Module):
 
         return await (ask(0) if self.samples == 1 else most_common(ask, self.samples, self.gold_model.model_fields))
 
+    @property
+    def called_models(self) -> tuple[LanguageModel, ...]:
+        return (self.language_model,)
+
     def get_config(self) -> dict[str, Any]:
         if type(self).__init__ not in (Generator.__init__, ChainOfThought.__init__):
             return super().get_config()

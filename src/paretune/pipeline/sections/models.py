@@ -24,6 +24,8 @@ def check_models(params: Mapping[str, Any], made: Collection[str] | None = None,
     None: nobody knows yet, so that nothing is checked where there is such code.
     """
     lm, program = section(params, "lm", LmParams), section(params, "program", ProgramParams)
+    if program.is_own_process:  # it may call any of them
+        return
     layout = section(params, "layout", LayoutParams)
     if made is None and (program.builder is not None or layout.own_code):
         return

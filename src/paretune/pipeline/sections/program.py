@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from paretune.errors import ConfigError
 from paretune.pipeline.sections.steps import ModuleParams, StepParams
 from paretune.schemas.faults import did_you_mean, find_faults, shown
 
-__all__ = ["ProgramParams", "with_values"]
+__all__ = ["ProgramParams", "check_names", "variable", "with_values"]
 
 #: The settings that are no hyperparameters themselves, of the program and of its steps.
-_NOT_TUNABLE = ("builder", "source", "extra", "steps", "reads", "checks", "fields")
+_NOT_TUNABLE = (
+    *("builder", "source", "extra", "command", "function", "workers", "timeout_s", "keep_environment"),
+    *("steps", "reads", "checks", "fields"),
+)
 #: A hyperparameter's name: the step that it is of, and whether it is a parameter of one provider.
 _NAME = re.compile(r"(?:steps\.(?P<step>[^.]+)\.)?(?P<extra>extra\.)?(?P<name>.*)", re.DOTALL)
 
@@ -27,14 +30,34 @@ class ProgramParams(ModuleParams):
     ``model`` (null: ``lm.model``) and ``instructions`` (null: ``task.instructions``) too; of ``extra`` each parameter,
     as ``extra.name``; of a step ``steps.step.name``. The options of a call are those of ``CallOptions``. ``steps`` are
     in the order in which they run; without any the program is one call.
+
+    ``command`` or ``function``: the program is another process (see ``paretune.gateway.own_program``), and only the
+    four fields after them are used with it. Its hyperparameters are those of ``search.space``, under any names.
     """
 
     builder: str | None = Field(default=None, pattern=r"^\w+(\.\w+)*:\w+$")
+    command: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(default=None, min_length=1)
+    function: str | None = Field(default=None, pattern=r"^\w+(\.\w+)*:\w+$")
+    workers: int | None = Field(default=None, gt=0, le=1_000)
+    timeout_s: float = Field(default=600.0, gt=0, le=7 * 86_400)
+    keep_environment: tuple[str, ...] = ()
     source: str
     stratify: bool = True
     sampling: Literal["softmax", "random"] = "softmax"
     instruction_search: bool = False
     steps: dict[str, StepParams] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ProgramParams:
+        given = [name for name in ("builder", "command", "function") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one of builder, command and function (got {' and '.join(given)})")
+        return self
+
+    @property
+    def is_own_process(self) -> bool:
+        """Whether the program is another process."""
+        return self.command is not None or self.function is not None
 
 
 def with_values(program: ProgramParams, values: Mapping[str, Any], place: str) -> ProgramParams:
@@ -74,3 +97,17 @@ def _settings(program: ProgramParams, declared: dict[str, Any], name: str, place
     if extra is not None:
         settings["extra"] = settings = dict(settings.get("extra") or {})
     return settings, own
+
+
+def variable(name: str) -> str:
+    """The environment variable of a hyperparameter of another process: ``top_k`` is PARETUNE_TOP_K."""
+    return f"PARETUNE_{re.sub(r'[^A-Z0-9]', '_', name.upper())}"
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise ConfigError for hyperparameters whose environment variables would be the same, or have another meaning."""
+    taken = dict.fromkeys(("PARETUNE_HOME", "PARETUNE_HYPERPARAMETERS"), "paretune's own")
+    for name in dict.fromkeys(names):
+        if other := taken.get(variable(name)):
+            raise ConfigError(f"search.space.{name}: its environment variable {variable(name)} is {other}; rename it")
+        taken[variable(name)] = f"that of {name!r} as well"

@@ -11,7 +11,7 @@ from paretune.pipeline.sections.evaluate import EvaluateParams
 from paretune.pipeline.sections.layout import LayoutParams
 from paretune.pipeline.sections.models import check_models
 from paretune.pipeline.sections.objective import ObjectiveParams
-from paretune.pipeline.sections.program import ProgramParams, with_values
+from paretune.pipeline.sections.program import ProgramParams, check_names, with_values
 from paretune.pipeline.sections.report import ReportParams
 from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.space import check_conditions, ends
@@ -32,8 +32,17 @@ def check_together(params: Mapping[str, Any]) -> None:
     ConfigError; the sections are valid."""
     program, baseline = section(params, "program", ProgramParams), section(params, "evaluate", EvaluateParams).baseline
     check_models(params)
-    if program.builder is None:
-        space = section(params, "search", SearchParams).space
+    space = section(params, "search", SearchParams).space
+    if program.is_own_process:
+        check_conditions(space)
+        check_names([*space, *(baseline or {})])
+        if unknown := [name for name in baseline or {} if name not in space]:
+            raise ConfigError(
+                f"evaluate.baseline.{unknown[0]}: no hyperparameter of search.space (there are: "
+                f"{', '.join(space) or 'none'}){did_you_mean(unknown[0], space)}; null: no baseline"
+            )
+        _check_names(params)
+    elif program.builder is None:
         check_conditions(space)
         for name, kind in space.items():
             for value in ends(kind):
