@@ -330,6 +330,40 @@ def test_a_call_outlives_its_client(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert [tuple(row) for row in who] == [("s", "0001", "val/3", 1)]
 
 
+def test_other_processes_tell_their_runs_apart(tmp_path: Path) -> None:
+    """With the key of a client, keys of runs are issued: calls made with them are those of a trial and an example, of a
+    replicate, under the client's budget; equal ones are samples. Such a key issues no others, and ends with its run."""
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    model = ScriptedLanguageModel(lambda request: "hi", ledger=ledger)
+    who = {"trial": "0002", "example": "val/1", "replicate": 1}
+
+    async def main() -> None:
+        async with client_of(model) as client:
+            with Budget(calls=2, ledger=ledger).charging(), attributed_to(search="s"):
+                client.begin(Run(draws=False))
+            issued = []
+            for _ in range(2):
+                told = await client.ask("/../paretune/keys", who)
+                issued.append(told.json["key"])
+                mine = {"Authorization": f"Bearer {issued[-1]}"}
+                replies = [await client.ask(body=question("vote"), **mine) for _ in range(2)]
+                assert [reply.status for reply in replies] == [200, 200]
+            assert len(model.backend.calls) == 2  # type: ignore[attr-defined]
+            assert (await client.ask(body=question("other"), **mine)).status == 429
+            assert (await client.ask("/../paretune/keys", who, **mine)).status == 403
+            for wrong in ([], {"who": 1}, {"replicate": -1}, {"epoch": True}):
+                assert (await client.ask("/../paretune/keys", wrong)).status == 400
+            async with client.session.delete(client.gateway.address + "/../paretune/keys", headers=mine) as ended:
+                assert ended.status == 200
+            assert (await client.ask(body=question("vote"), **mine)).status == 401
+
+    asyncio.run(main())
+    ledger.flush()
+    with opened(ledger.path) as connection:
+        asked = connection.execute("SELECT search, trial, example, replicate FROM asked").fetchall()
+    assert [tuple(row) for row in asked] == [("s", "0002", "val/1", 1)] * 2
+
+
 def test_the_cap_holds_with_many_clients(tmp_path: Path) -> None:
     """Of 40 different questions at once exactly as many are sent as the cap allows; the others hear of the budget."""
     ledger = Ledger(tmp_path / "ledger.sqlite")

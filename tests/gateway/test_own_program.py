@@ -16,6 +16,7 @@ from tweets import Feeling, Tweet, truth, tweets
 from paretune import Budget, Input, LanguageModel, Ledger, Program, ScriptedLanguageModel
 from paretune.errors import BudgetError, ConfigError, FatalError, TransientError
 from paretune.gateway.own_program import Host, OwnProgram
+from paretune.lm.ledger.queries import opened
 from paretune.lm.types import Price, Request
 from paretune.pipeline.sections.program import check_names, variable
 from paretune.programs.running import Evaluation
@@ -242,6 +243,18 @@ def test_a_program_may_mend_what_a_model_refuses(evaluated: Callable[..., Evalua
     code = GUESSING.replace('ask(json.loads(line)["text"])', 'ask(json.loads(line)["text"], response_format={})')
     code = code.replace('label = "joy"', 'label = ask(json.loads(line)["text"])')
     assert evaluated(code, ScriptedLanguageModel(picky)).values["reward"] == 1.0
+
+
+def test_the_ledger_notes_whose_answers_were_invalid(evaluated: Callable[..., Evaluation], tmp_path: Path) -> None:
+    """A call is valid when the answer that came of it is."""
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    evaluated(
+        LOOP, ScriptedLanguageModel(lambda request: request.messages[-1][1].replace("tweet 0", "joy"), ledger=ledger)
+    )
+    ledger.flush()
+    with opened(ledger.path) as connection:
+        noted = dict(connection.execute("SELECT example, valid FROM asked").fetchall())
+    assert noted == {"val/0": 1, "val/1": 0, "val/2": 0, "val/3": 0}
 
 
 def test_hyperparameters_in_the_command(evaluated: Callable[..., Evaluation], tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 
 from paretune.errors import BudgetError, ConfigError, ParetuneError
 from paretune.files import canonical_json
+from paretune.lm.language_model import LanguageModel
+from paretune.lm.ledger.attribution import Caller, attributed_to
 from paretune.lm.passing import passed
 from paretune.lm.types import Reply, Request
-from paretune.prompting.trace import current_sample
+from paretune.prompting.trace import Sample, current_sample, tracing
 
 __all__ = ["Key", "Keys", "Run"]
 
@@ -23,14 +25,18 @@ __all__ = ["Key", "Keys", "Run"]
 class Run:
     """One run of a program on an example, or (with ``draws`` false) a client that is not told from its next start.
 
-    Calls are made in ``context``: it says who asks, which replicate and epoch, and under which budget. ``replies`` are
-    those of its calls; ``error`` is that of the last call where that failed, and one that holds for all calls stays.
+    Calls are made in ``context``: it says who asks, which replicate and epoch, and under which budget. ``answered``
+    counts those that succeeded, ``replies`` are those of a run that is ``judged``; ``error`` is that of the last call
+    where that failed, and one that holds for all calls stays.
     """
 
     module: str = "gateway"
     draws: bool = True
+    #: Whether somebody will tell by ``end`` what came of it.
+    judged: bool = False
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
-    replies: list[Reply] = field(default_factory=list)
+    replies: list[tuple[LanguageModel, Reply]] = field(default_factory=list)
+    answered: int = 0
     error: ParetuneError | None = None
     _counts: Counter[str] = field(default_factory=Counter)
 
@@ -49,12 +55,25 @@ class Run:
             draw = self._counts[same] - 1
         return passed(path, fields, replicate=sample.replicate, epoch=sample.epoch, draw=draw)
 
-    def succeeded(self, reply: Reply) -> None:
-        """Note the reply of a call."""
-        if self.draws:  # else it never ends
-            self.replies.append(reply)
+    def succeeded(self, model: LanguageModel, reply: Reply) -> None:
+        """Take the reply of a call. Where nobody waits to judge what came of it, the ledger notes at once who asked."""
+        self.answered += 1
+        if self.judged:
+            self.replies.append((model, reply))
+        else:
+            self._note(model, reply, valid=True)
         if self.error is not None and not _holds_for_all(self.error):
             self.error = None
+
+    def end(self, valid: bool) -> None:
+        """Note who asked, and whether the program's answer was a valid record."""
+        self.judged = False
+        for model, reply in self.replies:
+            self._note(model, reply, valid)
+
+    def _note(self, model: LanguageModel, reply: Reply, valid: bool) -> None:
+        replicate = self.context.run(current_sample).replicate
+        self.context.run(model.ledger.note, reply, self.module, valid=valid, replicate=replicate)
 
     def failed(self, error: ParetuneError) -> None:
         """Note the error of a call."""
@@ -64,7 +83,7 @@ class Run:
     @property
     def must_fail(self) -> bool:
         """Whether no answer may count: no more calls can be made, or none that was made succeeded."""
-        return self.error is not None and (not self.replies or _holds_for_all(self.error))
+        return self.error is not None and (not self.answered or _holds_for_all(self.error))
 
 
 def _holds_for_all(error: ParetuneError) -> bool:
@@ -91,12 +110,29 @@ class Keys:
         self._keys[key.text] = key
         return key
 
+    def issue_for(self, run: Run, who: Mapping[str, Any]) -> Key:
+        """A new key for another run in the name of a client: ``who`` has ``search``, ``trial`` and ``example`` (texts),
+        ``replicate`` and ``epoch`` (whole numbers); what is left out is as in ``run``. Raises ValueError for others."""
+        if unknown := set(who) - {*Caller._fields, "replicate", "epoch"}:
+            raise ValueError(f"no {min(unknown)!r} is known of a run")
+        names = {name: str(who[name]) for name in Caller._fields if name in who}
+        before = run.context.run(current_sample)
+        numbers = {name: who.get(name, getattr(before, name)) for name in ("replicate", "epoch")}
+        if not all(type(number) is int and 0 <= number < 2**31 for number in numbers.values()):
+            raise ValueError("replicate and epoch must be whole numbers of at least 0")
+
+        def issue() -> Key:
+            with attributed_to(**names), tracing(Sample(**numbers)):
+                return self.issue(Run(run.module))
+
+        return run.context.copy().run(issue)
+
     def revoke(self, key: Key) -> None:
         """Forget a key: its next call is refused."""
         self._keys.pop(key.text, None)
 
-    def run_of(self, header: str) -> Run | None:
-        """The run that the header Authorization stands for; None where there is none."""
+    def find(self, header: str) -> Key | None:
+        """The key in a header Authorization; None for one that is not known, or stands for no run."""
         kind, _, text = header.partition(" ")
         key = self._keys.get(text.strip()) if kind.lower() == "bearer" else None
-        return None if key is None else key.run
+        return key if key is not None and key.run is not None else None

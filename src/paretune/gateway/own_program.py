@@ -110,7 +110,7 @@ class OwnProgram(Module):
     async def call(self, inputs: DataModel) -> DataModel:
         """The record that the process answers with. Raises TransientError, InvalidOutputError, and what its calls of
         language models raised where the answer cannot stand without them."""
-        record, run = inputs.get_json(), Run(self.name)
+        record, run, output = inputs.get_json(), Run(self.name, judged=True), None
         try:
             answer = await self._answer(json.dumps(record, ensure_ascii=False), run)
             output = parse_json(answer, self.data_model)
@@ -122,8 +122,9 @@ class OwnProgram(Module):
         except (TransientError, InvalidOutputError) as fault:
             raise run.error or fault from None
         finally:
-            for reply in run.replies:
+            for _, reply in run.replies:
                 add_call(Call(self.name, record, None, reply))
+            run.end(valid=output is not None)
 
     async def _answer(self, line: str, run: Run) -> str:
         """The line that answers a line."""
@@ -140,7 +141,7 @@ class OwnProgram(Module):
                 except TimeoutError:
                     raise TransientError(f"{self.name}: no answer within {self.timeout_s:g} s") from None
                 except EndedError as ended:
-                    if run.replies:  # what it was told was too much for it: another model may have told it otherwise
+                    if run.answered:  # what it was told was too much for it: another model may have told it otherwise
                         raise InvalidOutputError(f"{self.name}: {ended}") from None
                     if not worker.answered or run.error:
                         raise TransientError(f"{self.name}: {ended}") from None

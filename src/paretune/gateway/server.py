@@ -50,6 +50,8 @@ class Gateway:
         for path in PATHS:
             application.router.add_post(f"/v1{path}", self._complete)
         application.router.add_get("/v1/models", self._models)
+        application.router.add_post("/paretune/keys", self._issue)
+        application.router.add_delete("/paretune/keys", self._revoke)
         application.router.add_get("/health", self._health)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -66,10 +68,10 @@ class Gateway:
             await self._runner.cleanup()
 
     def _run_of(self, request: web.Request) -> Run:
-        run = self.keys.run_of(request.headers.get("Authorization", ""))
-        if run is None:
+        key = self.keys.find(request.headers.get("Authorization", ""))
+        if key is None or key.run is None:
             raise Refusal(401, "this key is not known here: use the one in OPENAI_API_KEY", code="invalid_api_key")
-        return run
+        return key.run
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "in_flight": len(self._tasks)})
@@ -78,6 +80,27 @@ class Gateway:
         self._run_of(request)
         owned = {"object": "model", "created": self._began, "owned_by": "paretune"}
         return web.json_response({"object": "list", "data": [{"id": name, **owned} for name in self._names()]})
+
+    async def _issue(self, request: web.Request) -> web.Response:
+        """A key for one run, for whoever has the key of a client: so that other processes tell their runs apart."""
+        run = self._run_of(request)
+        if run.draws:
+            raise Refusal(403, "the key of a run issues no others")
+        try:
+            who = await request.json()
+            key = self.keys.issue_for(run, who if isinstance(who, dict) else {"that": who})
+        except ValueError as error:
+            raise Refusal(400, str(error)) from None
+        return web.json_response({"key": key.text})
+
+    async def _revoke(self, request: web.Request) -> web.Response:
+        """The end of a run: its key is forgotten."""
+        if not self._run_of(request).draws:
+            raise Refusal(403, "only the key of a run ends with it")
+        key = self.keys.find(request.headers["Authorization"])
+        assert key is not None
+        self.keys.revoke(key)
+        return web.json_response({})
 
     async def _complete(self, request: web.Request) -> web.Response:
         run, path = self._run_of(request), request.path.removeprefix("/v1")
@@ -112,8 +135,7 @@ class Gateway:
             except ParetuneError as error:
                 run.failed(error)
                 raise
-            run.succeeded(reply)
-            model.ledger.note(reply, run.module, valid=True, replicate=request.replicate)
+            run.succeeded(model, reply)
             return reply
 
         task = asyncio.create_task(call(), context=run.context.copy())

@@ -18,6 +18,8 @@ __all__ = ["EndedError", "Worker", "Workers"]
 
 #: The longest line of an answer, and how much of the end of its log tells why a process ended, in bytes.
 _LONGEST_LINE, _LAST = 16 << 20, 4096
+#: A log of so many bytes is put aside, in the place of the one before.
+_LONGEST_LOG = 16 << 20
 #: What a process may take to end once its input has, in seconds.
 _END_S = 5.0
 
@@ -44,6 +46,9 @@ class Worker:
     async def start(cls, command: Sequence[str], environment: Mapping[str, str], key: Key, log: Path) -> Worker:
         """Start a process. Raises ConfigError where there is no such program."""
         log.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # there is none yet, or others write to it
+            if log.stat().st_size > _LONGEST_LOG:
+                log.replace(log.with_name(f"{log.name}.1"))
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
