@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paretune.commands import best, calls, compare, experiments, export, gateway, show, trials
+from paretune.commands import best, calls, compare, experiments, export, gateway, predict, show, trials
 from paretune.commands.output import printing
 from paretune.pipeline.run_stage import run_stage
 
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         "compare": (compare, "compare two trials, or the winners of two revisions, example by example"),
         "experiments": (experiments, "list DVC's experiments: what each changed, and what came of it"),
         "export": (export, "write the winner as messages, a request (curl, OpenAI, Python), a prompt or a program"),
+        "predict": (predict, "write the winner's answers to new rows: any data file in, JSON lines or CSV out"),
         "gateway": (gateway, "serve the language models by OpenAI's protocol on loopback, with ledger and budget"),
         "calls": (calls, "list the calls of language models in the ledger, or show one in full"),
     }

@@ -10,10 +10,14 @@ from typing import Any
 
 from paretune.pipeline.evaluation import rebuild
 from paretune.pipeline.programs import ProgramSetup
+from paretune.pipeline.rows import input_template
+from paretune.pipeline.sections.base import section
+from paretune.pipeline.sections.task import TaskParams
 from paretune.programs.program import Program
+from paretune.serving.answers import Serving
 from paretune.trials.record import TrialRecord
 
-__all__ = ["finished_program", "inside"]
+__all__ = ["finished_program", "finished_serving", "inside"]
 
 
 @contextlib.contextmanager
@@ -31,3 +35,10 @@ def inside(root: Path) -> Iterator[None]:
 async def finished_program(params: Mapping[str, Any], record: TrialRecord) -> Program:
     """The trial's program with its trained state; of several replicates the best one's."""
     return await rebuild(ProgramSetup(params), record.values, record.state)
+
+
+async def finished_serving(params: Mapping[str, Any], record: TrialRecord) -> Serving:
+    """The trial's program, and rows read by the task's own templates."""
+    program = await finished_program(params, record)
+    template = input_template(section(params, "task", TaskParams), "input")
+    return Serving(program, template.render)
