@@ -15,6 +15,7 @@ from openai_server import Asked, OpenAIServer, chat, openai_server, text
 from project_copy import copy_project
 
 from paretune.commands.compose import compose
+from paretune.errors import ConfigError
 from paretune.files import read_jsonl
 from paretune.stages import check_params, evaluate, materialize, report, search, split
 
@@ -145,3 +146,25 @@ def test_a_field_that_no_row_has(
     monkeypatch.setattr(sys, "argv", ["paretune", "train"])
     materialize.main()
     assert "note: 'note' is null in every row" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("task", "layout", "message"),
+    [
+        (
+            "invoices",
+            "labels",
+            "'task.answer' not found; the layout takes it from the task: declare it there, or choose",
+        ),
+        ("topics", "fields", "layout.output: no fields; declare them in task.output.fields, or choose another layout"),
+    ],
+)
+def test_a_layout_that_the_task_is_not_for(
+    project: Path, monkeypatch: pytest.MonkeyPatch, task: str, layout: str, message: str
+) -> None:
+    """The error names what is missing, and the other way out."""
+    sources = [f"data.splits.{name}.source=conf" for name in ("train", "test")]
+    monkeypatch.setattr(sys, "argv", ["paretune"])
+    with pytest.raises(ConfigError, match=message):
+        compose(project, [f"task={task}", f"layout={layout}", *sources])
+        check_params.main()
