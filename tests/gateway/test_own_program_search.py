@@ -35,16 +35,29 @@ SPACE = {
     "votes": {"kind": "fixed", "value": 2},
 }
 #: As the script, without the second that the package takes to load.
-LIGHT = """
-import json, os, sys, urllib.request, wording
+ASK = """
+import json, os, sys, urllib.request
 
-for line in sys.stdin:
-    text = json.loads(line)["text"]
-    body = {"model": os.environ["OPENAI_MODEL"], "temperature": 0, "messages": [{"role": "user", "content": text}]}
+def ask(model, text):
+    body = {"model": model, "temperature": 0, "messages": [{"role": "user", "content": text}]}
     headers = {"Authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
     address = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
     with urllib.request.urlopen(urllib.request.Request(address, json.dumps(body).encode(), headers)) as reply:
-        print(json.dumps({"label": json.load(reply)["choices"][0]["message"]["content"]}))
+        return json.load(reply)["choices"][0]["message"]["content"]
+"""
+LIGHT = f"""{ASK}
+import wording
+
+for line in sys.stdin:
+    print(json.dumps({{"label": ask(os.environ["OPENAI_MODEL"], json.loads(line)["text"])}}))
+"""
+FUNCTION = f"""{ASK}
+async def answer(example, hyperparameters):
+    print("thinking")
+    label = ask(hyperparameters["model"], example["text"])
+    if label == "fear":
+        raise ValueError("too bad")
+    return {{"label": label}}
 """
 
 
@@ -145,15 +158,7 @@ def test_a_changed_program_is_another_search(light: OpenAIServer, own_state: Pat
 
 def test_a_function(project: OpenAIServer) -> None:
     """A Python function alone, with the hyperparameters as its second argument; what it prints disturbs nothing."""
-    Path("own_function.py").write_text(
-        "import os\nfrom openai import AsyncOpenAI\nclient = AsyncOpenAI()\n"
-        "async def answer(example, hyperparameters):\n"
-        "    print('thinking')\n"
-        "    reply = await client.chat.completions.create(model=hyperparameters['model'], temperature=0,\n"
-        "        messages=[{'role': 'user', 'content': example['text']}])\n"
-        "    if reply.choices[0].message.content == 'fear':\n        raise ValueError('too bad')\n"
-        "    return {'label': reply.choices[0].message.content}\n"
-    )
+    Path("own_function.py").write_text(FUNCTION)
     own = {"command": None, "function": "own_function:answer", "source": "own_function.py"}
     compose_own(project, program=own)
     check_params.main()
