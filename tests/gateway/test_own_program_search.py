@@ -86,7 +86,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIS
 def compose_own(server: OpenAIServer, **changes: Any) -> None:
     """Write params.yaml; ``changes`` are values by section."""
     own = ["program=own", "search=own", f"program.source={APP}", "tuner=grid", "objective=reward_cost"]
-    own += ["data.splits.train.limit=6", "data.splits.test.limit=3", "report.resamples=100"]
+    own += ["program.command=null", "data.splits.train.limit=6", "data.splits.test.limit=3", "report.resamples=100"]
     own += ["lm=openai_compatible", "lm.model=openai/good", f"lm.api_base={server.api_base}"]
     compose(Path.cwd(), own)
     params = yaml.safe_load(Path("params.yaml").read_text())
@@ -172,7 +172,7 @@ def test_a_function(project: OpenAIServer) -> None:
 def test_the_estimate_says_that_it_guesses(project: OpenAIServer, capsys: pytest.CaptureFixture[str]) -> None:
     """One call an example is counted, and a line says so; nothing is sent."""
     assert "calls          10" in estimate_report(Path.cwd())
-    assert "estimated for one call an example" in capsys.readouterr().err
+    assert "one call an example is estimated" in capsys.readouterr().err
     assert not project.asked
 
 
@@ -181,6 +181,8 @@ def test_the_estimate_says_that_it_guesses(project: OpenAIServer, capsys: pytest
     [
         ({"program": {"source": "conf"}}, r"program\.source: must be the file .* set it to emotions_app\.py"),
         ({"program": {"command": ["no-such-program"]}}, r"no program 'no-such-program' is found"),
+        ({"program": {"command": None}}, r"program\.command: give the words of a command, or program\.function"),
+        ({"program": {"command": [sys.executable], "source": "no.py"}}, r"program\.source: no such file"),
         ({"program": {"function": "a:b"}}, r"give one of builder, command and function"),
         ({"program": {"command": None, "function": "nowhere:f"}}, r"no module 'nowhere'"),
         (

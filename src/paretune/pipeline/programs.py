@@ -101,7 +101,7 @@ class ProgramSetup:
         if self._builder is not None and self.search.space:
             note("search.space is not used: the space is that of program.builder")
         if self._processes is not None:
-            note("estimated for one call an example: how many a program of your own makes, it tells when it runs")
+            note("one call an example is estimated: how many a program of your own makes is known when it runs")
         if "structured_output" not in self.space or self._processes is not None:
             return
         models = ends(self.space["model"]) if "model" in self.space else [self.program.model or self.lm.model]
