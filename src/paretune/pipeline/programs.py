@@ -100,7 +100,7 @@ class ProgramSetup:
         if self._builder is not None and self.search.space:
             note("search.space is not used: the space is that of program.builder")
         if self._processes is not None:
-            note("estimated for one call an example: how many a program of your own makes, it tells when it runs")
+            note("one call an example is estimated: how many a program of your own makes is known when it runs")
             return
         for step in (None, *self.program.steps):
             name = "structured_output" if step is None else f"steps.{step}.structured_output"
