@@ -113,7 +113,7 @@ class ProgramSetup:
     async def declared_program(self, values: Mapping[str, Any], place: str = "search.space") -> Program:
         """The program of section ``program`` with some hyperparameters' values in place (errors name ``place``)."""
         settings = with_values(self.program, values, place)
-        varied = set(values) if place == "search.space" else set()
+        varied = {name for name in values if place == "search.space" and self._varies(name)}
         try:
             steps = chain(settings)
         except ConfigError as error:
@@ -140,6 +140,10 @@ class ProgramSetup:
             if all({name, f"steps.{step.name}.{name}"} & set(varied) for name in names):
                 raise FailedTrialError(reason)
             raise ConfigError(_lacking(place, form, reason) if reason == lacking else f"{place}: {reason}")
+
+    def _varies(self, name: str) -> bool:
+        """Whether a hyperparameter has other values than one."""
+        return name in self.space and len(set(ends(self.space[name]))) > 1
 
     def _model_of(self, step: Step) -> LanguageModel:
         return self.language_model(step.settings.model or self.lm.model)
