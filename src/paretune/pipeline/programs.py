@@ -148,7 +148,7 @@ class ProgramSetup:
         if self._processes is not None:
             return await self._processes.program(values)
         settings = with_values(self.program, values, place)
-        varied = set(values) if place == "search.space" else set()
+        varied = {name for name in values if place == "search.space" and self._varies(name)}
         try:
             steps = chain(settings)
         except ConfigError as error:
@@ -175,6 +175,10 @@ class ProgramSetup:
             if all({name, f"steps.{step.name}.{name}"} & set(varied) for name in names):
                 raise FailedTrialError(reason)
             raise ConfigError(_lacking(place, form, reason) if reason == lacking else f"{place}: {reason}")
+
+    def _varies(self, name: str) -> bool:
+        """Whether a hyperparameter has other values than one."""
+        return name in self.space and len(set(ends(self.space[name]))) > 1
 
     def _model_of(self, step: Step) -> LanguageModel:
         return self.language_model(step.settings.model or self.lm.model)
