@@ -63,6 +63,7 @@ NAMES = {
         "BudgetError",
         "TransientError",
         "RefusedInputError",
+        "InvalidOutputError",
         "JudgementError",
     ],
     "paretune.metrics": [

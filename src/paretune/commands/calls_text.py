@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from paretune.lm.ledger.queries import Totals
+from paretune.lm.passing import messages_in, options_in, said
 from paretune.terminal import plain
 from paretune.wording import compact
 
@@ -79,7 +80,10 @@ def _sum(name: str, sums: list[Totals]) -> str:
 def call_lines(call: Mapping[str, Any]) -> Iterator[str]:
     """One call in full."""
     request = dict(call["request"])
-    messages = request.pop("messages", [])
+    messages, reply = iter(request.pop("messages", [])), call["reply"]
+    if (body := request.pop("body", None)) is not None:
+        request |= options_in(body)
+        messages, reply = messages_in(body), said(reply)
     yield f"key         {call['key']}"
     yield f"time        {_time(call['created_at'], zone=True)}"
     yield f"model       {call['model']}"
@@ -101,7 +105,7 @@ def call_lines(call: Mapping[str, Any]) -> Iterator[str]:
         yield f"\n--- {role}\n{content}"
     if call["reasoning"]:
         yield f"\n--- reasoning\n{call['reasoning']}"
-    yield f"\n--- reply\n{call['reply']}"
+    yield f"\n--- reply\n{reply}"
 
 
 def _caller(caller: Mapping[str, Any], short: bool = False) -> str:

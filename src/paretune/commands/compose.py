@@ -78,6 +78,8 @@ def _reason(error: Exception, root: Path, overrides: Sequence[str]) -> str:
         matching = [one for one in overrides if place.startswith(_key(one)) or _key(one).startswith(place)]
         override = max(matching, key=lambda one: len(_key(one)), default="")  # not the choice of the group before it
         return f"{place!r} is no key and no group{hint}\n  to add it to what is there: {shown('+' + override, 500)}"
+    if str(error).startswith("Interpolation key 'task."):
+        return f"{_shorten(str(error))}; the layout takes it from the task: declare it there, or choose another layout"
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _shorten(str(error))
     return f"{type(error).__name__}: {str(error).partition(';')[0]}"

@@ -191,4 +191,4 @@ class Sending:
 
 def _estimated_tokens(request: Request) -> int:
     """Four bytes are about one token; the completion is counted at its longest, where that is given."""
-    return prompt_bytes(request) // 4 + (request.options.max_tokens or 0)
+    return prompt_bytes(request) // 4 + (request.options.max_tokens or 0) * request.choices

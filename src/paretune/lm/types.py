@@ -48,6 +48,9 @@ class Request:
     ``replicate`` and ``epoch`` tell repeated samples of the same question apart: a training that runs an example in
     each epoch draws a reply in each. ``draw`` does so for several replies that are wanted of one question at once, as a
     judge may want them.
+
+    A request that a program of one's own composed is passed on whole: ``body`` is it, ``path`` where it goes (see
+    ``paretune.lm.passing``). Then the messages and the options are what paretune reads in it, and no part of the key.
     """
 
     messages: tuple[tuple[str, str], ...]
@@ -59,12 +62,25 @@ class Request:
     replicate: int = 0
     epoch: int = 0
     draw: int = 0
+    path: str = ""
+    body: dict[str, Any] | None = field(default=None, hash=False)
 
     def stated(self) -> dict[str, Any]:
         """This request as it is keyed and stored: what is not set is left out, so that new options keep old keys."""
         values = {name: getattr(self, name) for name in _UNSET}  # asdict() would copy all that is in them
+        if self.body is not None:
+            return {name: value for name, value in values.items() if name != "messages" and value != _UNSET[name]}
         values = {name: value for name, value in values.items() if name == "messages" or value != _UNSET[name]}
         return {**values, **self.options.stated()}
+
+    @property
+    def choices(self) -> int:
+        """How many completions one call may bring."""
+        if self.body is None:
+            return 1
+        prompt, many = self.body.get("prompt"), [self.body.get(name) for name in ("n", "best_of")]
+        prompts = len(prompt) if isinstance(prompt, list) and not all(isinstance(part, int) for part in prompt) else 1
+        return prompts * max([1, *(number for number in many if isinstance(number, int))])
 
     def adapted(self, model: str, takes: Mapping[str, Any]) -> Request:
         """This request, written for another model, as one with these capabilities takes it.
@@ -72,6 +88,8 @@ class Request:
         Raises ConfigError where its messages would have to be others.
         """
         request = self
+        if request.body is not None:
+            return request
         if request.options.reasoning_effort is not None and not takes["reasoning_effort"]:
             request = replace(request, options=request.options.without("reasoning_effort"))
         if request.structured_output in ("native", "tool") and takes["structured_output"] != "native":

@@ -26,11 +26,12 @@ def _number(value: float | None) -> float:
     return np.nan if value is None else float(value)
 
 
-#: Operational measures, all better when smaller: US dollars an example, mean seconds a call, tokens a call, shares.
+#: Operational measures, all better when smaller: US dollars and tokens an example (that of a program with several
+#: calls takes those of all), mean seconds a call, shares.
 OPERATIONAL: dict[str, Callable[[Outcome], tuple[float, float]]] = {
     "cost": _per_example(lambda outcome: outcome.cost_usd),
     "latency": _per_call(lambda outcome: outcome.latency_s),
-    "tokens_per_request": _per_call(lambda outcome: outcome.prompt_tokens + outcome.completion_tokens),
+    "tokens_per_request": _per_example(lambda outcome: outcome.prompt_tokens + outcome.completion_tokens),
     "failure_rate": _per_example(lambda outcome: outcome.status == "failed"),
     "invalid_rate": _per_example(lambda outcome: outcome.status == "invalid"),
 }

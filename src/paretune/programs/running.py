@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from paretune.errors import JudgementError, RefusedInputError, TransientError
+from paretune.errors import InvalidOutputError, JudgementError, RefusedInputError, TransientError
 from paretune.eventloop import map_ordered
 from paretune.lm.ledger.attribution import attributed_to, current_caller
 from paretune.lm.types import REFUSAL
@@ -67,7 +67,7 @@ async def predict(program: Program, x: Sequence[Any]) -> list[Any]:
     async def one(row: Row) -> Any:
         try:
             return await program(*row)
-        except RefusedInputError:
+        except (RefusedInputError, InvalidOutputError):
             return None
 
     outputs = await map_ordered(one, as_rows(program, x), _at_once(program))
@@ -128,6 +128,9 @@ async def _run_example(program: Program, row: Row, y: DataModel, sample: Sample)
         except RefusedInputError as error:
             output, status, failure = None, "invalid", str(error)
             kind = "filtered" if error.filtered else "refused"
+        except InvalidOutputError as error:
+            output, status, failure = None, "invalid", str(error)
+            kind, _ = _why_invalid(calls)
         except (TransientError, JudgementError) as error:
             output, reward, status, failure = None, None, "failed", str(error)
     costs = [call.reply.cost_usd for call in calls]

@@ -87,6 +87,7 @@ class Question(NamedTuple):
     request: str
     reply: str
     finish_reason: str | None
+    created_at: float
 
 
 @contextlib.contextmanager
@@ -151,7 +152,9 @@ def questions(connection: sqlite3.Connection, search: str, part: str) -> Iterato
         {"search": search, "part": part},
     )
     for example, trial, replicate, module, key in found:  # sorted without their texts, which may fill gigabytes
-        call = connection.execute("SELECT model, request, reply, finish_reason FROM calls WHERE key = ?", (key,))
+        call = connection.execute(
+            "SELECT model, request, reply, finish_reason, created_at FROM calls WHERE key = ?", (key,)
+        )
         if (row := call.fetchone()) is not None:
             yield Question(example, trial, replicate, module, *row)
 
