@@ -10,6 +10,7 @@
         │   └── BudgetError     the declared budget is spent: no further call is made
         ├── TransientError      this call failed for now: time-out, rate limit, server error, connection
         ├── RefusedInputError   this input can never be answered: too long, refused by a content filter
+        ├── NotRecordedError    a model of recorded replies has none for this input
         └── JudgementError      an answer came, but the language model that should judge it gave no score
 
 At the command line these print as ``error: <message>`` without a traceback. Anything else is a bug and keeps it.
@@ -28,6 +29,7 @@ __all__ = [
     "BudgetError",
     "TransientError",
     "RefusedInputError",
+    "NotRecordedError",
     "JudgementError",
 ]
 
@@ -80,6 +82,10 @@ class RefusedInputError(LanguageModelError):
     def __init__(self, message: str, filtered: bool = False) -> None:
         super().__init__(message)
         self.filtered = filtered
+
+
+class NotRecordedError(LanguageModelError):
+    """No reply to this input was recorded: the example is a failure, and not scored."""
 
 
 class JudgementError(LanguageModelError):

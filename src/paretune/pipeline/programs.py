@@ -8,6 +8,7 @@ from typing import Any
 
 from paretune.errors import ConfigError
 from paretune.lm.backends.local_memory import loaded_models
+from paretune.lm.backends.recorded import PREFIX
 from paretune.lm.env_file import load_env_file
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.settings import declaring
@@ -16,6 +17,7 @@ from paretune.optimizers.opro import OPRO
 from paretune.optimizers.optimizer import Optimizer
 from paretune.optimizers.random_few_shot import RandomFewShot
 from paretune.pipeline.own_code import load
+from paretune.pipeline.recordings import open_recording, recorded_space
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.lm import LmParams, ModelParams
@@ -55,11 +57,14 @@ class ProgramSetup:
         self.program = section(params, "program", ProgramParams)
         self.search = section(params, "search", SearchParams)
         self._language_models: dict[str, LanguageModel] = {}
+        self._recording = open_recording(self.lm)
         with declaring(self._declared):
             self.scoring = Scoring(params, self.language_model)
             self._builder = _load_builder(self.program.builder) if self.program.builder else None
         #: What the declared program varies; a builder declares its own.
         self.space: dict[str, SpaceParams] = {} if self._builder else self.search.space
+        if self._recording is not None:
+            self.space = recorded_space(self.space, self.program, self._recording.models)
         self._check_space()
 
     def declare(self, hp: Any) -> dict[str, Any]:
@@ -169,6 +174,8 @@ class ProgramSetup:
         }
         if reached["price"] is not None:
             reached["price"] = reached["price"].model_dump()
+        if name.startswith(PREFIX):
+            reached["recordings"] = self._recording
         others = [other for other in reached["fallbacks"] if other != name] if with_fallbacks else []
         return {**reached, "fallbacks": [self._make_language_model(other, with_fallbacks=False) for other in others]}
 

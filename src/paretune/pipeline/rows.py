@@ -51,6 +51,7 @@ def open_dataset(task: TaskParams, layout: LayoutParams, data: DataParams, split
         output_data_model=output_model(task, layout),
         output_template=layout.output.template,
         limit=source.limit,
+        skip=source.skip,
         shuffle=data.shuffle,
         seed=data.seed,
         variables={"labels": task.labels, "as_labels": functools.partial(as_labels, labels=task.labels)},

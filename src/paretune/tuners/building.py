@@ -241,6 +241,9 @@ def check_objectives(goals: Goals, program: Program, has_validation: bool, by: s
             raise UsageError(f"{what} {name!r} is reported by no metric (there are: {', '.join(known)})")
         if plain == "cost":
             _check_prices(what, name, program)
+        for model in program.language_models:
+            if reason := model.unmeasured().get(plain):
+                raise UsageError(f"{what} {name!r} cannot be told: {reason}; leave it out, or record it")
 
 
 def _check_prices(what: str, name: str, program: Program) -> None:

@@ -1,0 +1,56 @@
+"""Recorded replies as models: the file that section ``lm`` names, and a space in which it has something to say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from paretune.datasets.recording import Recording
+from paretune.errors import ConfigError
+from paretune.lm.backends.recorded import PREFIX
+from paretune.pipeline.sections.lm import LmParams
+from paretune.pipeline.sections.program import ProgramParams
+from paretune.pipeline.sections.space import SpaceParams, ends
+from paretune.terminal import note
+
+__all__ = ["open_recording", "recorded_space"]
+
+_EVERY = f"{PREFIX}*"
+
+
+def open_recording(lm: LmParams) -> Recording | None:
+    """The recorded replies; None where none are declared. Raises DataError and ConfigError as ``Recording`` does."""
+    if lm.recording is None:
+        return None
+    recording = Recording(lm.source, **lm.recording.model_dump())
+    if recording.repeated:
+        note(
+            f"{recording.repeated:,} keys in {lm.source!r} have several replies of a model: those of further replicates "
+            "(search.executions_per_trial). Where they are of different examples, let an id be lm.recording.key"
+        )
+    return recording
+
+
+def recorded_space(
+    space: Mapping[str, SpaceParams], program: ProgramParams, models: Sequence[str]
+) -> dict[str, SpaceParams]:
+    """The space with all recorded models in the place of ``recorded/*``.
+
+    Raises ConfigError where it varies more than the model, or the program would ask otherwise than the recording did:
+    recorded replies depend on nothing else.
+    """
+    kind = space.get("model")
+    if kind is None or not any(str(value).startswith(PREFIX) for value in ends(kind)):
+        return dict(space)
+    if others := [name for name in space if name != "model"]:
+        raise ConfigError(
+            f"search.space: recorded replies are the same whatever {', '.join(others)} may be: vary the model alone "
+            "(search=recorded), or give each recorded configuration a name, as a model of its own"
+        )
+    for name in ("few_shot", "chain_of_thought", "instruction_search"):
+        if getattr(program, name):
+            raise ConfigError(f"program.{name}: has no effect on recorded replies; set it to 0 or false")
+    if kind.kind == "choice":
+        every = [f"{PREFIX}{name}" for name in models]
+        values = [name for value in kind.values for name in (every if value == _EVERY else [value])]
+        return {"model": kind.model_copy(update={"values": tuple(dict.fromkeys(values))})}
+    return dict(space)
