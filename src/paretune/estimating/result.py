@@ -38,8 +38,11 @@ class Estimate(Spending):
 
 def _lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
     yield "trials", _trials(estimate)
+    if estimate.recorded.high:
+        yield "recorded", f"{_span(estimate.recorded, _whole)} replies, which are looked up: nothing is sent"
     if not estimate.calls.high:
-        yield "calls", "none are left"
+        if not estimate.recorded.high:
+            yield "calls", "none are left"
         return
     yield "calls", _calls(estimate.calls)
     if estimate.held:

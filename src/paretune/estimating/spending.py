@@ -94,13 +94,15 @@ class Limit:
 
 @dataclass(frozen=True, kw_only=True)
 class Spending:
-    """What some calls would take, over all language models (one after the other) and by model; None is unknown."""
+    """What some calls would take, over all language models (one after the other) and by model; None is unknown.
+    ``recorded``: so many replies are looked up instead, which takes nothing."""
 
     calls: Range
     tokens: Range
     usd: Range | None
     seconds: Range | None
     models: tuple[ModelShare, ...]
+    recorded: Range
 
     def as_json(self) -> dict[str, Any]:
         """The numbers as JSON values; a range is ``{"low": …, "high": …}``."""
@@ -109,14 +111,17 @@ class Spending:
 
 def spending(tally: Tally, models: Mapping[str, LanguageModel], view: LedgerView) -> Spending:
     """What a tally comes to; the price of a model that is not asked is not looked up."""
-    shares = tuple(_share(models[name], take, view) for name, take in sorted(tally.items()) if name)
-    calls, prompts, completions, _ = tally.get("", _NOTHING)
+    looked_up = sum((take for name, take in tally.items() if name and models[name].is_recorded), _NOTHING)
+    asked = {name: take for name, take in sorted(tally.items()) if name and not models[name].is_recorded}
+    shares = tuple(_share(models[name], take, view) for name, take in asked.items())
+    calls, prompts, completions, _ = tally.get("", _NOTHING) - looked_up
     return Spending(
         calls=Range.of(calls),
         tokens=Range.of(prompts + completions),
         usd=_sum([share.usd for share in shares]),
         seconds=_sum([share.seconds for share in shares]),
         models=shares,
+        recorded=Range.of(looked_up[0]),
     )
 
 
