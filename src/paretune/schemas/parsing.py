@@ -30,7 +30,7 @@ def parse_json(text: str, model: type[Model]) -> Model | None:
     """The record in a reply that should be JSON; None when there is none that validates.
 
     Code fences and prose around the object are tolerated, and names and labels may be spelt as ``schemas.spelling``
-    says. What stands inside of a thought (``<think> … </think>``, or one that is never ended) is no answer. When
+    says; a line break in a text may be one. What stands inside of a thought (``<think> … </think>``, or one that is never ended) is no answer. When
     several objects validate, the last one counts: models that think aloud put their final answer last. NaN and infinity
     are not JSON and do not validate. Half a character (one surrogate of a pair) becomes a question mark: no file could
     hold it.
@@ -67,7 +67,7 @@ def _validated(value: Any, model: type[Model]) -> Model | None:
 
 def _objects(text: str) -> Iterator[Any]:
     """Every outermost JSON object outside of thoughts, in order; None where all before turns out to be a thought."""
-    decoder = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+    decoder = json.JSONDecoder(strict=False, parse_constant=_refuse, parse_float=_finite)
     place = 0
     while found := _TAG_OR_OBJECT.search(text, place):
         place = found.end()

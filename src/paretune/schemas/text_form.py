@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from paretune.errors import UsageError
 from paretune.schemas.data_model import SCORES, field_labels, is_score
 from paretune.schemas.parsing import without_thoughts
-from paretune.schemas.spelling import bare, read_label, word
+from paretune.schemas.spelling import bare, read_label, read_number, word
 
 __all__ = ["cue", "grammar", "parse_text", "render_text", "value_rule"]
 
@@ -151,9 +151,7 @@ def _value(raw: str, model: type[BaseModel], name: str) -> Any:
     if annotation is str:
         return raw
     plain = bare(raw)
-    if annotation in (int, float):
-        return plain.replace(",", "").lstrip("$")
-    return plain
+    return read_number(plain) if annotation in (int, float) and not _is_strict(model) else plain
 
 
 def _is_strict(model: type[BaseModel]) -> bool:
