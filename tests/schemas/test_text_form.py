@@ -175,7 +175,15 @@ def test_no_boolean(reply: str) -> None:
 
 @pytest.mark.parametrize(
     ("reply", "total"),
-    [("42", 42.0), ("-0.5", -0.5), ("$1,234.50", 1234.5), ("7.", 7.0), ("3 apples", 3.0), ("1e-07", 1e-7), ('Total: "3"', 3.0)],
+    [
+        ("42", 42.0),
+        ("-0.5", -0.5),
+        ("$1,234.50", 1234.5),
+        ("7.", 7.0),
+        ("3 apples", 3.0),
+        ("1e-07", 1e-7),
+        ('Total: "3"', 3.0),
+    ],
 )
 def test_a_number(reply: str, total: float) -> None:
     """Thousands separators, a dollar sign and a final full stop do not matter."""

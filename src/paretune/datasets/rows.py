@@ -20,7 +20,19 @@ from typing import Any, BinaryIO
 
 from paretune.errors import DataError
 
-__all__ = ["BOM", "PACKED", "FileRows", "Row", "decoded", "lines_of", "not_utf8", "opened", "place_of", "shortened", "twice"]
+__all__ = [
+    "BOM",
+    "PACKED",
+    "FileRows",
+    "Row",
+    "decoded",
+    "lines_of",
+    "not_utf8",
+    "opened",
+    "place_of",
+    "shortened",
+    "twice",
+]
 
 Row = dict[str, Any]
 BOM = b"\xef\xbb\xbf"
@@ -28,7 +40,13 @@ _SHOWN = 60
 #: The endings of packed text files, and what opens them.
 PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".xz": lzma.open}
 #: What a file that is no UTF-8 text begins with, and what it then is.
-_FORMATS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "gzip", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip, as Excel's are"}
+_FORMATS = {
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"\x1f\x8b": "gzip",
+    b"\xfd7zXZ": "xz",
+    b"PK\x03\x04": "zip, as Excel's are",
+}
 
 
 class FileRows(ABC):
