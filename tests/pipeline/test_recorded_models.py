@@ -58,8 +58,8 @@ def write(params: dict[str, Any]) -> None:
 
 
 def test_a_search_over_a_log(params: dict[str, Any]) -> None:
-    """Every model of the file is a trial; a fence and another case are read, a missing reply is a failure and no answer,
-    what is not recorded is unknown; nothing is paid for, and a second run reads the same."""
+    """Every model of the file is a trial; a fence and another case are read, a missing reply is a failure, what is
+    not recorded is unknown; nothing is paid for, and a second run reads the same."""
     write(params)
     search.main()
     good, bad = read_trials("data/search/trials.jsonl")

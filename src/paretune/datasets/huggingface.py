@@ -34,7 +34,7 @@ class HuggingFaceDataset(Dataset):
 
     Args:
         path: a dataset on the hub (``"dair-ai/emotion"``), a local file or folder (.json, .jsonl, .ndjson, .csv, .tsv,
-            also with .gz or .xz; .parquet; .xlsx with ``paretune[xlsx]``), or a builder's name (``"json"``, ``"csv"``, …)
+            also with .gz or .xz; .parquet; .xlsx with ``paretune[xlsx]``), or a builder's name (``"json"``, …)
             together with ``data_files``. The name of a file that exists is never a pattern. Every cell of a CSV file
             or a workbook is text; templates convert it (``| int``, ``| float``, ``| bool``).
         name, split, revision: as in Hugging Face's ``load_dataset``. A single local file is the split
@@ -81,9 +81,10 @@ class HuggingFaceDataset(Dataset):
             raise UsageError("output_data_model and output_template belong together: give both or neither")
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch_size must be >= 1 (got {batch_size!r})")
-        if (limit is not None and limit < 1) or repeat < 1 or skip < 0:
-            given = f"limit={limit!r}, repeat={repeat!r}, skip={skip!r}"
-            raise UsageError(f"limit and repeat must be >= 1, skip >= 0 (got {given})")
+        if (limit is not None and limit < 1) or repeat < 1:
+            raise UsageError(f"limit and repeat must be >= 1 (got limit={limit!r}, repeat={repeat!r})")
+        if skip < 0:
+            raise UsageError(f"skip must be >= 0 (got {skip!r})")
         self._path, self._name, self._split, self._revision = str(path), name, split, revision
         self._streaming, self._options = streaming, dict(load_dataset_kwargs)
         self._skip, self._end = skip, None if limit is None else skip + limit

@@ -94,9 +94,8 @@ class Recording:
         """The replies of a model by their keys. Raises ConfigError where there is none of that name."""
         if model not in self._replies:
             known = ", ".join(f"{PREFIX}{name}" for name in self._replies)
-            raise ConfigError(
-                f"{self.source!r} has no replies of {PREFIX}{model}{did_you_mean(model, self._replies)} (it has: {known})"
-            )
+            hint = did_you_mean(model, self._replies)
+            raise ConfigError(f"{self.source!r} has no replies of {PREFIX}{model}{hint} (it has: {known})")
         return self._replies[model]
 
     def _check_columns(self, row: Row) -> None:

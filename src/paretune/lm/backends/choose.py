@@ -20,8 +20,9 @@ def backend_for(
     price: Price | None = None,
     recordings: Recordings | None = None,
 ) -> Backend:
-    """The backend of a model: ``local/…`` is served in this process; ``recorded/…`` is looked up in ``recordings``; ``openai/…`` at an ``api_base`` is called without
-    litellm where litellm knows nothing of it; all others go through litellm."""
+    """The backend of a model: ``local/…`` is served in this process; the replies of ``recorded/…`` are
+    looked up in ``recordings``; ``openai/…`` at an ``api_base`` is called without litellm where litellm knows nothing
+    of it; all others go through litellm."""
     if model.startswith("local/"):
         from paretune.lm.backends.local import LocalBackend
 

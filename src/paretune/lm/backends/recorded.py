@@ -81,7 +81,8 @@ class RecordedBackend:
                 found[name] = f"{lacks:,} of the {count:,} replies of {self.model!r} have none recorded"
         if "tokens_per_request" in found and isinstance(self._price, Price):
             found["cost"] = f"its price is by tokens, and {found['tokens_per_request']}"
-        elif isinstance(self._price, _RecordedPrice) and (lacks := sum(each.cost_usd is None for each in self._all())):
+        lacks = sum(each.cost_usd is None for each in self._all())
+        if lacks and isinstance(self._price, _RecordedPrice):
             found["cost"] = f"{lacks:,} of the {count:,} replies of {self.model!r} have none recorded"
         return found
 

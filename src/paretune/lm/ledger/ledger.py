@@ -77,7 +77,8 @@ class Ledger:
         return reply
 
     def put(self, key: str, model: str, request: dict[str, Any] | str, reply: Reply) -> Reply:
-        """Store a reply that was just paid for (or that is ``served`` from elsewhere), and return the one that the file holds from now on.
+        """Store a reply that was just paid for (or that is ``served`` from elsewhere), and return the one that the file
+        holds from now on.
 
         ``request`` is what the key stands for: JSON values, or their canonical text where the caller has it already.
         It outlives a kill of this process once this returns. The first reply of a key stays: where another process was
