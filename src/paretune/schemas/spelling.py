@@ -3,8 +3,8 @@
 A label (a value of a ``Literal`` or an Enum) counts when it is spelt exactly; else but for the space, the quotes and
 the emphasis around it and a full stop; else also but for case. A field's name counts but for the space around it and
 for case. Where two labels or names would do, none counts. A text is the number that stands in it, with its sign, commas
-between digits, a currency before it or a unit behind it, where it is the only one. ``strict_labels = True`` in a data model's class
-body turns this off: its names and labels must be spelt to the letter.
+between digits, a currency before it or a unit behind it, where it is the only one. ``strict_labels = True`` in a data
+model's class body turns this off: its names and labels must be spelt to the letter.
 """
 
 from __future__ import annotations

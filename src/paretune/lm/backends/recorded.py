@@ -87,8 +87,11 @@ class RecordedBackend:
         return found
 
     def read(self, request: Request) -> tuple[Answer, float | None]:
-        """The recorded reply to a request, and its seconds. Raises NotRecordedError where there is none, FatalError where nobody knows
-        which part of the input it is looked up by."""
+        """The recorded reply to a request, and its seconds.
+
+        Raises NotRecordedError where there is none, FatalError where nobody knows which part of the input it is looked
+        up by.
+        """
         key = self._key(request)
         replies = self._replies.get(key)
         if replies is None:
