@@ -1,4 +1,4 @@
-"""``paretune import FILE``: results that were recorded elsewhere, as trials with the whole report; nothing is called."""
+"""``paretune import FILE``: results of other programs as trials, with the whole report; nothing is called."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def run(arguments: argparse.Namespace) -> None:
     completed = [record for record in found.records if record.completed]
     if found.missing:
         note(
-            f"{found.missing:,} of the {found.cells:,} cells are missing: means are over those that are there, and pairs "
-            "with a missing one are dropped"
+            f"{found.missing:,} of the {found.cells:,} cells are missing: means are over those that are there, and "
+            "pairs with a missing one are dropped"
         )
     if failed := len(found.records) - len(completed):
         note(f"{failed:,} configurations lack more than {arguments.max_missing:.0%} of the items, and are not ranked")

@@ -51,9 +51,8 @@ class Imported:
         known = set.intersection(*({*record.metrics} for record in self.records if record.completed))
         for objective in objectives:
             if objective.name not in known:
-                raise UsageError(
-                    f"objective {objective.name!r} is not known of all configurations (known: {', '.join(sorted(known))})"
-                )
+                names = ", ".join(sorted(known))
+                raise UsageError(f"objective {objective.name!r} is not known of all configurations (known: {names})")
         taken = [Objective(f"val_{name}", "min") for name in _TAKEN if f"val_{name}" in known][:1]
         return Goals(tuple(objectives) or (Objective("val_reward", "max"), *taken))
 
@@ -61,8 +60,7 @@ class Imported:
 def imported(cells: Iterable[Cell], metrics: Mapping[str, Direction], max_missing: float) -> Imported:
     """The trials of some cells, one a configuration in the order of appearance.
 
-    All are on the same items, in the order in which these appear. What a configuration has not of an item is a failure
-    there: it is not scored, and takes no part in means and pairs. One that lacks a larger share than ``max_missing`` of
+    All are on the same items, in the order in which these appear. An item that a configuration lacks is a failure: it is not scored, and takes no part in means and pairs. One that lacks a larger share than ``max_missing`` of
     the items is a failed trial. Several cells of one item are replicates. ``metrics`` are those of the cells, with their
     directions. Raises DataError where there is no cell, or no configuration has enough of them.
     """
@@ -77,7 +75,7 @@ def imported(cells: Iterable[Cell], metrics: Mapping[str, Direction], max_missin
     items = list(texts)
     gold = [y for _, y in texts.values()]
     records, measures, missing = [], {}, 0
-    for number, configuration in enumerate(found.values(), start=1):
+    for number, configuration in enumerate(found.values()):
         name = trial_id(number)
         rows = _replicates(configuration, items)
         lacks = sum(cell is None for cell in rows[0])
@@ -93,9 +91,8 @@ def imported(cells: Iterable[Cell], metrics: Mapping[str, Direction], max_missin
         if records[-1].completed:
             measures[name] = group
     if not measures:
-        raise DataError(
-            f"no configuration has at least {1 - max_missing:.0%} of the {len(items):,} items: --max-missing 1"
-        )
+        share = f"{1 - max_missing:.0%} of the {len(items):,} items"
+        raise DataError(f"no configuration has at least {share}: allow more to be missing, --max-missing 1")
     examples = ExampleData([x for x, _ in texts.values()], gold)
     return Imported(records, measures, examples, missing, len(items) * len(records))
 

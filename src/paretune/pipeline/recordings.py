@@ -24,7 +24,7 @@ def open_recording(lm: LmParams) -> Recording | None:
     recording = Recording(lm.source, **lm.recording.model_dump())
     if recording.repeated:
         note(
-            f"{recording.repeated:,} keys in {lm.source!r} have several replies of a model: those of further replicates "
+            f"{recording.repeated:,} keys in {lm.source!r} have several replies of a model, for further replicates "
             "(executions_per_trial). Where they are of different examples, let an id be lm.recording.key"
         )
     if lm.recording.tokens_per_character is not None:
