@@ -55,9 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rule", default="epsilon", help="by which the winner is chosen (default: epsilon)")
     parser.add_argument("--epsilon", type=float, default=0.02, help="of the first objective (default: 0.02)")
     parser.add_argument(
-        "--max-missing", type=float, default=0.1, metavar="SHARE", help="of the items of a configuration (default: 0.1)"
+        "--max-failures",
+        type=float,
+        default=0.1,
+        metavar="SHARE",
+        help="of a configuration's items, failed or missing (default: 0.1)",
     )
     parser.add_argument("--max-mb", type=float, default=20.0, help="of report.html (default: 20)")
+    parser.add_argument(
+        "--by-file", action="store_true", help="each file is a configuration, also where nothing else tells them apart"
+    )
     parser.add_argument("--delimiter", help="of a csv file")
     parser.add_argument("--title", help="of the page (default: the file's name)")
 
@@ -67,8 +74,14 @@ def run(arguments: argparse.Namespace) -> None:
     named = {kind: getattr(arguments, kind) for kind in COLUMNS if getattr(arguments, kind)}
     metrics = {name: direction or "max" for name, direction in map(_directed, arguments.metric)}
     score = named["score"][0] if "score" in named else None
-    cells = read_cells(arguments.files, Columns(named, list(metrics)), score=score, delimiter=arguments.delimiter)
-    found = imported(cells, metrics, arguments.max_missing)
+    cells = read_cells(
+        arguments.files,
+        Columns(named, list(metrics)),
+        score=score,
+        delimiter=arguments.delimiter,
+        by_file=arguments.by_file,
+    )
+    found = imported(cells, metrics, arguments.max_failures)
     known = {measure.name: measure.direction for group in found.measures.values() for measure in group} | metrics
     objectives = [
         Objective(name, direction or known.get(name.removeprefix("val_"), "max"))
@@ -76,13 +89,15 @@ def run(arguments: argparse.Namespace) -> None:
     ]
     goals = found.goals(objectives)
     completed = [record for record in found.records if record.completed]
-    if found.missing:
+    if found.missing or found.failed:
         note(
-            f"{found.missing:,} of the {found.cells:,} cells are missing: means are over those that are there, and "
-            "pairs with a missing one are dropped"
+            f"of {found.cells:,} cells {found.missing:,} are missing and {found.failed:,} failed: means are over the "
+            "others, and pairs with one of these are dropped"
         )
-    if failed := len(found.records) - len(completed):
-        note(f"{failed:,} configurations lack more than {arguments.max_missing:.0%} of the items, and are not ranked")
+    if gone := len(found.records) - len(completed):
+        note(f"{gone:,} configurations have more than {arguments.max_failures:.0%} of these, and are not ranked")
+    if replicated := sum(len(record.replicates) > 1 for record in completed):
+        note(f"{replicated:,} configurations have several results an item, which are replicates (else: --by-file)")
     title = arguments.title or ", ".join(path.name for path in arguments.files[:3])
     best, paths = write_imported(
         found,

@@ -39,22 +39,21 @@ def inspect_cells(path: Path, log: Mapping[str, Any] | None, score: str | None) 
             raise DataError(f"{str(path)!r} is no finished log of inspect: it has no header.json")
         head, samples = json.loads(archive.read("header.json")), (json.loads(archive.read(name)) for name in names)
     try:
-        values, task = _values(head["eval"]), head["eval"].get("task", "")
+        values, task = _values(head["eval"], head.get("plan") or {}), head["eval"].get("task", "")
         for sample in samples:
             yield _cell(sample, values, task, score, path)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"{str(path)!r} is no log of inspect that is understood ({error!r})") from None
 
 
-def _values(head: Mapping[str, Any]) -> dict[str, Any]:
-    """The model, and whatever else was set by a plain value."""
-    options = {name: head.get(name) or {} for name in ("model_generate_config", "model_args", "task_args")}
-    found = {"model": head["model"]}
-    for each in options.values():
-        found |= {
-            name: value for name, value in each.items() if isinstance(value, str | int | float) and name != "model"
-        }
-    return found
+def _values(head: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The model, and whatever else was set by a plain value: call options, arguments of model, task and solvers."""
+    steps = plan.get("steps") or []
+    found = {"solver": ", ".join(step["solver"] for step in steps)} if steps else {}
+    parts = [head.get(name) for name in ("model_generate_config", "model_args", "task_args")]
+    for part in (*parts, plan.get("config"), *(step.get("params") for step in steps)):
+        found |= {name: value for name, value in (part or {}).items() if isinstance(value, str | int | float)}
+    return {"model": head["model"], **{name: value for name, value in found.items() if name != "model"}}
 
 
 def _cell(sample: Mapping[str, Any], values: dict[str, Any], task: str, score: str | None, path: Path) -> Cell:

@@ -26,20 +26,28 @@ __all__ = ["read_cells", "write_imported"]
 
 
 def read_cells(
-    paths: Sequence[Path], columns: Columns, *, score: str | None = None, delimiter: str | None = None
+    paths: Sequence[Path],
+    columns: Columns,
+    *,
+    score: str | None = None,
+    delimiter: str | None = None,
+    by_file: bool = False,
 ) -> Iterator[Cell]:
-    """The cells of files: logs of inspect, outputs of promptfoo (told by what is in them), or tables.
+    """The cells of files: logs of inspect, outputs of promptfoo (told by what is in them), or tables. ``by_file``: the
+    file's name is one of the hyperparameters.
 
     Raises DataError for a file that cannot be read, UsageError for a column or a score that it has not.
     """
     for path in paths:
         whole = _json(path)
         if path.suffix.lower() == ".eval" or is_inspect_log(whole):
-            yield from inspect_cells(path, whole, score)
+            cells = inspect_cells(path, whole, score)
         elif is_promptfoo(whole):
-            yield from promptfoo_cells(path, whole)
+            cells = promptfoo_cells(path, whole)
         else:
-            yield from table_cells(path, columns, delimiter)
+            cells = table_cells(path, columns, delimiter)
+        for cell in cells:
+            yield cell._replace(values={"file": path.stem, **cell.values}) if by_file else cell
 
 
 def _json(path: Path) -> Any:

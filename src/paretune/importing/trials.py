@@ -37,12 +37,13 @@ class _Configuration:
 
 @dataclass(frozen=True)
 class Imported:
-    """Trials, their measures by trial, the examples that all share, and how many cells lack of how many."""
+    """Trials, their measures by trial, the examples that all share; how many cells are missing or failed, of how many."""
 
     records: list[TrialRecord]
     measures: dict[str, list[Measure]]
     examples: ExampleData
     missing: int
+    failed: int
     cells: int
 
     def goals(self, objectives: Sequence[Objective]) -> Goals:
@@ -57,12 +58,13 @@ class Imported:
         return Goals(tuple(objectives) or (Objective("val_reward", "max"), *taken))
 
 
-def imported(cells: Iterable[Cell], metrics: Mapping[str, Direction], max_missing: float) -> Imported:
+def imported(cells: Iterable[Cell], metrics: Mapping[str, Direction], max_failures: float) -> Imported:
     """The trials of some cells, one a configuration in the order of appearance.
 
-    All are on the same items, in the order in which these appear. An item that a configuration lacks is a failure: it is not scored, and takes no part in means and pairs. One that lacks a larger share than ``max_missing`` of
-    the items is a failed trial. Several cells of one item are replicates. ``metrics`` are those of the cells, with their
-    directions. Raises DataError where there is no cell, or no configuration has enough of them.
+    All are on the same items, in the order in which these appear. An item that a configuration lacks is a failure, as
+    is one that was not scored: it takes no part in means and pairs. A configuration with a larger share of failures
+    than ``max_failures`` is a failed trial. Several cells of one item are replicates. ``metrics`` are those of the
+    cells, with their directions. Raises DataError where there is no cell, or each configuration has too many failures.
     """
     found: dict[str, _Configuration] = {}
     texts: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
@@ -72,14 +74,16 @@ def imported(cells: Iterable[Cell], metrics: Mapping[str, Direction], max_missin
         texts.setdefault(cell.item, (cell.x, cell.y))
     if not found:
         raise DataError("there is no scored item in it")
-    items = list(texts)
+    items, count = list(texts), 0
     gold = [y for _, y in texts.values()]
-    records, measures, missing = [], {}, 0
+    records, measures, missing, failures = [], {}, 0, 0
     for number, configuration in enumerate(found.values()):
         name = trial_id(number)
         rows = _replicates(configuration, items)
-        lacks = sum(cell is None for cell in rows[0])
-        missing += lacks
+        count += len(rows) * len(items)
+        lacks = sum(cell is None for row in rows for cell in row)
+        errors = sum(cell is not None and cell.outcome.status == "failed" for row in rows for cell in row)
+        missing, failures = missing + lacks, failures + errors
         outcomes = [tuple(_MISSING if cell is None else cell.outcome for cell in row) for row in rows]
         group = mean_of_replicates(
             [
@@ -87,14 +91,20 @@ def imported(cells: Iterable[Cell], metrics: Mapping[str, Direction], max_missin
                 for part, row in zip(outcomes, rows, strict=True)
             ]
         )
-        records.append(_record(name, configuration.values, outcomes, group, lacks / len(items), max_missing))
+        records.append(
+            _record(
+                name, configuration.values, outcomes, group, (lacks + errors) / (len(rows) * len(items)), max_failures
+            )
+        )
         if records[-1].completed:
             measures[name] = group
     if not measures:
-        share = f"{1 - max_missing:.0%} of the {len(items):,} items"
-        raise DataError(f"no configuration has at least {share}: allow more to be missing, --max-missing 1")
+        raise DataError(
+            f"of each configuration more than {max_failures:.0%} of the {len(items):,} items failed or are missing; "
+            "allow more, --max-failures 1"
+        )
     examples = ExampleData([x for x, _ in texts.values()], gold)
-    return Imported(records, measures, examples, missing, len(items) * len(records))
+    return Imported(records, measures, examples, missing, failures, count)
 
 
 def _replicates(configuration: _Configuration, items: Sequence[str]) -> list[list[Cell | None]]:
@@ -125,12 +135,12 @@ def _record(
     replicates: Sequence[tuple[Outcome, ...]],
     measures: Sequence[Measure],
     lacking: float,
-    max_missing: float,
+    max_failures: float,
 ) -> TrialRecord:
     outcomes = [outcome for part in replicates for outcome in part if outcome is not _MISSING]
     metrics = finite({f"val_{each.name}": each.value for each in measures})
     seconds, calls = total(one.latency_s for one in outcomes), sum(one.calls for one in outcomes)
-    enough = lacking <= max_missing and "val_reward" in metrics
+    enough = lacking <= max_failures and "val_reward" in metrics
     return TrialRecord(
         trial=name,
         status="COMPLETED" if enough else "FAILED",
@@ -142,7 +152,7 @@ def _record(
         cost_usd=total(one.cost_usd for one in outcomes),
         latency_s=None if seconds is None or not calls else round(seconds / calls, 6),
         n=len(replicates[0]),
-        error=None if enough else f"{lacking:.0%} of the items are missing (at most {max_missing:.0%} may)",
+        error=None if enough else f"{lacking:.0%} of the items failed or are missing (at most {max_failures:.0%} may)",
         replicates=tuple(ReplicateRecord(metrics, 0, {}, part) for part in replicates) if enough else (),
         score=metrics.get("val_reward", math.nan) if enough else None,
     )
