@@ -98,7 +98,8 @@ def run(arguments: argparse.Namespace) -> None:
         note(f"{gone:,} configurations have more than {arguments.max_failures:.0%} of these, and are not ranked")
     if replicated := sum(len(record.replicates) > 1 for record in completed):
         note(f"{replicated:,} configurations have several results an item, which are replicates (else: --by-file)")
-    title = arguments.title or ", ".join(path.name for path in arguments.files[:3])
+    first, *others = arguments.files
+    title = arguments.title or f"{first.name}{f' and {len(others)} more' if others else ''}"
     best, paths = write_imported(
         found,
         goals,

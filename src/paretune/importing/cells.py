@@ -38,7 +38,7 @@ def answered(
     latency_s: float | None = None,
 ) -> Outcome:
     """The outcome of a scored item; what is None is not known."""
-    output = None if answer is None else {"answer": text_of(answer)}
+    output = {} if answer is None else {"answer": text_of(answer)}
     prompt, completion = (None if each is None else round(each) for each in (prompt_tokens, completion_tokens))
     return Outcome("ok", output, reward, calls, prompt, completion, cost_usd, latency_s)
 

@@ -63,7 +63,7 @@ def _cell(sample: Mapping[str, Any], values: dict[str, Any], task: str, score: s
         question = "\n".join(text_of(message.get("content")) for message in question)
     attached = sample.get("attachments") or {}
     x = {"item": item, "input": attached.get(question.removeprefix(_ATTACHED), question)}
-    y = {"target": text_of(sample.get("target"))}
+    y = {"answer": text_of(sample.get("target"))}
     if sample.get("error") or not sample.get("scores"):
         reason = (sample.get("error") or {}).get("message") or "it was not scored"
         return Cell(values, item, failed(str(reason)[:300]), x, y)

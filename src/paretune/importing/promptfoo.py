@@ -43,7 +43,7 @@ def _cell(result: Mapping[str, Any], any_cost: bool) -> Cell:
     values = {"provider": provider.get("label") or provider["id"], "prompt": prompt.get("label") or prompt["raw"]}
     inputs = {name: text_of(value) for name, value in (result.get("vars") or case.get("vars") or {}).items()}
     item = canonical_json([inputs, case.get("assert")])
-    y = {"assertions": "; ".join(map(_assertion, case.get("assert") or ()))}
+    y = {"answer": "; ".join(map(_assertion, case.get("assert") or ()))}
     response = result.get("response") or {}
     if result.get("failureReason") == _ERROR or response.get("error"):
         return Cell(values, item, failed(str(response.get("error") or result.get("error"))[:300]), inputs, y)

@@ -97,7 +97,7 @@ def _cell(row: Row, found: Mapping[str, Sequence[str]], metrics: Sequence[str], 
         item,
         outcome,
         {"item": item} | _given("input", value("input")),
-        _given("target", value("target")),
+        _given("answer", value("target")),
         {name: amount(row.get(name), f"{where}, {name!r}") for name in metrics},
     )
 
