@@ -37,7 +37,7 @@ class _Configuration:
 
 @dataclass(frozen=True)
 class Imported:
-    """Trials, their measures by trial, and the examples that all share; of ``cells`` how many are missing, or failed."""
+    """Trials, their measures by trial, and the examples that all share; how many ``cells`` are missing, or failed."""
 
     records: list[TrialRecord]
     measures: dict[str, list[Measure]]
