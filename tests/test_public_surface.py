@@ -63,6 +63,7 @@ NAMES = {
         "BudgetError",
         "TransientError",
         "RefusedInputError",
+        "NotRecordedError",
         "JudgementError",
     ],
     "paretune.metrics": [

@@ -14,7 +14,9 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.description = "Models that run on this machine without a key. Any other GGUF file is a model as well: lm.model=local//path/m.gguf"
+    parser.description = (
+        "Models that run on this machine without a key. Any GGUF file is one as well: lm.model=local//path/m.gguf"
+    )
     parser.add_argument("--accept", metavar="NAME", help="show a model's terms of use, ask, and put its file in place")
     parser.add_argument("--yes", action="store_true", help="agree to the terms without being asked")
 
