@@ -14,6 +14,7 @@ from paretune.errors import ConfigError, UsageError
 from paretune.files import read_json, read_jsonl, write_jsonl
 from paretune.lm.ledger.ledger import default_ledger
 from paretune.pipeline.programs import ProgramSetup
+from paretune.pipeline.sections.together import check_together
 from paretune.stages import evaluate, search
 from paretune.trials.store import read_trials
 
@@ -57,11 +58,12 @@ def write(params: dict[str, Any]) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(params))
 
 
-def test_a_search_over_a_log(params: dict[str, Any]) -> None:
+def test_a_search_over_a_log(params: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     """Every model of the file is a trial; a fence and another case are read, a missing reply is a failure, what is
     not recorded is unknown; nothing is paid for, and a second run reads the same."""
     write(params)
     search.main()
+    assert "40 replies, which are looked up: nothing is sent" in capsys.readouterr().err
     good, bad = read_trials("data/search/trials.jsonl")
     assert [good.values, bad.values] == [{"model": "recorded/good"}, {"model": "recorded/bad"}]
     assert good.metrics["val_reward"] == 1.0 and good.metrics["val_latency"] == 2.0
@@ -115,11 +117,14 @@ def test_prices_and_recorded_tokens(params: dict[str, Any]) -> None:
     write_jsonl("log.jsonl", rows)
     params["lm"]["recording"] = {**COLUMNS, "prompt_tokens": "tokens", "completion_tokens": "tokens"}
     priced = copy.deepcopy(params)
-    priced["lm"]["price"] = {"prompt": 1.0, "completion": 2.0}
+    priced["lm"]["price"] = {"prompt": 9.0, "completion": 9.0}
+    price = {"prompt": 1.0, "completion": 2.0}
+    priced["lm"]["models"] = {name: {"price": price} for name in ("recorded/good", "recorded/bad")}
     params["lm"]["recording"]["cost_usd"] = "usd"
     for given, costs in ((priced, [0.003, 0.006]), (params, [0.5, 0.25])):
         given["objective"]["objectives"].append({"name": "val_cost", "direction": "min"})
         write(given)
+        check_together(given)
         search.main()
         found = read_trials("data/search/trials.jsonl")
         assert [record.metrics["val_cost"] for record in found] == pytest.approx(costs)

@@ -8,13 +8,12 @@ from paretune.datasets.recording import Recording
 from paretune.errors import ConfigError
 from paretune.lm.backends.recorded import PREFIX
 from paretune.pipeline.sections.lm import LmParams
+from paretune.pipeline.sections.models import EVERY_RECORDED
 from paretune.pipeline.sections.program import ProgramParams
 from paretune.pipeline.sections.space import SpaceParams, ends
 from paretune.terminal import note
 
 __all__ = ["open_recording", "recorded_space"]
-
-_EVERY = f"{PREFIX}*"
 
 
 def open_recording(lm: LmParams) -> Recording | None:
@@ -53,6 +52,6 @@ def recorded_space(
             raise ConfigError(f"program.{name}: has no effect on recorded replies; set it to 0 or false")
     if kind.kind == "choice":
         every = [f"{PREFIX}{name}" for name in models]
-        values = [name for value in kind.values for name in (every if value == _EVERY else [value])]
+        values = [name for value in kind.values for name in (every if value == EVERY_RECORDED else [value])]
         return {"model": kind.model_copy(update={"values": tuple(dict.fromkeys(values))})}
     return dict(space)

@@ -14,7 +14,10 @@ from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.space import ends
 from paretune.schemas.faults import did_you_mean
 
-__all__ = ["check_models"]
+__all__ = ["EVERY_RECORDED", "check_models"]
+
+#: Stands for all recorded models of the file ``lm.source``.
+EVERY_RECORDED = "recorded/*"
 
 
 def check_models(params: Mapping[str, Any], made: Collection[str] | None = None, choices: Collection[str] = ()) -> None:
@@ -30,7 +33,8 @@ def check_models(params: Mapping[str, Any], made: Collection[str] | None = None,
     space, baseline = section(params, "search", SearchParams).space, params.get("evaluate", {}).get("baseline") or {}
     used |= {program.model, baseline.get("model"), *(ends(space["model"]) if "model" in space else ())} - {None}
     for name in lm.models:
-        if name not in used and name not in choices:
+        is_recorded = EVERY_RECORDED in used and name.startswith(EVERY_RECORDED[:-1])
+        if name not in used and name not in choices and not is_recorded:
             raise ConfigError(
                 f"lm.models: the search uses no model {name!r}, so that its settings have no effect "
                 f"(it uses: {', '.join(sorted(used))}){did_you_mean(name, used)}"
