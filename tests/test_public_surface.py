@@ -31,6 +31,7 @@ NAMES = {
         "Module",
         "Price",
         "Program",
+        "Recording",
         "Reply",
         "Request",
         "Score",

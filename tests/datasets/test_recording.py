@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from paretune.datasets import Recording
+from paretune.datasets.recording import Recording
 from paretune.errors import ConfigError, DataError
 from paretune.files import write_jsonl
 from paretune.lm.backends.recorded import Recorded

@@ -83,7 +83,7 @@ class LanguageModel:
     backend
         Another way to reach the model (the scripted one of the tests); chosen by the name when None.
     recordings
-        Where the replies of a model ``recorded/NAME`` are: a ``paretune.datasets.Recording``.
+        Where the replies of a model ``recorded/NAME`` are: a ``paretune.Recording``.
     """
 
     def __init__(

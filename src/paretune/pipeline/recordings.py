@@ -20,6 +20,8 @@ def open_recording(lm: LmParams) -> Recording | None:
     """The recorded replies; None where none are declared. Raises DataError and ConfigError as ``Recording`` does."""
     if lm.recording is None:
         return None
+    if lm.source is None:
+        raise ConfigError("lm.recording says what is in the file lm.source, which is not named: -S lm.source=FILE")
     recording = Recording(lm.source, **lm.recording.model_dump())
     if recording.repeated:
         note(

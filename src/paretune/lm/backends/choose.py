@@ -33,7 +33,7 @@ def backend_for(
         if recordings is None:
             raise ConfigError(
                 f"{model!r} needs the file of its replies: -S lm=recorded -S lm.source=FILE (in the library: "
-                "recordings=paretune.datasets.Recording(FILE))"
+                "recordings=paretune.Recording(FILE))"
             )
         return RecordedBackend(model, recordings, price)
     if api_base is not None and model.startswith("openai/") and not is_known(model):

@@ -54,7 +54,7 @@ class ModelParams(Params):
 
 class RecordingParams(Params):
     """Which columns of the file ``lm.source`` hold the replies of models ``recorded/NAME``, and what these took: see
-    ``paretune.datasets.Recording``."""
+    ``paretune.Recording``."""
 
     key: str = "question"
     field: str | None = None
@@ -73,7 +73,7 @@ class LmParams(Params):
     """Section ``lm``: the default model, how models are reached, and exceptions by model name. ``source`` is the file
     that DVC watches: that of recorded replies, where ``recording`` says what is in it."""
 
-    source: str
+    source: str | None = None
     model: str = Field(min_length=1)
     api_base: Address | None = None
     api_key_env: str | None = None
