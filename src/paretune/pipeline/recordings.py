@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from paretune.datasets.recording import Recording
 from paretune.errors import ConfigError
 from paretune.lm.backends.recorded import PREFIX
 from paretune.pipeline.sections.lm import LmParams
@@ -13,6 +13,9 @@ from paretune.pipeline.sections.program import ProgramParams
 from paretune.pipeline.sections.space import SpaceParams, ends
 from paretune.terminal import note
 
+if TYPE_CHECKING:
+    from paretune.datasets.recording import Recording
+
 __all__ = ["open_recording", "recorded_space"]
 
 
@@ -20,6 +23,8 @@ def open_recording(lm: LmParams) -> Recording | None:
     """The recorded replies; None where none are declared. Raises DataError and ConfigError as ``Recording`` does."""
     if lm.recording is None:
         return None
+    from paretune.datasets.recording import Recording  # the readers of files, which no other search needs
+
     if lm.source is None:
         raise ConfigError("lm.recording says what is in the file lm.source, which is not named: -S lm.source=FILE")
     recording = Recording(lm.source, **lm.recording.model_dump())
