@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+import paretune
 from paretune.datasets.recording import Recording
 from paretune.errors import ConfigError, DataError
 from paretune.files import write_jsonl
@@ -175,3 +176,34 @@ def test_replies_of_one_key(
     found = replies_of(Recording(path, **LONG))
     for question, model in {row[:2] for row in log}:
         assert [one[:3] for one in found[model][question]] == [row[2:] for row in log if row[:2] == (question, model)]
+
+
+class Question(paretune.DataModel):
+    question: str
+
+
+class Solution(paretune.DataModel):
+    answer: int
+
+
+def test_in_a_program_of_ones_own(tmp_path: Path) -> None:
+    """The library's programs take such a model as any other; where a reply is missing, the example failed."""
+    write_jsonl(tmp_path / "log.jsonl", [{"question": "one?", "replies": {"a": 'I say {"answer": "1 apple"}'}}])
+    model = paretune.LanguageModel(
+        "recorded/a",
+        recordings=paretune.Recording(tmp_path / "log.jsonl"),
+        ledger=paretune.Ledger(tmp_path / "ledger.sqlite"),
+    )
+
+    async def evaluated() -> paretune.Evaluation:
+        inputs = paretune.Input(data_model=Question)
+        outputs = await paretune.Generator(data_model=Solution, language_model=model)(inputs)
+        program = paretune.Program(inputs=inputs, outputs=outputs)
+        program.compile(reward=paretune.rewards.ExactMatch())
+        x = [Question(question="one?"), Question(question="two?")]
+        return await program.evaluation(x, [Solution(answer=1), Solution(answer=2)])
+
+    first, second = paretune.run_maybe_nested(evaluated()).outcomes
+    assert (first.status, first.reward, first.prompt_tokens, first.latency_s) == ("ok", 1.0, None, None)
+    assert (second.status, second.reward) == ("failed", None)
+    assert model.ledger.session.paid == 0 and model.unmeasured().keys() == {"tokens_per_request", "latency"}

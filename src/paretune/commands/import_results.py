@@ -5,25 +5,26 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from paretune.errors import UsageError
-from paretune.importing.report import read_cells, write_imported
-from paretune.importing.tables import COLUMNS, Columns
-from paretune.importing.trials import imported
-from paretune.stats.measure import Direction
 from paretune.terminal import note, plain
-from paretune.trials.goals import Objective
-from paretune.trials.rules import Rule
+
+if TYPE_CHECKING:
+    from paretune.importing.trials import Imported
+    from paretune.stats.measure import Direction
 
 __all__ = ["add_arguments", "run"]
 
-_HELP = {
+#: What each named column holds.
+_COLUMNS = {
     "configuration": "of the hyperparameters, or of the configuration's name (more than once: one each)",
     "item": "that says which example it was",
     "score": "of the reward; of inspect's logs: a scorer",
     "cost": "of US dollars a call",
     "latency": "of seconds a call",
+    "prompt_tokens": "of the tokens of the prompt",
+    "completion_tokens": "of the tokens of the reply",
     "input": "of the example's text",
     "answer": "of what was answered",
     "target": "of the right answer",
@@ -39,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a table, or one or more logs")
     parser.add_argument("-o", "--output", type=Path, default=Path("reports/imported"), help="default: reports/imported")
-    for kind in COLUMNS:
-        text = f"the column {_HELP.get(kind, f'of {kind}')}"
-        parser.add_argument(f"--{kind.replace('_', '-')}", action="append", metavar="COLUMN", help=text)
+    for kind, text in _COLUMNS.items():
+        option = f"--{kind.replace('_', '-')}"
+        parser.add_argument(option, action="append", metavar="COLUMN", help=f"the column {text}")
     parser.add_argument(
         "--metric", action="append", default=[], metavar="COLUMN[:max|min]", help="a further number of each row"
     )
@@ -71,7 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Read, write the reports, and say who won."""
-    named = {kind: getattr(arguments, kind) for kind in COLUMNS if getattr(arguments, kind)}
+    from paretune.importing.report import read_cells, write_imported
+    from paretune.importing.tables import Columns
+    from paretune.importing.trials import imported
+    from paretune.trials.goals import Objective
+    from paretune.trials.rules import Rule
+
+    named = {kind: getattr(arguments, kind) for kind in _COLUMNS if getattr(arguments, kind)}
     metrics = {name: direction or "max" for name, direction in map(_directed, arguments.metric)}
     score = named["score"][0] if "score" in named else None
     cells = read_cells(
@@ -88,16 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
         for name, direction in map(_directed, arguments.objective)
     ]
     goals = found.goals(objectives)
-    completed = [record for record in found.records if record.completed]
-    if found.missing or found.failed:
-        note(
-            f"of {found.cells:,} cells {found.missing:,} are missing and {found.failed:,} failed: means are over the "
-            "others, and pairs with one of these are dropped"
-        )
-    if gone := len(found.records) - len(completed):
-        note(f"{gone:,} configurations have more than {arguments.max_failures:.0%} of these, and are not ranked")
-    if replicated := sum(len(record.replicates) > 1 for record in completed):
-        note(f"{replicated:,} configurations have several results an item, which are replicates (else: --by-file)")
+    _tell(found, arguments.max_failures)
     first, *others = arguments.files
     title = arguments.title or f"{first.name}{f' and {len(others)} more' if others else ''}"
     best, paths = write_imported(
@@ -114,6 +112,20 @@ def run(arguments: argparse.Namespace) -> None:
     print(plain(f"  {best.values}"))
 
 
+def _tell(found: Imported, max_failures: float) -> None:
+    """What became of cells and configurations that do not count in full."""
+    completed = [record for record in found.records if record.completed]
+    if found.missing or found.failed:
+        note(
+            f"of {found.cells:,} cells {found.missing:,} are missing and {found.failed:,} failed: means are over the "
+            "others, and pairs with one of these are dropped"
+        )
+    if gone := len(found.records) - len(completed):
+        note(f"{gone:,} configurations have more than {max_failures:.0%} of these, and are not ranked")
+    if replicated := sum(len(record.replicates) > 1 for record in completed):
+        note(f"{replicated:,} configurations have several results an item, which are replicates (else: --by-file)")
+
+
 def _directed(text: str) -> tuple[str, Direction | None]:
     """A name with its direction, where it has one behind a colon."""
     name, colon, direction = text.rpartition(":")
@@ -121,4 +133,4 @@ def _directed(text: str) -> tuple[str, Direction | None]:
         return text, None
     if direction not in ("max", "min"):
         raise UsageError(f"{text!r}: behind the colon stands max or min (got {direction!r})")
-    return name, cast(Direction, direction)
+    return name, cast("Direction", direction)

@@ -19,7 +19,6 @@ from paretune.reporting.html.blocks import ExampleData
 from paretune.stats.measure import Direction, Measure
 from paretune.trials.goals import Goals, Objective
 from paretune.trials.record import ReplicateRecord, TrialRecord, finite
-from paretune.tuners.oracles.base import trial_id
 
 __all__ = ["Imported", "imported"]
 
@@ -77,8 +76,8 @@ def imported(cells: Iterable[Cell], metrics: Mapping[str, Direction], max_failur
     items, count = list(texts), 0
     gold = [y for _, y in texts.values()]
     records, measures, missing, failures = [], {}, 0, 0
-    for number, configuration in enumerate(found.values()):
-        name = trial_id(number)
+    for number, configuration in enumerate(found.values(), start=1):
+        name = f"{number:04}"
         rows = _replicates(configuration, items)
         count += len(rows) * len(items)
         lacks = sum(cell is None for row in rows for cell in row)
