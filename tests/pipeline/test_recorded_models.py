@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
+from paretune.commands import main as commands
 from paretune.errors import ConfigError, UsageError
+from paretune.estimating.estimate import estimate
+from paretune.estimating.spending import Range
 from paretune.files import read_json, read_jsonl, write_jsonl
 from paretune.lm.ledger.ledger import default_ledger
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.sections.together import check_together
+from paretune.pipeline.tuners import make_tuner
 from paretune.stages import evaluate, search
 from paretune.trials.store import read_trials
 
@@ -195,3 +199,29 @@ def test_the_experiment_of_the_sample() -> None:
     names = list(setup.space["model"].values)  # type: ignore[union-attr]
     assert lm["model"] in names and len(names) == 3
     assert not any(setup.language_model(name).unmeasured() for name in names)
+
+
+def test_calls_of_unknown_length(
+    params: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not recorded is unknown on the console, too, and not 0."""
+    write(params)
+    search.main()
+    capsys.readouterr()
+    monkeypatch.setenv("COLUMNS", "200")
+    commands.main(["calls"])
+    first = capsys.readouterr().out.splitlines()[1].split()
+    assert first[3:5] == ["-", "-"]  # tokens and dollars
+    commands.main(["calls", first[0]])
+    assert "tokens      unknown" in capsys.readouterr().out
+
+
+def test_an_estimate_with_some_models_recorded(params: dict[str, Any]) -> None:
+    """Replies that are looked up are counted apart: the calls are those of the other models."""
+    params["search"]["space"]["model"]["values"] = ["recorded/*", "local/smollm2-135m-instruct"]
+    setup = ProgramSetup(params)
+    x, y = setup.scoring.read("data/splits/train.jsonl")
+    fit = {"validation_data": setup.scoring.read("data/splits/val.jsonl"), "epochs": 1, "batch_size": 4}
+    found = estimate(make_tuner(params, setup), x, y, **fit)
+    assert (found.recorded, found.calls) == (Range(2 * N, 2 * N), Range(N, N))
+    assert [share.model for share in found.models] == ["local/smollm2-135m-instruct"]

@@ -111,10 +111,12 @@ class Spending:
 
 def spending(tally: Tally, models: Mapping[str, LanguageModel], view: LedgerView) -> Spending:
     """What a tally comes to; the price of a model that is not asked is not looked up."""
-    looked_up = sum((take for name, take in tally.items() if name and models[name].is_recorded), _NOTHING)
     asked = {name: take for name, take in sorted(tally.items()) if name and not models[name].is_recorded}
     shares = tuple(_share(models[name], take, view) for name, take in asked.items())
-    calls, prompts, completions, _ = tally.get("", _NOTHING) - looked_up
+    whole = tally.get("", _NOTHING)
+    looked_up = sum((take for name, take in tally.items() if name and name not in asked), _NOTHING)
+    looked_up = np.minimum(looked_up, whole[:, 1:]) if asked else whole  # which of the models it is may be open
+    calls, prompts, completions, _ = np.maximum(whole - looked_up[:, ::-1], 0) if asked else _NOTHING
     return Spending(
         calls=Range.of(calls),
         tokens=Range.of(prompts + completions),
