@@ -67,7 +67,9 @@ def test_a_search_over_a_log(params: dict[str, Any], capsys: pytest.CaptureFixtu
     not recorded is unknown; nothing is paid for, and a second run reads the same."""
     write(params)
     search.main()
-    assert "40 replies, which are looked up: nothing is sent" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "40 replies, which are looked up: nothing is sent" in told
+    assert "1 of 2 recorded models lack replies, 'bad' the most: 1;" in told
     good, bad = read_trials("data/search/trials.jsonl")
     assert [good.values, bad.values] == [{"model": "recorded/good"}, {"model": "recorded/bad"}]
     assert good.metrics["val_reward"] == 1.0 and good.metrics["val_latency"] == 2.0

@@ -90,6 +90,13 @@ class Recording:
         """How many keys have several replies of one model."""
         return len({key for found in self._replies.values() for key, replies in found.items() if len(replies) > 1})
 
+    @property
+    def lacking(self) -> dict[str, int]:
+        """By model, to how many of the file's keys it has no reply; those that have one to each are left out."""
+        keys = {key for found in self._replies.values() for key in found}
+        counts = {name: len(keys) - len(found) for name, found in self._replies.items()}
+        return {name: count for name, count in counts.items() if count}
+
     def of(self, model: str) -> Mapping[str, Sequence[Recorded]]:
         """The replies of a model by their keys. Raises ConfigError where there is none of that name."""
         if model not in self._replies:

@@ -33,6 +33,12 @@ def open_recording(lm: LmParams) -> Recording | None:
             f"{recording.repeated:,} keys in {lm.source!r} have several replies of a model, for further replicates "
             "(executions_per_trial). Where they are of different examples, let an id be lm.recording.key"
         )
+    if lacking := recording.lacking:
+        most = max(lacking, key=lambda name: lacking[name])
+        note(
+            f"{len(lacking)} of {len(recording.models)} recorded models lack replies, {most!r} the most: "
+            f"{lacking[most]:,}; an example without one is not scored (nor a model, beyond search.max_failure_rate)"
+        )
     if lm.recording.tokens_per_character is not None:
         note(f"tokens that were not recorded are estimated: {lm.recording.tokens_per_character:g} a character")
     return recording

@@ -243,7 +243,9 @@ def check_objectives(goals: Goals, program: Program, has_validation: bool, by: s
             _check_prices(what, name, program)
         for model in program.language_models:
             if reason := model.unmeasured().get(plain):
-                raise UsageError(f"{what} {name!r} cannot be told: {reason}; leave it out, or record it")
+                raise UsageError(
+                    f"{what} {name!r} cannot be told: {reason}; leave it out, or say what has it (lm.recording)"
+                )
 
 
 def _check_prices(what: str, name: str, program: Program) -> None:
