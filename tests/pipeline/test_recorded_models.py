@@ -158,6 +158,7 @@ def test_what_is_not_recorded_is_no_objective(params: dict[str, Any], objective:
     [
         ("search", {"space": {"model": {"kind": "choice", "values": ["recorded/*"]}, "few_shot": {"kind": "boolean"}}},
          "vary the model alone"),
+        ("search", {"space": {"temperature": {"kind": "choice", "values": [0.0, 1.0]}}}, "vary the model alone"),
         ("program", {"few_shot": 2}, "program.few_shot: has no effect on recorded replies"),
         ("lm", {"recording": None}, "needs the file of its replies: -S lm=recorded -S lm.source=FILE"),
         ("lm", {"recording": {"key": "question"}}, "no column 'question'"),
@@ -166,12 +167,22 @@ def test_what_is_not_recorded_is_no_objective(params: dict[str, Any], objective:
 def test_what_has_no_effect_is_refused(params: dict[str, Any], section: str, values: Any, words: str) -> None:
     """A recorded reply depends on the input alone: no other hyperparameter may be searched as if it mattered."""
     params[section] |= values
-    if values.get("recording", 1) is None:
+    if section == "lm":
         params["search"]["space"]["model"]["values"] = ["recorded/good"]
     write(params)
     with pytest.raises(ConfigError) as caught:
         search.main()
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("reply", ["Joy.", "Emotion: joy"])
+def test_replies_in_lines(params: dict[str, Any], reply: str) -> None:
+    """Replies that are no JSON are read where the program is told so."""
+    write_jsonl("log.jsonl", [{**log_row(n), "replies": {"good": reply}} for n in range(N)])
+    params["program"]["structured_output"] = "text"
+    write(params)
+    search.main()
+    assert read_trials("data/search/trials.jsonl")[0].metrics["val_reward"] == 1.0
 
 
 def test_a_field_of_several(params: dict[str, Any]) -> None:
@@ -200,7 +211,7 @@ def test_the_experiment_of_the_sample() -> None:
     setup = ProgramSetup(params)
     names = list(setup.space["model"].values)  # type: ignore[union-attr]
     assert lm["model"] in names and len(names) == 3
-    assert not any(setup.language_model(name).unmeasured() for name in names)
+    assert not any(setup.language_model(name).backend.unmeasured() for name in names)  # type: ignore[attr-defined]
 
 
 def test_calls_of_unknown_length(

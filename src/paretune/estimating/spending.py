@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from paretune.estimating.earlier_calls import LedgerView
+from paretune.lm.backends.recorded import RecordedBackend
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.budget import Budget
 from paretune.lm.types import Answer, Pricing
@@ -111,7 +112,11 @@ class Spending:
 
 def spending(tally: Tally, models: Mapping[str, LanguageModel], view: LedgerView) -> Spending:
     """What a tally comes to; the price of a model that is not asked is not looked up."""
-    asked = {name: take for name, take in sorted(tally.items()) if name and not models[name].is_recorded}
+    asked = {
+        name: take
+        for name, take in sorted(tally.items())
+        if name and not isinstance(models[name].backend, RecordedBackend)
+    }
     shares = tuple(_share(models[name], take, view) for name, take in asked.items())
     whole = tally.get("", _NOTHING)
     looked_up = sum((take for name, take in tally.items() if name and name not in asked), _NOTHING)

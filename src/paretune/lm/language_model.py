@@ -187,17 +187,6 @@ class LanguageModel:
             self._own_identity = self.backend.identity()
         return self._own_identity
 
-    @property
-    def is_recorded(self) -> bool:
-        """Whether replies are looked up among recorded ones: nothing is sent, nothing is paid for."""
-        return isinstance(self.backend, RecordedBackend)
-
-    def unmeasured(self) -> dict[str, str]:
-        """The operational measures that nobody can tell of this model, or of a fallback, and why: of recorded replies
-        those that were not recorded."""
-        asked = (getattr(one.backend, "unmeasured", dict) for one in (*self.fallbacks, self))  # a backend need not know
-        return {name: reason for each in asked for name, reason in each().items()}
-
     def price(self) -> Pricing | None:
         """The price of calls; None when nobody knows it."""
         return self.backend.price()

@@ -64,7 +64,7 @@ class ProgramSetup:
         #: What the declared program varies; a builder declares its own.
         self.space: dict[str, SpaceParams] = {} if self._builder else self.search.space
         if self._recording is not None:
-            self.space = recorded_space(self.space, self.program, self._recording.models)
+            self.space = recorded_space(self.space, self.program, self.lm.model, self._recording.models)
         self._check_space()
 
     def declare(self, hp: Any) -> dict[str, Any]:

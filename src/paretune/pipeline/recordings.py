@@ -45,15 +45,17 @@ def open_recording(lm: LmParams) -> Recording | None:
 
 
 def recorded_space(
-    space: Mapping[str, SpaceParams], program: ProgramParams, models: Sequence[str]
+    space: Mapping[str, SpaceParams], program: ProgramParams, default: str, models: Sequence[str]
 ) -> dict[str, SpaceParams]:
-    """The space with all recorded models in the place of ``recorded/*``.
+    """The space with all recorded ``models`` in the place of ``recorded/*``; ``default`` is the model where it names
+    none.
 
     Raises ConfigError where it varies more than the model, or the program would ask otherwise than the recording did:
     recorded replies depend on nothing else.
     """
     kind = space.get("model")
-    if kind is None or not any(str(value).startswith(PREFIX) for value in ends(kind)):
+    asked = [program.model or default] if kind is None else ends(kind)
+    if not any(str(name).startswith(PREFIX) for name in asked):
         return dict(space)
     if others := [name for name in space if name != "model"]:
         raise ConfigError(
@@ -63,7 +65,7 @@ def recorded_space(
     for name in ("few_shot", "chain_of_thought", "instruction_search"):
         if getattr(program, name):
             raise ConfigError(f"program.{name}: has no effect on recorded replies; set it to 0 or false")
-    if kind.kind == "choice":
+    if kind is not None and kind.kind == "choice":
         every = [f"{PREFIX}{name}" for name in models]
         values = [name for value in kind.values for name in (every if value == EVERY_RECORDED else [value])]
         return {"model": kind.model_copy(update={"values": tuple(dict.fromkeys(values))})}
