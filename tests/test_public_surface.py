@@ -77,6 +77,7 @@ NAMES = {
         "CategoricalPrecision",
         "CategoricalRecall",
         "F1Score",
+        "FieldF1",
         "MeanMetricWrapper",
         "Measure",
         "Metric",
@@ -86,7 +87,9 @@ NAMES = {
     "paretune.rewards": [
         "Criterion",
         "ExactMatch",
+        "FieldMatch",
         "LMAsJudge",
+        "Match",
         "Reward",
         "RewardFunctionWrapper",
         "Rubric",
