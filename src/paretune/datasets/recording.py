@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paretune.datasets.conversions import to_float
+from paretune.datasets.conversions import as_float
 from paretune.datasets.plain_rows import plain_rows
 from paretune.datasets.rows import Row, shortened
 from paretune.errors import ConfigError, DataError
@@ -158,10 +158,10 @@ class Recording:
         if value is None:
             return None
         try:
-            found = to_float(value)
+            found = as_float(value)
             if not 0 <= found < float("inf"):
-                raise DataError(f"{found} is no amount: at least 0")
-        except DataError as error:
+                raise ValueError(f"{found} is no amount: at least 0")
+        except ValueError as error:
             raise DataError(f"{self.source!r}, row {number}, {column!r} of {model!r}: {error}") from None
         return found
 

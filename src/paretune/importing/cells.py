@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from paretune.datasets.conversions import to_float
+from paretune.datasets.conversions import as_float
 from paretune.errors import DataError
 from paretune.metrics.outcome import Outcome
 
@@ -58,8 +58,8 @@ def amount(value: Any, where: str, *, least: float = -math.inf) -> float | None:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     try:
-        number = to_float(value)
-    except DataError as error:
+        number = as_float(value)
+    except ValueError as error:
         raise DataError(f"{where}: {error}") from None
     if not least <= number < math.inf:
         raise DataError(
