@@ -31,6 +31,7 @@ NAMES = {
         "Module",
         "Price",
         "Program",
+        "Recording",
         "Reply",
         "Request",
         "Score",
@@ -64,6 +65,7 @@ NAMES = {
         "TransientError",
         "RefusedInputError",
         "InvalidOutputError",
+        "NotRecordedError",
         "JudgementError",
     ],
     "paretune.metrics": [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from paretune.errors import ConfigError, UsageError
 from paretune.lm.backends.local_memory import loaded_models
+from paretune.lm.backends.recorded import PREFIX
 from paretune.lm.env_file import load_env_file
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.settings import declaring
@@ -15,6 +16,7 @@ from paretune.lm.types import CHAT_FORMS
 from paretune.pipeline.chains import chained, optimizer_of, output_of
 from paretune.pipeline.command_files import secrets_of, served_models
 from paretune.pipeline.own_code import load
+from paretune.pipeline.recordings import open_recording, recorded_space
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.lm import LmParams, ModelParams
@@ -58,6 +60,7 @@ class ProgramSetup:
         self.program = section(params, "program", ProgramParams)
         self.search = section(params, "search", SearchParams)
         self._language_models: dict[str, LanguageModel] = {}
+        self._recording = open_recording(self.lm)
         with declaring(self._declared):
             self.scoring = Scoring(params, self.language_model)
             self._builder = _load_builder(self.program.builder) if self.program.builder else None
@@ -68,6 +71,8 @@ class ProgramSetup:
             from paretune.pipeline.own_process import OwnProcesses
 
             self._processes = OwnProcesses(self.program, self.lm, self.space, self.scoring, self.language_model)
+        if self._recording is not None:
+            self.space = recorded_space(self.space, self.program, self.lm.model, self._recording.models)
         self._check_space()
 
     def declare(self, hp: Any) -> dict[str, Any]:
@@ -206,6 +211,8 @@ class ProgramSetup:
         }
         if reached["price"] is not None:
             reached["price"] = reached["price"].model_dump()
+        if name.startswith(PREFIX):
+            reached["recordings"] = self._recording
         others = [other for other in reached["fallbacks"] if other != name] if with_fallbacks else []
         return {**reached, "fallbacks": [self._make_language_model(other, with_fallbacks=False) for other in others]}
 
