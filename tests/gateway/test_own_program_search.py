@@ -177,7 +177,7 @@ def test_the_estimate_says_that_it_guesses(project: OpenAIServer, capsys: pytest
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"program": {"source": "conf"}}, r"program\.source: must be the file .* set it to emotions_app\.py"),
         ({"program": {"command": ["no-such-program"]}}, r"no program 'no-such-program' is found"),
@@ -192,8 +192,8 @@ def test_the_estimate_says_that_it_guesses(project: OpenAIServer, capsys: pytest
         ({"search": {"space": {"home": {"kind": "boolean"}}}}, r"PARETUNE_HOME is paretune's own"),
     ],
 )
-def test_what_cannot_be(project: OpenAIServer, changes: dict[str, Any], told: str) -> None:
+def test_what_cannot_be(project: OpenAIServer, changes: dict[str, Any], expected: str) -> None:
     """Told by the first stage, before anything is run."""
     compose_own(project, **changes)
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=expected):
         check_params.main()

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from paretune.lm.ledger.queries import Totals
-from paretune.lm.passing import messages_in, options_in, said
+from paretune.lm.passing import messages_in, options_in, reply_text
 from paretune.terminal import plain
 from paretune.wording import compact
 
@@ -83,7 +83,7 @@ def call_lines(call: Mapping[str, Any]) -> Iterator[str]:
     messages, reply = iter(request.pop("messages", [])), call["reply"]
     if (body := request.pop("body", None)) is not None:
         request |= options_in(body)
-        messages, reply = messages_in(body), said(reply)
+        messages, reply = messages_in(body), reply_text(reply)
     yield f"key         {call['key']}"
     yield f"time        {_time(call['created_at'], zone=True)}"
     yield f"model       {call['model']}"

@@ -82,7 +82,7 @@ class Request:
             return 1
         prompt, many = self.body.get("prompt"), [self.body.get(name) for name in ("n", "best_of")]
         prompts = len(prompt) if isinstance(prompt, list) and not all(isinstance(part, int) for part in prompt) else 1
-        return prompts * max([1, *(number for number in many if isinstance(number, int))])
+        return prompts * max([1, *(min(number, 10**6) for number in many if isinstance(number, int))])
 
     def adapted(self, model: str, takes: Mapping[str, Any]) -> Request:
         """This request, written for another model, as one with these capabilities takes it.
