@@ -33,6 +33,7 @@ docs: $(STAMP)
 bench: $(STAMP)
 	python benchmarks/run.py
 	python benchmarks/calls.py
+	python benchmarks/gateway.py
 	python benchmarks/start.py
 	python benchmarks/report.py
 	python benchmarks/page.py

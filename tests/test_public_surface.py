@@ -31,6 +31,7 @@ NAMES = {
         "Module",
         "Price",
         "Program",
+        "Recording",
         "Reply",
         "Request",
         "Score",
@@ -63,6 +64,8 @@ NAMES = {
         "BudgetError",
         "TransientError",
         "RefusedInputError",
+        "InvalidOutputError",
+        "NotRecordedError",
         "JudgementError",
     ],
     "paretune.metrics": [

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from paretune import callbacks, datasets, errors, metrics, optimizers, rewards, stats, tuners
     from paretune.datasets.dataset import Dataset
     from paretune.datasets.huggingface import HuggingFaceDataset
+    from paretune.datasets.recording import Recording
     from paretune.estimating.estimate import estimate
     from paretune.estimating.result import Estimate
     from paretune.eventloop import run_maybe_nested
@@ -54,6 +55,7 @@ __all__ = [
     "Module",
     "Price",
     "Program",
+    "Recording",
     "Reply",
     "Request",
     "Score",
@@ -95,6 +97,7 @@ __getattr__ = lazy_names(
         "Module": "paretune.programs.module",
         "Price": "paretune.lm.types",
         "Program": "paretune.programs.program",
+        "Recording": "paretune.datasets.recording",
         "Reply": "paretune.lm.types",
         "Request": "paretune.lm.types",
         "Score": "paretune.schemas.data_model",

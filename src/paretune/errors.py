@@ -10,6 +10,8 @@
         │   └── BudgetError     the declared budget is spent: no further call is made
         ├── TransientError      this call failed for now: time-out, rate limit, server error, connection
         ├── RefusedInputError   this input can never be answered: too long, refused by a content filter
+        ├── InvalidOutputError  a program of one's own answered with no valid record
+        ├── NotRecordedError    a model of recorded replies has none for this input
         └── JudgementError      an answer came, but the language model that should judge it gave no score
 
 At the command line these print as ``error: <message>`` without a traceback. Anything else is a bug and keeps it.
@@ -28,6 +30,8 @@ __all__ = [
     "BudgetError",
     "TransientError",
     "RefusedInputError",
+    "InvalidOutputError",
+    "NotRecordedError",
     "JudgementError",
 ]
 
@@ -80,6 +84,14 @@ class RefusedInputError(LanguageModelError):
     def __init__(self, message: str, filtered: bool = False) -> None:
         super().__init__(message)
         self.filtered = filtered
+
+
+class InvalidOutputError(LanguageModelError):
+    """A program of one's own answered an input with what is no valid record; the message says why."""
+
+
+class NotRecordedError(LanguageModelError):
+    """No reply to this input was recorded: the example is a failure, and not scored."""
 
 
 class JudgementError(LanguageModelError):

@@ -66,6 +66,19 @@ async def map_ordered(
     return results
 
 
+async def all_ended(coroutines: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """The results of coroutines that run side by side, in order. All run to their ends; then the first one's error is
+    raised, whichever failed first."""
+    if len(coroutines) == 1:
+        return [await coroutines[0]]
+    results: list[Result] = []
+    for result in await asyncio.gather(*coroutines, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+        results.append(result)
+    return results
+
+
 async def run_together(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
     """Run coroutines side by side to their ends; the first error cancels the others and is raised as itself."""
     first: BaseException | None = None

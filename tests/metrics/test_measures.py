@@ -61,7 +61,7 @@ def test_every_measure_by_hand() -> None:
             "f1": (2 / 3 + 0) / 2,  # joy: tp 1, fp 1: 2/3; fear: fn 2: 0
             "cost": 1.0 / 3,  # 0.25 + 0.25 + 0.5 dollars of three scored
             "latency": 7.0 / 4,  # 3 + 1 + 3 seconds of four calls
-            "tokens_per_request": 60 / 4,  # 30 + 10 + 20 tokens of four calls
+            "tokens_per_request": 60 / 3,  # 30 + 10 + 20 tokens of three scored, whatever their calls
             "failure_rate": 1 / 4,
             "invalid_rate": 1 / 3,
         }
@@ -114,10 +114,10 @@ def test_without_a_scored_example_nothing_is_known(n: int) -> None:
 
 
 def test_an_example_without_calls_has_no_part_in_means_over_calls() -> None:
-    """Seconds and tokens are counted by calls, so 0 calls leave them unknown."""
+    """Seconds are counted by calls, so 0 calls leave them unknown; tokens by examples, as dollars are."""
     found = values([Outcome("ok", JOY, 1.0, 0, 0, 0, 0.0, 0.0)], [JOY])
-    assert math.isnan(found["latency"]) and math.isnan(found["tokens_per_request"])
-    assert found["reward"] == 1 and found["cost"] == 0
+    assert math.isnan(found["latency"])
+    assert found["reward"] == 1 and found["cost"] == found["tokens_per_request"] == 0
 
 
 def test_as_many_gold_records_as_outcomes() -> None:

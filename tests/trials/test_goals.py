@@ -37,7 +37,7 @@ def test_units():
 
 
 def test_units_left_out():
-    """A hundredth of the reward is worth 100 tokens a call, a hundredth of a cent, or a second a call."""
+    """A hundredth of the reward is worth 100 tokens or a hundredth of a cent an example, or a second a call."""
     goals = as_goals(["val_reward", "val_tokens_per_request", "val_cost", "val_latency", "val_invalid_rate"])
     assert [objective.unit for objective in goals.objectives] == [1.0, 10_000.0, 0.01, 100.0, 1.0]
 

@@ -7,7 +7,7 @@ import copy
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from paretune.lm.language_model import LanguageModel
 from paretune.optimizers.opro import OPRO
 from paretune.programs.examples import Examples
 from paretune.programs.generator import Generator
-from paretune.programs.module import Module, Symbol
+from paretune.programs.module import Module, Symbol, inner_modules
 from paretune.programs.program import Program
 from paretune.prompting.trace import Sample, tracing
 from paretune.rewards.judge import LMAsJudge
@@ -37,7 +37,8 @@ __all__ = ["Rehearsal", "rehearse"]
 _Row = tuple[tuple[Any, ...], DataModel]
 #: From the least to the most.
 _Tokens = tuple[float, float]
-#: What is guessed of calls whose prompts cannot be written beforehand: an optimizer's, those of a reward of one's own.
+#: What is guessed of calls whose prompts cannot be written beforehand: an optimizer's, those of a reward of one's own
+#: and, one an example, those of another process.
 _GUESS: tuple[_Tokens, _Tokens] = (20, 4000), (20, 1000)
 
 
@@ -118,8 +119,8 @@ async def rehearse(program: Program, fit: Mapping[str, Any], view: LedgerView, r
     sample = _evenly(every, rows)
     optimizer: Any = program.optimizer
     shows = optimizer.few_shot if isinstance(optimizer, OPRO) else optimizer
-    numbers = [getattr(shows, name, None) for name in ("nb_min_examples", "nb_max_examples")]
-    fewest, most = (None if number is None else _evenly(lengths, number) for number in numbers)
+    numbers = getattr(shows, "numbers", None)
+    fewest, most = (_shown(numbers, lengths, end) for end in (0, 1))
     less = await _recorded(program, sample, view, Sample(), fewest)
     more = less if most is None else await _recorded(program, sample, view, Sample(), most, thoughts=True)
     longer = 1000 if isinstance(optimizer, OPRO) else 0  # proposed instructions are longer than one's own
@@ -129,7 +130,10 @@ async def rehearse(program: Program, fit: Mapping[str, Any], view: LedgerView, r
         asked = generator.asked_of(recorder)
         replies = [placeholder_record(asked, gold) for _, gold in sample]
         recorders, model = (recorder, more[generator]), generator.language_model
-        questions.append(_question(model, recorders, view, asked, replies, times[generator], longer))
+        calls = times[generator] * generator.samples
+        questions.append(_question(model, recorders, view, asked, replies, calls, longer))
+    others = [module for module in inner_modules(program) if not isinstance(module, Generator)]
+    questions += [_Question(module.called_models[0], *_GUESS) for module in others if module.called_models]
     questions += await _judging(program.reward, sample, view)
     proposing = None
     if optimizer is not None and program.generators:
@@ -168,12 +172,19 @@ def _evenly(rows: Sequence[_Row], count: int) -> list[_Row]:
     return [rows[(2 * place + 1) * len(rows) // (2 * count)] for place in range(count)]
 
 
+def _shown(
+    numbers: Callable[[str], tuple[int, int]] | None, rows: Sequence[_Row], end: int
+) -> Callable[[str], list[_Row]] | None:
+    """By a module's name, rows in place of the least (``end`` 0) or the most (1) examples that it shows."""
+    return None if numbers is None else lambda module: _evenly(rows, numbers(module)[end])
+
+
 async def _recorded(
     program: Program,
     rows: Iterable[_Row],
     view: LedgerView,
     sample: Sample,
-    shown: Sequence[_Row] | None = None,
+    shown: Callable[[str], Sequence[_Row]] | None = None,
     thoughts: bool = False,
 ) -> dict[Generator, RecordingModel]:
     """By generator, who recorded what it would ask for some rows, with the rows ``shown`` as its examples (None: its
@@ -189,7 +200,7 @@ async def _recorded(
                     copies[generator].language_model = recorders[generator] = _recorder(generator.language_model, view)
                     if shown is not None:
                         form = generator.asked_of(recorders[generator]) if thoughts else generator.gold_model
-                        copies[generator].examples = tuple(_examples(program, generator, shown, form))
+                        copies[generator].examples = tuple(_examples(program, generator, shown(generator.name), form))
                 with contextlib.suppress(RefusedInputError):
                     await Generator.call(copies[generator], record)
     return recorders

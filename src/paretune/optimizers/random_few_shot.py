@@ -38,7 +38,9 @@ class RandomFewShot(Optimizer):
     """Draw k examples for each batch, and keep the draw whose batch earned most.
 
     The pool holds the training examples with their gold outputs (with the model's own ``thinking`` once its reply
-    earned the reward); a wrong reply is never shown. The examples of a candidate are drawn from outside the batch that
+    earned the reward); a wrong reply is never shown. A module between others, whose right outputs nobody knows, shows
+    what it gave for examples that earned the reward: none at first, and the best draw is completed at the end of an
+    epoch. The examples of a candidate are drawn from outside the batch that
     it is scored on, so that no example is asked with its own answer in the prompt.
 
     Parameters
@@ -54,6 +56,8 @@ class RandomFewShot(Optimizer):
         How many of the best candidates are remembered from epoch to epoch.
     stratify
         Spread each draw evenly over the distinct gold outputs (for classification: over the classes).
+    nb_examples
+        By the names of modules, how many examples these show, whatever the first two arguments say.
     """
 
     def __init__(
@@ -65,12 +69,15 @@ class RandomFewShot(Optimizer):
         population_size: int = 10,
         seed: int = 0,
         stratify: bool = False,
+        nb_examples: Mapping[str, int] | None = None,
     ) -> None:
         if not 0 <= nb_min_examples <= nb_max_examples:
             raise UsageError(
                 "RandomFewShot needs 0 <= nb_min_examples <= nb_max_examples "
                 f"(got {nb_min_examples} and {nb_max_examples})"
             )
+        if any(number < 0 for number in (nb_examples or {}).values()):
+            raise UsageError(f"RandomFewShot: nb_examples must be at least 0 (got {nb_examples!r})")
         if sampling not in ("softmax", "random"):
             raise UsageError(f"sampling must be 'softmax' or 'random' (got {sampling!r})")
         if sampling_temperature <= 0 or population_size < 1:
@@ -82,6 +89,7 @@ class RandomFewShot(Optimizer):
         self.population_size = population_size
         self.seed = seed
         self.stratify = stratify
+        self.nb_examples = dict(nb_examples or {})
         self._rng = np.random.default_rng(seed)
         #: By module and index: the examples known at the start, and those that may be shown (the same, or learned).
         self._gold: dict[str, dict[int, Example]] = {}
@@ -92,6 +100,11 @@ class RandomFewShot(Optimizer):
         self._shown: dict[str, dict[int, list[float]]] = {}
         self._rewards = [0.0, 0]
         self._resumed = False
+
+    def numbers(self, module: str) -> tuple[int, int]:
+        """The least and the most examples that a module shows."""
+        own = self.nb_examples.get(module)
+        return (self.nb_min_examples, self.nb_max_examples) if own is None else (own, own)
 
     def begin(self, gold: Mapping[str, Sequence[Example]], replicate: int = 0) -> None:
         if not self._resumed:
@@ -140,6 +153,7 @@ class RandomFewShot(Optimizer):
         self._population = ranked[: self.population_size]
         if ranked:
             self._current = ranked[0]
+            self._complete(ranked[0], modules)
             self._install(ranked[0], modules)
 
     def get_state(self) -> dict[str, Any]:
@@ -171,8 +185,18 @@ class RandomFewShot(Optimizer):
         for module in modules:
             pool = self._pool.get(module.name, {})
             free = sorted(set(pool) - batch or pool)
-            choice[module.name] = self._pick(module.name, free, min(k, len(free)))
+            wanted = self.nb_examples.get(module.name, k)
+            choice[module.name] = self._pick(module.name, free, min(wanted, len(free)))
         return _Candidate(choice)
+
+    def _complete(self, candidate: _Candidate, modules: Sequence[Trainable]) -> None:
+        """Add examples for a module of which too few were known when the candidate was drawn: those learned since."""
+        for module in modules:
+            shown = candidate.choice.get(module.name, ())
+            free = sorted(set(self._pool.get(module.name, {})) - set(shown))
+            missing = min(self.numbers(module.name)[0] - len(shown), len(free))
+            if missing > 0:
+                candidate.choice[module.name] = (*shown, *self._pick(module.name, free, missing))
 
     def _pick(self, name: str, free: list[int], k: int) -> tuple[int, ...]:
         if not k:

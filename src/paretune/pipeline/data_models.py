@@ -16,7 +16,7 @@ from paretune.schemas.comparing import ACCEPTED
 from paretune.schemas.data_model import DataModel, Score
 from paretune.schemas.match import Match
 
-__all__ = ["gold_model", "input_model", "output_model"]
+__all__ = ["gold_model", "input_model", "output_model", "step_model"]
 
 
 _TYPES: dict[str, Any] = {
@@ -56,6 +56,11 @@ def output_model(task: TaskParams, layout: LayoutParams) -> type[DataModel]:
         model = _model(output.name, fields, "layout.output")
     model.strict_labels = output.strict_labels
     return model
+
+
+def step_model(task: TaskParams, step: str, fields: Mapping[str, FieldParams]) -> type[DataModel]:
+    """The data model of what a step of the program gives. Raises ConfigError for a name that cannot be a field's."""
+    return _record(step.title().replace("_", "") or step, fields, task.labels, f"program.steps.{step}")
 
 
 def gold_model(task: TaskParams, layout: LayoutParams) -> type[DataModel]:

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 from paretune.errors import ConfigError, UsageError
 from paretune.lm.backends.local_memory import loaded_models
+from paretune.lm.backends.recorded import PREFIX
 from paretune.lm.env_file import load_env_file
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.settings import declaring
 from paretune.lm.types import CHAT_FORMS
-from paretune.optimizers.opro import OPRO
-from paretune.optimizers.optimizer import Optimizer
-from paretune.optimizers.random_few_shot import RandomFewShot
+from paretune.pipeline.chains import chained, optimizer_of, output_of
+from paretune.pipeline.command_files import secrets_of, served_models
 from paretune.pipeline.own_code import load
+from paretune.pipeline.recordings import open_recording, recorded_space
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.lm import LmParams, ModelParams
-from paretune.pipeline.sections.models import check_models
-from paretune.pipeline.sections.program import ProgramParams, with_values
+from paretune.pipeline.sections.models import check_models, models_of
+from paretune.pipeline.sections.program import ProgramParams, check_names, with_values
 from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.space import SpaceParams, check_conditions, ends, without_values
-from paretune.programs.generator import ChainOfThought, Generator
-from paretune.programs.module import Input
+from paretune.pipeline.sections.steps import Step, chain
 from paretune.programs.program import Program
 from paretune.prompting.prompts import PromptWriter
 from paretune.schemas.data_model import DataModel
 from paretune.terminal import note
 from paretune.tuners.keras_api import FailedTrialError, HyperParameters, hyperparameter_kinds
 from paretune.tuners.spaces import conditional_on
+
+if TYPE_CHECKING:
+    from paretune.pipeline.own_process import OwnProcesses
 
 __all__ = ["ProgramSetup"]
 
@@ -57,11 +60,19 @@ class ProgramSetup:
         self.program = section(params, "program", ProgramParams)
         self.search = section(params, "search", SearchParams)
         self._language_models: dict[str, LanguageModel] = {}
+        self._recording = open_recording(self.lm)
         with declaring(self._declared):
             self.scoring = Scoring(params, self.language_model)
             self._builder = _load_builder(self.program.builder) if self.program.builder else None
         #: What the declared program varies; a builder declares its own.
         self.space: dict[str, SpaceParams] = {} if self._builder else self.search.space
+        self._processes: OwnProcesses | None = None
+        if self.program.is_own_process:
+            from paretune.pipeline.own_process import OwnProcesses
+
+            self._processes = OwnProcesses(self.program, self.lm, self.space, self.scoring, self.language_model)
+        if self._recording is not None:
+            self.space = recorded_space(self.space, self.program, self.lm.model, self._recording.models)
         self._check_space()
 
     def declare(self, hp: Any) -> dict[str, Any]:
@@ -93,61 +104,89 @@ class ProgramSetup:
         """
         if self._builder is not None and self.search.space:
             note("search.space is not used: the space is that of program.builder")
-        if "structured_output" not in self.space:
+        if self._processes is not None:
+            note("one call an example is estimated: how many a program of your own makes is known when it runs")
             return
-        models = ends(self.space["model"]) if "model" in self.space else [self.program.model or self.lm.model]
+        for step in (None, *self.program.steps):
+            name = "structured_output" if step is None else f"steps.{step}.structured_output"
+            if name in self.space:
+                await self._fit_form(name, step)
+
+    async def _fit_form(self, name: str, step: str | None) -> None:
+        """See ``fit_space``, for one hyperparameter: that of a step, or that of all which have none of their own."""
+        others = {each for each, own in self.program.steps.items() if "structured_output" in own.model_fields_set}
+        others |= {each for each in self.program.steps if f"steps.{each}.structured_output" in self.space}
+        asking = [step] if step else [None, *(each for each in self.program.steps if each not in others)]
+        models = {model: None for each in asking for model in models_of(self.program, self.space, self.lm.model, each)}
         gone = {}
-        for form in ends(self.space["structured_output"]):
-            unwritable = _unwritable(self.scoring.output_model, form)
+        outputs = [output_of(each, self.program, self.scoring) for each in chain(self.program) if each.name in asking]
+        for form in ends(self.space[name]):
+            unwritable = next(filter(None, (_unwritable(output, form) for output in outputs)), None)
             reasons = [unwritable] if unwritable else [await self.language_model(model).lacks(form) for model in models]
             if all(reasons):
                 gone[form] = "; ".join(filter(None, reasons))
-        if len(gone) == len(ends(self.space["structured_output"])):
+        if len(gone) == len(ends(self.space[name])):
             form, reason = next(iter(gone.items()))
-            raise ConfigError(_lacking("search.space.structured_output", form, reason))
+            raise ConfigError(_lacking(f"search.space.{name}", form, reason))
         for form, reason in gone.items():
-            note(f"structured_output {form!r} is left out of the space: {reason}")
+            note(f"{name} {form!r} is left out of the space: {reason}")
         if gone:
-            self.space = without_values(self.space, "structured_output", gone)
+            self.space = without_values(self.space, name, gone)
+
+    async def close(self) -> None:
+        """End what programs of the project's own need: their processes, and the gateway."""
+        if self._processes is not None:
+            await self._processes.close()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that a gateway serves, the usual one first."""
+        return served_models(self.lm, self.search.space)
+
+    @property
+    def secrets(self) -> list[str]:
+        """The environment variables that section ``lm`` names as holding keys."""
+        return secrets_of(self.lm)
 
     async def declared_program(self, values: Mapping[str, Any], place: str = "search.space") -> Program:
         """The program of section ``program`` with some hyperparameters' values in place (errors name ``place``)."""
-        settings = self._settings(values, place)
+        if self._processes is not None:
+            return await self._processes.program(values)
+        settings = with_values(self.program, values, place)
+        varied = {name for name in values if place == "search.space" and self._varies(name)}
+        try:
+            steps = chain(settings)
+        except ConfigError as error:
+            if sum(name.endswith(".enabled") for name in varied) > 1:  # others of these leave steps that will do
+                raise FailedTrialError(str(error)) from None
+            raise
+        for step in steps:
+            await self._check(step, varied, place)
         scoring = self.scoring
-        options: dict[str, Any] = {
-            "instructions": scoring.task.instructions if settings.instructions is None else settings.instructions,
-            "structured_output": settings.structured_output,
-            **settings.options,
-        }
-        language_model = self.language_model(settings.model or self.lm.model)
-        _check_taken(language_model, settings, place)
-        if reason := await language_model.lacks(settings.structured_output):
-            if {
-                "model",
-                "structured_output",
-            } <= values.keys() and place == "search.space":  # other models have the form
-                raise FailedTrialError(reason)
-            raise ConfigError(_lacking(place, settings.structured_output, reason))
-        module: Generator
-        if settings.chain_of_thought:
-            module = ChainOfThought(scoring.output_model, language_model, max_thinking=settings.max_thinking, **options)
-        else:
-            module = Generator(scoring.output_model, language_model, **options)
-        inputs = Input(scoring.input_model)
-        program = Program(inputs, await module(inputs), name=scoring.task.name)
-        optimizer: Optimizer | None = None
-        if settings.few_shot:
-            optimizer = RandomFewShot(
-                settings.few_shot,
-                settings.few_shot,
-                sampling=settings.sampling,
-                stratify=settings.stratify,
-                seed=self.search.seed,
-            )
-        if settings.instruction_search:
-            optimizer = OPRO(few_shot=optimizer, seed=self.search.seed)
+        program = await chained(steps, settings, scoring, self._model_of)
+        optimizer = optimizer_of(steps, settings, self.search.seed)
         program.compile(reward=scoring.reward, metrics=scoring.metrics, optimizer=optimizer)
         return program
+
+    async def _check(self, step: Step, varied: Collection[str], place: str) -> None:
+        """Raise for a step that its language model cannot be asked for: FailedTrialError where other values of the
+        hyperparameters that are ``varied`` together would do, else ConfigError."""
+        model, form = self._model_of(step), step.settings.structured_output
+        _check_taken(model, step, place)
+        lacking = await model.lacks(form)
+        for reason, names in ((lacking, ("model", "structured_output")), (step.fault(), ("samples", "temperature"))):
+            if reason is None:
+                continue
+            if all({name, f"steps.{step.name}.{name}"} & set(varied) for name in names):
+                raise FailedTrialError(reason)
+            raise ConfigError(_lacking(place, form, reason) if reason == lacking else f"{place}: {reason}")
+
+    def _varies(self, name: str) -> bool:
+        """Whether a hyperparameter has other values than one."""
+        return name in self.space and len(set(ends(self.space[name]))) > 1
+
+    def _model_of(self, step: Step) -> LanguageModel:
+        return self.language_model(step.settings.model or self.lm.model)
 
     def language_model(self, name: str) -> LanguageModel:
         """The language model of a name, one object each."""
@@ -172,18 +211,20 @@ class ProgramSetup:
         }
         if reached["price"] is not None:
             reached["price"] = reached["price"].model_dump()
+        if name.startswith(PREFIX):
+            reached["recordings"] = self._recording
         others = [other for other in reached["fallbacks"] if other != name] if with_fallbacks else []
         return {**reached, "fallbacks": [self._make_language_model(other, with_fallbacks=False) for other in others]}
-
-    def _settings(self, values: Mapping[str, Any], place: str) -> ProgramParams:
-        return with_values(self.program, values, place)
 
     def _check_space(self) -> None:
         """Try every end of every hyperparameter on its own; combinations are checked when they are built."""
         check_conditions(self.space)
+        if self._processes is not None:
+            check_names(self.space)
+            return
         for name, kind in self.space.items():
             for value in ends(kind):
-                self._settings({name: value}, "search.space")
+                chain(with_values(self.program, {name: value}, "search.space"))
 
 
 def _unwritable(model: type[DataModel], form: Any) -> str | None:
@@ -200,9 +241,9 @@ def _lacking(place: str, form: str, reason: str) -> str:
     return f"{place}: structured_output cannot be {form!r}: {reason}; set it to {other}"
 
 
-def _check_taken(model: LanguageModel, settings: ProgramParams, place: str) -> None:
+def _check_taken(model: LanguageModel, step: Step, place: str) -> None:
     """Raise ConfigError for an option that is known not to be taken by a model, before anything is paid."""
-    options = settings.options
+    options = step.settings.options
     effort = options.pop("reasoning_effort", None)
     if effort is not None and not model.capabilities["reasoning_effort"]:
         effort = None  # the program leaves it out
@@ -214,7 +255,7 @@ def _check_taken(model: LanguageModel, settings: ProgramParams, place: str) -> N
             shown = f"{value:g}" if isinstance(value, float) else repr(value)
             raise ConfigError(
                 f"{place}: {model.model} takes no {name} {shown} ({reason}); "
-                f"set program.{name} to null, or to one that it takes"
+                f"set {step.place}.{name} to null, or to one that it takes"
             )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from paretune.files import digest_files, state_root
 from paretune.import_closure import closure
 from paretune.lm.ledger.budget import Budget
+from paretune.pipeline.command_files import process_files
 from paretune.pipeline.own_code import own_files
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.sections.base import check_sections, section
@@ -71,10 +72,10 @@ def declared_rule(params: Mapping[str, Any]) -> Rule:
 
 def _identity(params: Mapping[str, Any], setup: ProgramSetup) -> dict[str, Any]:
     program, own = setup.program, list(setup.scoring.layout.own_code.values())
-    return {
-        "params": replying(params),
-        "code": code_digest([*own, program.builder], program.source) if program.builder else code_digest(own),
-    }
+    files = process_files(program) if program.is_own_process else set()
+    if program.builder is not None:
+        own, files = [*own, program.builder], {path for path in [Path.cwd() / program.source] if path.is_file()}
+    return {"params": replying(params), "code": code_digest(own, files)}
 
 
 def replying(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,14 +86,12 @@ def replying(params: Mapping[str, Any]) -> dict[str, Any]:
 
     models = {name: deciding(settings) for name, settings in params["lm"].get("models", {}).items()}
     sections = {name: params[name] for name in _IDENTITY}
+    sections["program"] = {name: value for name, value in params["program"].items() if name != "workers"}
     sections["layout"] = {name: value for name, value in params["layout"].items() if name != "metrics"}
     return {**sections, "lm": deciding(params["lm"]), "models": models}
 
 
-def code_digest(own: Iterable[str] = (), source: str | None = None) -> str:
+def code_digest(own: Iterable[str] = (), more: Collection[Path] = ()) -> str:
     """A digest of the code that a search runs: all that this module reaches; what each ``module:name`` of the user's
-    own reaches in the project's folder and its src/; and the file ``source``."""
-    files = closure([__name__]) | own_files(own)
-    if source is not None and (path := Path.cwd() / source).is_file():
-        files.add(path)
-    return digest_files(sorted(files))
+    own reaches in the project's folder and its src/; and some files ``more``."""
+    return digest_files(sorted({*closure([__name__]), *own_files(own), *more}))

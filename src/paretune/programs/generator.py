@@ -22,6 +22,7 @@ from paretune.prompting.generate import (
     writer_for,
 )
 from paretune.prompting.prompts import Example, PromptWriter
+from paretune.prompting.voting import most_common
 from paretune.schemas.data_model import DataModel, Field
 
 __all__ = ["ChainOfThought", "Generator", "default_instructions"]
@@ -43,6 +44,10 @@ class Generator(Module):
     structured_output
         How the record is asked for: ``native``, ``tool``, ``prompt``, ``text`` or ``completion`` (see lm.types), or
         ``auto``: the best form of JSON that the model supports.
+    samples
+        How many replies are drawn for each input; with more than one, the module gives the most common record (see
+        ``prompting.voting``), so that the temperature must be above 0. Each is a reply of its own in the ledger, and
+        those of fewer samples are the first ones of more.
     options
         Call options by their names, such as ``temperature=0.0``: see ``CallOptions``.
     """
@@ -55,6 +60,7 @@ class Generator(Module):
         instructions: str | None = None,
         examples: Sequence[Example] = (),
         structured_output: StructuredOutput | Literal["auto"] = "auto",
+        samples: int = 1,
         name: str | None = None,
         **options: Unpack[SeededCallKeywords],
     ) -> None:
@@ -68,6 +74,11 @@ class Generator(Module):
         self.examples: tuple[Example, ...] = tuple(examples)
         self.options = call_options(self.name, options)
         self.structured_output = structured_output
+        self.samples = samples
+        if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+            raise UsageError(f"{self.name}: samples must be a whole number above 0 (got {samples!r})")
+        if samples > 1 and self.options.temperature == 0:
+            raise UsageError(f"{self.name}: {samples} samples at temperature 0 would be one and the same: raise it")
         self._writers: dict[type[DataModel], PromptWriter] = {}
         self._prefix: tuple[Any, ...] | None = None
 
@@ -91,22 +102,32 @@ class Generator(Module):
             raise UsageError(f"{self.name}: {reason}; set structured_output to {other}")
 
     async def call(self, inputs: DataModel) -> DataModel | None:
-        """Ask for the output of one input record; None when the reply does not validate."""
+        """Ask for the output of one input record; None when the reply, or each of the samples, does not validate."""
         if not isinstance(inputs, DataModel):
             raise UsageError(
                 f"{self.name} takes a record, of which it learns the fields (got a {type(inputs).__name__})"
             )
-        writer = self._writer(type(inputs))
-        return await generate_record(
-            self.name,
-            self.language_model,
-            writer,
-            self._prefix_of(writer),
-            inputs.get_json(),
-            self.data_model,
-            schema=self._schema,
-            options=self._supported,
-        )
+        writer, record = self._writer(type(inputs)), inputs.get_json()
+        prefix = self._prefix_of(writer)
+
+        async def ask(draw: int) -> DataModel | None:
+            return await generate_record(
+                self.name,
+                self.language_model,
+                writer,
+                prefix,
+                record,
+                self.data_model,
+                schema=self._schema,
+                options=self._supported,
+                draw=draw,
+            )
+
+        return await (ask(0) if self.samples == 1 else most_common(ask, self.samples, self.gold_model.model_fields))
+
+    @property
+    def called_models(self) -> tuple[LanguageModel, ...]:
+        return (self.language_model,)
 
     def get_config(self) -> dict[str, Any]:
         if type(self).__init__ not in (Generator.__init__, ChainOfThought.__init__):
@@ -115,6 +136,7 @@ class Generator(Module):
             "data_model": self.gold_model,
             "language_model": self.language_model,
             "structured_output": self.structured_output,
+            "samples": self.samples,
             **self.options.stated(),
         }
 

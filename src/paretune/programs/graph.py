@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from paretune.errors import UsageError
+from paretune.eventloop import all_ended
 from paretune.programs.module import Module, Node, Symbol
 from paretune.prompting.trace import Call, add_call, tracing
 
@@ -57,7 +57,7 @@ class Graph:
 
         try:
             for group in self._groups:
-                await _all_of([run(node) for node in group])
+                await all_ended([run(node) for node in group])
         finally:
             for node in self.nodes:
                 for call in calls.get(node, ()):
@@ -96,12 +96,3 @@ class Graph:
         if not reached.issuperset(self.inputs):
             raise UsageError("the outputs do not depend on the inputs")
         return list(order)
-
-
-async def _all_of(runs: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Run to the end of all; the first one's error is raised."""
-    if len(runs) == 1:
-        return await runs[0]
-    for result in await asyncio.gather(*runs, return_exceptions=True):
-        if result is not None:
-            raise result

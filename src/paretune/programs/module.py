@@ -17,6 +17,7 @@ from typing import Any
 
 from paretune.configurable import Configurable
 from paretune.errors import UsageError
+from paretune.lm.language_model import LanguageModel
 from paretune.prompting.trace import current_sample
 from paretune.schemas.data_model import DataModel, added_names, combined_model, combined_record
 
@@ -132,6 +133,11 @@ class Module(Configurable):
     def submodules(self) -> list[Module]:
         """The modules that this one holds itself, each once."""
         return list(dict.fromkeys(value for value in _values(vars(self)) if isinstance(value, Module)))
+
+    @property
+    def called_models(self) -> tuple[LanguageModel, ...]:
+        """The language models that this module calls itself, the usual one first."""
+        return ()
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make a module like this one, for ``Program.save``: by default those it was made with."""

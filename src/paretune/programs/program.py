@@ -73,13 +73,15 @@ class Program(Module):
 
     @property
     def language_models(self) -> list[LanguageModel]:
-        """The language models that running and scoring an example calls: each generator's, then the reward's."""
-        return [*(generator.language_model for generator in self.generators), *self.reward.language_models]
+        """The language models that running and scoring an example calls: each module's, then the reward's."""
+        own = [model for module in inner_modules(self) for model in module.called_models]
+        return [*own, *self.reward.language_models]
 
     @property
     def calls_per_run(self) -> int:
-        """How many calls one run makes: a module that is used twice asks twice. The generators inside a module of one's
-        own are counted once each."""
+        """How many calls one run makes: a module that is used twice asks twice, and one that draws several samples as
+        often as that. The generators inside a module of one's own are counted once each, and another process is taken
+        to make one."""
         return sum(_calls_of(node.module) for node in self.graph.nodes)
 
     async def call(self, *inputs: Any) -> Any:
@@ -269,7 +271,9 @@ def _shown(value: Any) -> str:
 def _calls_of(module: Module) -> int:
     if isinstance(module, Program):
         return module.calls_per_run
-    return 1 if isinstance(module, Generator) else sum(_calls_of(inner) for inner in module.submodules)
+    if isinstance(module, Generator):
+        return module.samples
+    return 1 if module.called_models else sum(_calls_of(inner) for inner in module.submodules)
 
 
 def _symbols(given: Any) -> tuple[Symbol, ...]:

@@ -13,6 +13,7 @@ from paretune.lm.masking import public_address
 from paretune.programs.generator import ChainOfThought, Generator
 from paretune.programs.module import Combine, Module, Symbol, inner_modules
 from paretune.programs.saved_models import is_rebuildable, schema_of
+from paretune.programs.select import Select
 from paretune.schemas.data_model import DataModel
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ __all__ = ["FORMAT", "KNOWN", "Writer", "read_saved", "write_program"]
 
 FORMAT = {"format": "paretune.program", "version": 1}
 #: The module classes that need not be given when a program is loaded.
-KNOWN: dict[str, type[Module]] = {kind.__name__: kind for kind in (ChainOfThought, Combine, Generator)}
+KNOWN: dict[str, type[Module]] = {kind.__name__: kind for kind in (ChainOfThought, Combine, Generator, Select)}
 
 
 def write_program(program: Program, path: str | Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,12 +15,13 @@ from paretune.errors import UsageError
 from paretune.lm.types import Reply
 from paretune.metrics.measures import measures_of
 from paretune.metrics.outcome import Outcome
-from paretune.optimizers.optimizer import Observation
+from paretune.optimizers.optimizer import EARNED, Observation
 from paretune.programs.examples import Examples
 from paretune.programs.generator import Generator
-from paretune.programs.module import Module, Symbol
+from paretune.programs.module import inner_modules
 from paretune.programs.running import Evaluation, Ran, evaluate, evaluation_of, run_all
 from paretune.prompting.trace import Call, Sample, tracing
+from paretune.schemas.data_model import DataModel
 
 if TYPE_CHECKING:
     from paretune.programs.program import Program
@@ -142,13 +143,15 @@ async def _train_epoch(
     if options.shuffle:
         order = np.random.default_rng([optimizer.seed, options.replicate, epoch]).permutation(len(examples))
     outcomes: dict[int, Outcome] = {}
+    drafts = _drafts(program)
     for number, start in enumerate(range(0, len(order), options.batch_size)):
         batch = [int(index) for index in order[start : start + options.batch_size]]
         await callbacks.call("on_train_batch_begin", number, {})
         await optimizer.propose(program.generators, batch)
         ran = await run_all(program, examples, batch, Sample(options.replicate, epoch, training=True))
         outcomes.update(zip(batch, (item.outcome for item in ran), strict=True))
-        optimizer.observe([_observation(i, item) for i, item in zip(batch, ran, strict=True)])
+        seen = zip(batch, ran, strict=True)
+        optimizer.observe([_observation(index, examples.gold[index], item, drafts) for index, item in seen])
         if callbacks.callbacks:
             gold = [examples.gold[index] for index in batch]
             logs = evaluation_of(program, [item.outcome for item in ran], gold).values
@@ -170,32 +173,45 @@ def _params(program: Program, examples: Examples, validation: Examples | None, o
     return {"epochs": options.epochs, "steps": steps, "verbose": options.verbose, "metrics": metrics}
 
 
-def _observation(index: int, ran: Ran) -> Observation:
+def _observation(index: int, gold: DataModel, ran: Ran, drafts: Collection[str]) -> Observation:
+    """What the optimizer hears of an example. Where the reward was earned although a draft was not right, that reply is
+    left out: it is nothing to learn from."""
     replies = {
-        call.module: {"input": call.inputs, "output": call.output} for call in ran.calls if call.output is not None
+        call.module: {"input": call.inputs, "output": call.output}
+        for call in ran.calls
+        if call.chosen and call.output is not None
     }
+    if ran.outcome.reward is not None and ran.outcome.reward >= EARNED:
+        right = gold.get_json()
+        for name in set(drafts) & set(replies):
+            if any(value != right.get(field, value) for field, value in replies[name]["output"].items()):
+                del replies[name]
     return Observation(index, ran.outcome.reward, replies)
 
 
+def _answering(program: Program) -> list[Generator]:
+    """The generators that give records of the program's own output: they are meant to give the right answer, also where
+    others go on from it."""
+    return [generator for generator in program.generators if generator.gold_model is program.gold_model]
+
+
+def _drafts(program: Program) -> list[str]:
+    """The names of those that others go on from."""
+    node = program.outputs[0].node
+    final = [] if node is None else [node.module, *inner_modules(node.module)]
+    return [generator.name for generator in _answering(program) if generator not in final]
+
+
 def _gold_examples(program: Program, examples: Examples) -> dict[str, list[dict[str, Any]]]:
-    """For a generator between one of the program's inputs and its first output: the training examples themselves."""
-    found = _direct_generator(program.outputs[0], program.inputs)
-    if found is None:
-        return {}
-    generator, place = found
-    fields = program.outputs[0].data_model.model_fields  # gold records may say more, such as further right answers
+    """For each generator that answers to one of the program's inputs alone: the training examples themselves."""
+    found, answering = {}, _answering(program)
+    fields = program.gold_model.model_fields  # gold records may say more, such as further right answers
     outputs = [{name: value for name, value in gold.get_json().items() if name in fields} for gold in examples.gold]
-    return {
-        generator.name: [
-            {"input": row[place].get_json(), "output": output}
-            for row, output in zip(examples.rows, outputs, strict=True)
-        ]
-    }
-
-
-def _direct_generator(output: Symbol, inputs: Sequence[Symbol]) -> tuple[Module, int] | None:
-    """The generator that makes an output from one input alone, and the place of that input."""
-    node = output.node
-    if node is None or len(node.inputs) != 1 or node.inputs[0] not in inputs or not isinstance(node.module, Generator):
-        return None
-    return node.module, list(inputs).index(node.inputs[0])
+    for node in program.graph.nodes:
+        if node.module in answering and len(node.inputs) == 1 and node.inputs[0] in program.inputs:
+            place = program.inputs.index(node.inputs[0])
+            found[node.module.name] = [
+                {"input": row[place].get_json(), "output": output}
+                for row, output in zip(examples.rows, outputs, strict=True)
+            ]
+    return found

@@ -26,12 +26,14 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a module to its language model; ``output`` is None where the reply did not validate."""
+    """One call of a module to its language model; ``output`` is None where the reply did not validate. ``chosen`` is
+    False of a sample that the module did not pass on (see ``prompting.voting``)."""
 
     module: str
     inputs: dict[str, Any]
     output: dict[str, Any] | None
     reply: Reply
+    chosen: bool = True
 
 
 _FIRST = Sample()

@@ -55,7 +55,8 @@ def report(
     """
     goals = best.goals
     found = results(records, measures, goals, best.trial, confidence=confidence, resamples=resamples, seed=seed)
-    known = sorted({*metric_names(found), *(objective.name for objective in goals.objectives)})
+    measured = (f"val_{each.name}" for group in measures.values() for each in group)  # some perhaps by no trial
+    known = sorted({*measured, *metric_names(found), *(objective.name for objective in goals.objectives)})
     for key, name in (("x", x), ("y", y)):
         if name is not None and name not in known:
             raise ConfigError(f"report.{key}: must be one of the metrics {known} (got {name!r})")

@@ -10,8 +10,8 @@ from paretune.trials.goals import Objective
 
 __all__ = ["AXES", "is_amount", "volume_axes"]
 
-#: What calls may take: US dollars an example, seconds a call, tokens a call. On a log scale: half the price counts the
-#: same wherever it is reached. The same for all searches, so that their hypervolumes can be compared.
+#: What calls may take: US dollars an example, seconds a call, tokens an example. On a log scale: half the price counts
+#: the same wherever it is reached. The same for all searches, so that their hypervolumes can be compared.
 AXES = {
     "cost": Axis(1.0, 1e-6, log=True),
     "latency": Axis(100.0, 0.01, log=True),

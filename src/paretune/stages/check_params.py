@@ -9,6 +9,7 @@ from pathlib import Path
 from paretune.errors import ConfigError
 from paretune.files import open_atomic
 from paretune.pipeline.code_digest import code_digest
+from paretune.pipeline.command_files import check_command
 from paretune.pipeline.conf_digest import conf_digest
 from paretune.pipeline.own_code import load_watched
 from paretune.pipeline.run_stage import run_stage
@@ -74,6 +75,7 @@ def main() -> None:
     layout = section(params, "layout", LayoutParams)
     for place, name in layout.own_code.items():
         load_watched(name, layout.source, place)
+    check_command(section(params, "program", ProgramParams))
     for stage in STAGES:
         with open_atomic(OUTPUT / stage) as handle:
             handle.write(f"{code_digest(stage)}\n")

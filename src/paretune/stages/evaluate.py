@@ -4,7 +4,9 @@ detail.json."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from paretune.errors import SearchError
 from paretune.eventloop import run_maybe_nested
@@ -43,6 +45,13 @@ def main() -> None:
 async def _main() -> None:
     params = read_params()
     setup = ProgramSetup(params)
+    try:
+        await _evaluate(params, setup)
+    finally:
+        await setup.close()
+
+
+async def _evaluate(params: Mapping[str, Any], setup: ProgramSetup) -> None:
     scoring = setup.scoring
     settings, report = section(params, "evaluate", EvaluateParams), section(params, "report", ReportParams)
     train, val, test = scoring.read(SPLITS / "train.jsonl"), scoring.read(SPLITS / "val.jsonl"), scoring.read(TEST)

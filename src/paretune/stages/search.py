@@ -52,6 +52,7 @@ def main() -> None:
         best.write(OUTPUT / "best.json")
         finished = True
     finally:  # else what this run has paid would be missing beside the reports of an earlier one
+        run_maybe_nested(setup.close())
         account = {
             "lm_calls_paid": tuner.session.paid,
             "spent_usd": round(tuner.session.spent_usd, 6),

@@ -20,8 +20,8 @@ from paretune.wording import rounded
 __all__ = ["Goals", "Objective", "as_goals"]
 
 _UNKNOWN = np.array(np.nan)
-#: Of the operational measures, what is worth as much as a reward of 1: a hundredth of a reward is worth 100 tokens a
-#: call, 0.0001 US dollars an example, or a second a call.
+#: Of the operational measures, what is worth as much as a reward of 1: a hundredth of a reward is worth 100 tokens
+#: or 0.0001 US dollars an example, or a second a call.
 _UNITS = {"tokens_per_request": 10_000.0, "cost": 0.01, "latency": 100.0}
 
 
@@ -34,9 +34,9 @@ class Objective:
 
     ``unit`` counts in a list of objectives: how much of each is worth the same. The scalar by which trials are ranked
     is the sum of the metrics to minimise, each divided by its unit, less that of the metrics to maximise: Keras-Tuner's
-    convention, with units. Left out, it is 1 for rewards, metrics and shares; of the others 10,000 tokens a call, 0.01
-    US dollars an example and 100 seconds a call are worth as much as that. A trial's scalar so never depends on the
-    other trials.
+    convention, with units. Left out, it is 1 for rewards, metrics and shares; of the others 10,000 tokens and 0.01 US
+    dollars an example and 100 seconds a call are worth as much as that. A trial's scalar so never depends on the other
+    trials.
     """
 
     name: str

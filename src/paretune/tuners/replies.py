@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 from paretune.lm.ledger import queries
 from paretune.lm.ledger.queries import Question
+from paretune.lm.passing import messages_in, options_in, said
 from paretune.trials.record import TrialRecord
 from paretune.trials.replies import Asked, Prompt
 
 __all__ = ["asked_by_example", "split_messages"]
 
 #: What tells one question of a module from the next, and what is nobody's business.
-_OWN = {"messages", "replicate", "epoch", "endpoint", "model"}
+_OWN = {"messages", "replicate", "epoch", "draw", "endpoint", "model"}
 
 
 class _Placed(NamedTuple):
@@ -25,7 +26,7 @@ class _Placed(NamedTuple):
 
     example: int
     run: str
-    order: tuple[int, str]
+    order: tuple[int, str, float]
     asked: Asked
 
 
@@ -62,8 +63,12 @@ def _call(question: Question, record: TrialRecord | None) -> _Placed | None:
     if record is None or question.replicate >= len(record.replicates):
         return None
     replicate, request = record.replicates[question.replicate], json.loads(question.request)
-    if request.get("epoch", 0) != replicate.epoch or "messages" not in request:
+    if request.get("epoch", 0) != replicate.epoch or not {"messages", "body"} & set(request):
         return None
+    body, reply, order = request.pop("body", None), question.reply, float(request.get("draw", 0))
+    if body is not None:  # one of several that another process made, one after the other
+        request |= {**options_in(body), "messages": list(messages_in(body))}
+        reply, order = said(reply), question.created_at
     shared, last = split_messages(request["messages"])
     prompt = Prompt(
         question.module,
@@ -74,8 +79,8 @@ def _call(question: Question, record: TrialRecord | None) -> _Placed | None:
     run = record.trial if question.replicate == 0 else f"{record.trial}-{question.replicate}"
     modules = list(replicate.state.get("modules", ()))
     place = modules.index(question.module) if question.module in modules else len(modules)
-    asked = Asked(run, prompt, last, question.reply, question.finish_reason)
-    return _Placed(question.example, run, (place, question.module), asked)
+    asked = Asked(run, prompt, last, reply, question.finish_reason)
+    return _Placed(question.example, run, (place, question.module, order), asked)
 
 
 def split_messages(messages: list[Any]) -> tuple[list[list[str]], tuple[str, str]]:

@@ -10,6 +10,7 @@ from browser import Browser, find_chromium
 from made_up_page import Search, made_up, with_a_dropped_trial
 from made_up_trials import F1, REWARD, TOKENS, TRIALS, failed, goals, measures_of
 
+from paretune.commands.main import main
 from paretune.reporting.html.blocks import ExampleData
 from paretune.reporting.report import report
 from paretune.stats import BayesianBootstrap, difference
@@ -69,6 +70,20 @@ def test_every_view_is_drawn_without_an_error_or_a_request(browser: Browser, pag
             assert browser.evaluate("document.documentElement.scrollWidth") <= width, view
         assert browser.messages == []
         assert [each for each in browser.requests if each.startswith("http")] == []
+
+
+def test_every_view_of_what_was_not_measured(browser: Browser, tmp_path: Path) -> None:
+    """Imported results without tokens, dollars and seconds: these are unknown, and nothing fails for want of them."""
+    path = tmp_path / "results.csv"
+    rows = [f"{model},{item},{(item + len(model)) % 2}" for model in ("a", "bb", "cc") for item in range(20)]
+    path.write_text("\n".join(["model,item,score", *rows]) + "\n")
+    main(["import", str(path), "-o", str(tmp_path / "out")])
+    browser.open(tmp_path / "out" / "report.html")
+    for view in [*VIEWS, "trials&trial=2", "examples&example=3", "examples&trial=1&vs=2"]:
+        browser.go(f"#view={view}")
+        assert "cannot be shown" not in browser.text("main")
+        assert not {"null", "NaN", "undefined"} & set(browser.text("main").split()), view
+    assert browser.messages == []
 
 
 def test_the_policy_stops_a_script_that_comes_in(browser: Browser, page: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from paretune.errors import FatalError, TransientError
 from paretune.lm.backends.http import post, status_of
 from paretune.lm.backends.litellm_errors import NO_KEY, named_error
-from paretune.lm.backends.protocol import Completion, options, prompt_of, read_completion
+from paretune.lm.backends.protocol import Completion, options, prompt_of, read_completion, read_passed
 from paretune.lm.masking import logins_of, masked, place_of, public_address, without_secrets
 from paretune.lm.types import CHAT_FORMS, Answer, Price, Request
 
@@ -54,8 +54,9 @@ class Endpoint:
         return {"model": self.model, "endpoint": place_of(self._address())}
 
     async def send(self, request: Request) -> Answer:
+        exchange, read = (self._exchange, read_completion) if request.body is None else (self._pass_on, read_passed)
         try:
-            reply = await self._exchange(request)
+            reply = await exchange(request)
         except Exception as error:
             # In a thread, since it may have to import litellm, for seconds: other calls go on.
             named = await asyncio.to_thread(named_error, error, self.label, secrets=self._secrets())
@@ -65,7 +66,7 @@ class Endpoint:
                 named = FatalError(f"{named}{self._cure(request, error)}")
             raise named from None
         try:
-            completion = read_completion(reply, request)
+            completion = read(reply, request)
         except ValueError as error:
             reason = " ".join(masked(str(error), *self._secrets()).split())[:300]
             raise TransientError(f"{self.label}: the server's reply is no completion ({reason})") from None
@@ -121,7 +122,14 @@ class Endpoint:
         """Exchange a request as it was composed."""
         path = _TEXT if request.structured_output == "completion" else _CHAT
         body = {"model": self.model.partition("/")[2], **prompt_of(request), **options(request), **self._extra(request)}
-        return await post(self._address() or _OPENAI, path, body, self._sent_key(), self.timeout_s)
+        reply, _ = await post(self._address() or _OPENAI, path, body, self._sent_key(), self.timeout_s)
+        return reply
+
+    async def _pass_on(self, request: Request) -> str:
+        """Exchange a request that a program composed; the reply as it came."""
+        body = {**self.extra_body, **(request.body or {}), "model": self.model.partition("/")[2]}
+        _, text = await post(self._address() or _OPENAI, request.path, body, self._sent_key(), self.timeout_s)
+        return text
 
     def _sent_key(self) -> str:
         return self._api_key() or _of_environment(self.model, "API_KEY") or NO_KEY

@@ -127,8 +127,9 @@ def _place(address: str, path: str) -> tuple[yarl.URL, str | None]:
     return base.with_path(base.raw_path.rstrip("/") + path, encoded=True, keep_query=True), login
 
 
-async def post(address: str, path: str, fields: Mapping[str, Any], key: str, timeout_s: float) -> Any:
-    """The parsed reply to one request. Raises ServerError, NoReplyError, and aiohttp's errors; nothing is tried again.
+async def post(address: str, path: str, fields: Mapping[str, Any], key: str, timeout_s: float) -> tuple[Any, str]:
+    """The reply to one request, parsed and as it came. Raises ServerError, NoReplyError, and aiohttp's errors; nothing
+    is tried again.
 
     ``address`` may hold a login, which is sent in the place of the key, and end with a query, which stays at the end.
     """
@@ -136,8 +137,10 @@ async def post(address: str, path: str, fields: Mapping[str, Any], key: str, tim
     return await post_to(url, headers, fields, timeout_s)
 
 
-async def post_to(url: yarl.URL | str, headers: Mapping[str, str], fields: Mapping[str, Any], timeout_s: float) -> Any:
-    """The parsed reply to one request with these headers. Raises what ``post`` raises."""
+async def post_to(
+    url: yarl.URL | str, headers: Mapping[str, str], fields: Mapping[str, Any], timeout_s: float
+) -> tuple[Any, str]:
+    """The reply to one request with these headers. Raises what ``post`` raises."""
     content = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     status, headers, raw = await _exchange(url, headers, content, timeout_s)
     failed = status >= 400
@@ -152,7 +155,7 @@ async def post_to(url: yarl.URL | str, headers: Mapping[str, str], fields: Mappi
     failure = reply.get("error") if isinstance(reply, dict) else None
     if failed or failure:  # some routers answer 200 with an error inside
         raise ServerError(status if failed else _status_in(failure), failure or reply, headers)
-    return reply
+    return reply, raw.decode(json.detect_encoding(raw), "replace")
 
 
 async def status_of(address: str, path: str, key: str, timeout_s: float) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
+import json
 import warnings
 from typing import Any
 
@@ -19,6 +20,16 @@ from paretune.lm.masking import without_login
 from paretune.lm.types import Pricing, Request
 
 __all__ = ["LitellmBackend", "refused_options"]
+
+#: The parameters of OpenAI's protocol for texts that are continued, and for embeddings.
+_OF_TEXTS = (
+    *("prompt", "best_of", "echo", "frequency_penalty", "logit_bias", "logprobs", "max_tokens", "n"),
+    *("presence_penalty", "stop", "suffix", "temperature", "top_p", "user", "seed"),
+)
+_OF_EMBEDDINGS = ("input", "dimensions", "encoding_format", "user")
+#: What litellm lists among a chat's parameters, and is how it reaches the model.
+_SETTINGS = {"api_base", "api_version", "api_key", "base_url", "deployment_id", "organization", "default_headers"}
+_SETTINGS |= {"extra_headers", "request_timeout", "timeout", "max_retries", "stream", "stream_options"}
 
 
 class LitellmBackend(Endpoint):
@@ -81,23 +92,40 @@ class LitellmBackend(Endpoint):
 
     async def _by_litellm(self, request: Request) -> Any:
         litellm = load_litellm()
-        address, login = without_login(self._address() or "")
-        own = {"api_base": self.api_base, "api_key": self._api_key(), "extra_body": self._extra(request)}
-        if login is not None:  # aiohttp refuses an address with a login beside a key
-            own.update(api_base=address, extra_headers={"Authorization": login})
-        arguments: dict[str, Any] = {
-            **{name: value for name, value in own.items() if value},
-            "timeout": self.timeout_s,
-            "max_retries": 0,  # the SDK's own; ours are in LanguageModel
-            **prompt_of(request),
-            **options(request),
-        }
+        arguments = {**self._reached(self._extra(request)), **prompt_of(request), **options(request)}
         if request.structured_output == "tool":
             arguments["_skip_mcp_handler"] = True  # else litellm wants a package that it does not depend on
         completes = request.structured_output == "completion"
         complete = litellm.atext_completion if completes else litellm.acompletion
         response = await complete(model=self.model, **arguments)
         return response.model_dump()
+
+    async def _pass_on(self, request: Request) -> str:
+        completes, body = request.path == "/completions", request.body or {}
+        if completes and self.model.startswith("openai/"):
+            return await super()._pass_on(request)
+        litellm = load_litellm()
+        call, known = {
+            "/chat/completions": (litellm.acompletion, ("messages", *litellm.OPENAI_CHAT_COMPLETION_PARAMS)),
+            "/completions": (litellm.atext_completion, _OF_TEXTS),
+            "/embeddings": (litellm.aembedding, _OF_EMBEDDINGS),
+        }[request.path]
+        taken = set(known) - _SETTINGS  # what is no parameter of the protocol goes on as it is, and steers no litellm
+        rest = {name: value for name, value in body.items() if name not in taken}
+        fields = {name: value for name, value in body.items() if name in taken}
+        if "tools" in fields and request.path == "/chat/completions":
+            fields["_skip_mcp_handler"] = True  # else litellm wants a package that it does not depend on
+        response = await call(model=self.model, **self._reached({**self.extra_body, **rest}), **fields)
+        return json.dumps(response.model_dump(mode="json"), ensure_ascii=False)
+
+    def _reached(self, extra: dict[str, Any]) -> dict[str, Any]:
+        """How litellm is to reach the model, and what goes into the body beside what it knows."""
+        address, login = without_login(self._address() or "")
+        own: dict[str, Any] = {"api_base": self.api_base, "api_key": self._api_key(), "extra_body": extra}
+        if login is not None:  # aiohttp refuses an address with a login beside a key
+            own.update(api_base=address, extra_headers={"Authorization": login})
+        # the SDK's own retries are off; ours are in LanguageModel
+        return {**{name: value for name, value in own.items() if value}, "timeout": self.timeout_s, "max_retries": 0}
 
     def _count_tokens(self, text: str) -> int:
         return int(load_litellm().token_counter(model=self.model, text=text))

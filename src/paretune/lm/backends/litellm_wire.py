@@ -71,7 +71,7 @@ class Wires:
             with self._learn(kind, request):
                 return await by_litellm()
         try:
-            reply = await post_to(wire.url, wire.headers, {**wire.fields, **prompt_of(request)}, timeout_s)
+            reply, _ = await post_to(wire.url, wire.headers, {**wire.fields, **prompt_of(request)}, timeout_s)
         except Exception:
             self._learnt.pop(kind, None)  # the key may be another one by now
             raise

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from paretune.lm.types import REFUSAL, Request
 from paretune.lm.usage import token_count
 
-__all__ = ["Completion", "prompt_of", "options", "read_completion"]
+__all__ = ["Completion", "prompt_of", "options", "read_completion", "read_passed"]
 
 #: No call takes so many tokens; sums of them stay within the whole numbers of SQLite.
 _MOST_TOKENS = 10**12
@@ -76,6 +76,20 @@ def read_completion(reply: Any, request: Request) -> Completion:
     reason = reason if isinstance(reason, str) else None
     usage = _usage_of(reply.get("usage"), reply.get("service_tier"))
     return Completion(text, reason, usage, _reasoning_of(choice.get("message")))
+
+
+def read_passed(reply: str, request: Request) -> Completion:
+    """The whole of a reply to a request that was passed on, as its text. Raises ValueError where it is none."""
+    parsed = json.loads(reply)
+    name = "data" if request.path == "/embeddings" else "choices"
+    listed = parsed.get(name) if isinstance(parsed, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
+        raise ValueError(f"it holds no {name}")
+    if failed := next((each["error"] for each in listed if each.get("error")), None):
+        raise ValueError(f"it says: {failed}")
+    reason = listed[0].get("finish_reason") if listed else None
+    usage = _usage_of(parsed.get("usage"), parsed.get("service_tier"))
+    return Completion(reply, reason if isinstance(reason, str) else None, usage)
 
 
 def _text_of(message: Mapping[str, Any]) -> Any:

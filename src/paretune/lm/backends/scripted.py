@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from paretune.errors import FatalError
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.types import Answer, Price, Pricing, Request
 
@@ -70,14 +72,30 @@ class ScriptedBackend:
             text = await reply if inspect.isawaitable(reply) else reply
         finally:
             self._now -= 1
-        prompt_tokens = sum(len(content.split()) for _, content in request.messages)
-        return Answer(text, prompt_tokens, len(text.split()), "stop", reasoning=self._reasoning)
+        prompt_tokens, tokens = sum(len(content.split()) for _, content in request.messages), len(text.split())
+        if request.body is not None:
+            text = _as_completion(request, text, {"prompt_tokens": prompt_tokens, "completion_tokens": tokens})
+        return Answer(text, prompt_tokens, tokens, "stop", reasoning=self._reasoning)
 
     async def prepare(self) -> None:
         """Nothing to get ready."""
 
     def close(self) -> None:
         """Nothing to release."""
+
+
+def _as_completion(request: Request, text: str, usage: dict[str, int]) -> str:
+    """The reply to a request that was passed on, in OpenAI's words. Nothing is embedded: raises FatalError."""
+    if request.path == "/embeddings":
+        raise FatalError("a scripted model embeds nothing")
+    chats = request.path == "/chat/completions"
+    content: dict[str, Any] = {"message": {"role": "assistant", "content": text}} if chats else {"text": text}
+    total = {**usage, "total_tokens": sum(usage.values())}
+    kind = "chat.completion" if chats else "text_completion"
+    choices = [{"index": 0, "finish_reason": "stop", "logprobs": None, **content}]
+    return json.dumps(
+        {"id": "scripted", "object": kind, "created": 0, "model": "scripted", "choices": choices, "usage": total}
+    )
 
 
 def ScriptedLanguageModel(script: Script, *, name: str = "scripted", **options: Any) -> LanguageModel:

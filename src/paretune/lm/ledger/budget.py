@@ -19,6 +19,7 @@ from paretune.errors import BudgetError, ConfigError, UsageError
 from paretune.files import canonical_json
 from paretune.lm.ledger.ledger import Ledger, default_ledger
 from paretune.lm.ledger.processes import is_dead, this_process
+from paretune.lm.passing import links_media
 from paretune.lm.types import Backend, Request
 
 __all__ = ["Budget", "Charge", "Spent", "current_budget", "prompt_bytes"]
@@ -152,6 +153,11 @@ class Budget:
                 f"budget.usd needs the price of {name!r}, which is unknown; "
                 "give one (price: {prompt: …, completion: …} in US dollars per million tokens)"
             )
+        if links_media(request):
+            raise ConfigError(
+                f"budget.{capped[0]}: nobody knows how many tokens the pictures and files are that a request to "
+                f"{name!r} links to; send them as data, or cap budget.calls alone"
+            )
         longest = request.options.max_tokens
         if longest is None:
             known = getattr(backend, "max_output_tokens", None)  # a backend need not know
@@ -165,6 +171,7 @@ class Budget:
                     f"budget.{capped[0]} needs max_tokens: nobody knows how long a reply of {name!r} can be; give it "
                     "to whatever asks this model: a generator, a judge, an optimizer (the pipeline: program.max_tokens)"
                 )
+        longest *= request.choices
         prompt = prompt_bytes(request) + _ADDED + _ADDED_PER_MESSAGE * len(request.messages)
         usd = 0.0 if price is None else price.most(prompt, longest, tier)
         return Spent(1, prompt + longest, usd)
@@ -214,6 +221,8 @@ def current_budget() -> Budget | None:
 
 def prompt_bytes(request: Request) -> int:
     """The size of everything in a request that a model reads."""
+    if request.body is not None:
+        return len(canonical_json(request.body).encode())
     size = sum(len(content.encode()) for _, content in request.messages)
     more = [part for part in (request.schema, request.options.extra) if part]  # a provider's parameter may be text
     return size + sum(len(canonical_json(part).encode()) for part in more)

@@ -12,7 +12,7 @@ from paretune.errors import ConfigError
 from paretune.pipeline.sections.yaml_file import load_yaml
 from paretune.schemas.faults import Fault, did_you_mean, find_faults
 
-__all__ = ["Params", "Seed", "check_sections", "read_params", "section", "unset"]
+__all__ = ["Params", "Seed", "check_sections", "dotted", "read_params", "section", "unset"]
 
 PARAMS_FILE = "params.yaml"
 _UNSET = "???"  # Hydra's mark of a value that the user must give
@@ -73,6 +73,23 @@ def _validate(params: Mapping[str, Any], name: str, model: type[P]) -> tuple[P |
     except ValidationError as error:
         found = find_faults(error, model)
         return None, [Fault(f"{name}.{fault.place}" if fault.place else name, fault.text) for fault in found]
+
+
+def dotted(nested: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Hyperparameters by the names that they have everywhere: ``steps: {check: {model: …}}`` is ``steps.check.model``.
+
+    What stands under ``steps``, a step and ``extra`` may be nested, since Hydra takes a name with dots for such a
+    place; a mapping with a ``kind`` is a hyperparameter.
+    """
+    found: dict[str, Any] = {}
+    for name, value in nested.items():
+        here = (*path, name)
+        holds_others = (here[0] == "steps" and len(here) < 3) or (name == "extra" and len(here) in (1, 3))
+        if holds_others and isinstance(value, dict) and not isinstance(value.get("kind"), str):
+            found |= dotted(value, here)
+        else:
+            found[".".join(here)] = value
+    return found
 
 
 def unset(value: Any, place: str = "") -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from paretune.pipeline.sections.base import Params
+from pydantic import field_validator
+
+from paretune.pipeline.sections.base import Params, dotted
 
 __all__ = ["EvaluateParams"]
 
@@ -20,3 +22,8 @@ class EvaluateParams(Params):
     baseline: dict[str, Any] | None = None
     frontier: bool = False
     human: str | None = None
+
+    @field_validator("baseline", mode="before")
+    @classmethod
+    def _dotted(cls, baseline: Any) -> Any:
+        return dotted(baseline) if isinstance(baseline, dict) else baseline

@@ -6,15 +6,18 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from paretune.errors import ConfigError
-from paretune.pipeline.sections.base import section
+from paretune.pipeline.sections.base import dotted, section
 from paretune.pipeline.sections.layout import LayoutParams
 from paretune.pipeline.sections.lm import LmParams
 from paretune.pipeline.sections.program import ProgramParams
 from paretune.pipeline.sections.search import SearchParams
-from paretune.pipeline.sections.space import ends
+from paretune.pipeline.sections.space import SpaceParams, ends
 from paretune.schemas.faults import did_you_mean
 
-__all__ = ["check_models"]
+__all__ = ["EVERY_RECORDED", "check_models", "models_of"]
+
+#: Stands for all recorded models of the file ``lm.source``.
+EVERY_RECORDED = "recorded/*"
 
 
 def check_models(params: Mapping[str, Any], made: Collection[str] | None = None, choices: Collection[str] = ()) -> None:
@@ -24,16 +27,34 @@ def check_models(params: Mapping[str, Any], made: Collection[str] | None = None,
     None: nobody knows yet, so that nothing is checked where there is such code.
     """
     lm, program = section(params, "lm", LmParams), section(params, "program", ProgramParams)
+    if program.is_own_process:  # it may call any of them
+        return
     layout = section(params, "layout", LayoutParams)
     if made is None and (program.builder is not None or layout.own_code):
         return
     used = {lm.model, *lm.fallbacks, *layout.judges, *(made or ())}
     used |= {name for own in lm.models.values() for name in own.fallbacks}
     space, baseline = section(params, "search", SearchParams).space, params.get("evaluate", {}).get("baseline") or {}
-    used |= {program.model, baseline.get("model"), *(ends(space["model"]) if "model" in space else ())} - {None}
+    used |= {value for name, value in dotted(baseline).items() if name == "model" or name.endswith(".model")}
+    used |= {own.model for own in (program, *program.steps.values()) if own.model is not None}
+    used |= {name for step in (None, *program.steps) for name in models_of(program, space, lm.model, step)}
     for name in lm.models:
-        if name not in used and name not in choices:
+        is_recorded = EVERY_RECORDED in used and name.startswith(EVERY_RECORDED[:-1])
+        if name not in used and name not in choices and not is_recorded:
             raise ConfigError(
                 f"lm.models: the search uses no model {name!r}, so that its settings have no effect "
                 f"(it uses: {', '.join(sorted(used))}){did_you_mean(name, used)}"
             )
+
+
+def models_of(
+    program: ProgramParams, space: Mapping[str, SpaceParams], default: str, step: str | None = None
+) -> list[str]:
+    """The models that a step (None: what says nothing of its own) may ask, with these hyperparameters."""
+    name = "model" if step is None else f"steps.{step}.model"
+    if name in space:
+        return [str(model) for model in ends(space[name])]
+    if step is not None and "model" not in program.steps[step].model_fields_set:
+        return models_of(program, space, default)
+    own = program if step is None else program.steps[step]
+    return [default if own.model is None else own.model]

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from paretune.pipeline.sections.base import Params, Seed
-from paretune.pipeline.sections.space import SpaceParams
+from paretune.pipeline.sections.base import Params, Seed, dotted
+from paretune.pipeline.sections.space import SpaceParams, of_enabled_steps
 
 __all__ = ["SearchParams"]
 
@@ -30,12 +30,10 @@ class SearchParams(Params):
 
     @field_validator("space", mode="before")
     @classmethod
-    def _each_extra(cls, space: Any) -> Any:
-        """A provider's parameters, which stand together under ``extra``, as hyperparameters ``extra.name``."""
-        extra = space.get("extra") if isinstance(space, dict) else None
-        if not isinstance(extra, dict) or isinstance(extra.get("kind"), str):
-            return space
-        each = {f"extra.{name}": kind for name, kind in extra.items()}
-        return {
-            name: kind for key, one in space.items() for name, kind in (each if key == "extra" else {key: one}).items()
-        }
+    def _dotted(cls, space: Any) -> Any:
+        return dotted(space) if isinstance(space, dict) else space
+
+    @field_validator("space")
+    @classmethod
+    def _of_enabled_steps(cls, space: dict[str, SpaceParams]) -> dict[str, SpaceParams]:
+        return of_enabled_steps(space)

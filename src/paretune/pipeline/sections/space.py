@@ -11,7 +11,7 @@ from paretune.errors import ConfigError
 from paretune.pipeline.sections.base import Params
 from paretune.schemas.faults import did_you_mean
 
-__all__ = ["SpaceParams", "check_conditions", "ends", "without_values"]
+__all__ = ["SpaceParams", "check_conditions", "ends", "of_enabled_steps", "without_values"]
 
 #: Beyond 2**53 not every whole number is a float, which Keras-Tuner makes of it.
 _LARGEST = 2**53
@@ -117,6 +117,20 @@ def without_values(space: Mapping[str, SpaceParams], name: str, gone: Collection
         if all(when.values()):
             left[each] = kind.model_copy(update={"when": when})
     return left
+
+
+def of_enabled_steps(space: Mapping[str, SpaceParams]) -> dict[str, SpaceParams]:
+    """The space in which the hyperparameters of a step exist only where the step takes part: where ``enabled`` of it is
+    one as well, it comes before them, and is their condition."""
+    found: dict[str, SpaceParams] = {}
+    for name, kind in space.items():
+        root, *rest = name.split(".")
+        switch = f"steps.{rest[0]}.enabled" if root == "steps" and rest else name
+        if switch in space and name != switch:
+            found.setdefault(switch, space[switch])
+            kind = kind.model_copy(update={"when": {switch: True, **kind.when}})
+        found.setdefault(name, kind)
+    return found
 
 
 def check_conditions(space: Mapping[str, SpaceParams]) -> None:

@@ -11,10 +11,11 @@ from paretune.pipeline.sections.evaluate import EvaluateParams
 from paretune.pipeline.sections.layout import LayoutParams
 from paretune.pipeline.sections.models import check_models
 from paretune.pipeline.sections.objective import ObjectiveParams
-from paretune.pipeline.sections.program import ProgramParams, with_values
+from paretune.pipeline.sections.program import ProgramParams, check_names, with_values
 from paretune.pipeline.sections.report import ReportParams
 from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.space import check_conditions, ends
+from paretune.pipeline.sections.steps import chain
 from paretune.pipeline.sections.winner import WinnerParams
 from paretune.schemas.faults import did_you_mean
 from paretune.trials.constraint import as_constraint
@@ -31,13 +32,26 @@ def check_together(params: Mapping[str, Any]) -> None:
     ConfigError; the sections are valid."""
     program, baseline = section(params, "program", ProgramParams), section(params, "evaluate", EvaluateParams).baseline
     check_models(params)
-    if program.builder is None:
-        space = section(params, "search", SearchParams).space
+    space = section(params, "search", SearchParams).space
+    if program.is_own_process:
+        check_conditions(space)
+        check_names([*space, *(baseline or {})])
+        if unknown := [name for name in baseline or {} if name not in space]:
+            raise ConfigError(
+                f"evaluate.baseline.{unknown[0]}: no hyperparameter of search.space (there are: "
+                f"{', '.join(space) or 'none'}){did_you_mean(unknown[0], space)}; null: no baseline"
+            )
+        _check_names(params)
+    elif program.builder is None:
+        if {"command", "function"} & program.model_fields_set:
+            raise ConfigError("program.command: give the words of a command, or program.function (got null for both)")
         check_conditions(space)
         for name, kind in space.items():
             for value in ends(kind):
-                with_values(program, {name: value}, "search.space")
-        with_values(program, baseline or {}, "evaluate.baseline")
+                chain(with_values(program, {name: value}, "search.space"))
+        for step in chain(with_values(program, baseline or {}, "evaluate.baseline")):
+            if fault := step.fault():
+                raise ConfigError(f"evaluate.baseline: {fault}")
         _check_names(params)
     elif baseline is not None:
         raise ConfigError("evaluate.baseline: program.builder declares no values to compare with; set it to null")

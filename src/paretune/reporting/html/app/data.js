@@ -5,7 +5,8 @@
  * @typedef {{trial: string, status: string, label: string, values: Record<string, any>, metrics: Record<string, Ends>,
  *   errors: Record<string, number>, probability: number | null, drawn: "solid" | "hollow" | "faint", frontier: boolean,
  *   feasible: boolean, winner: boolean, score: number | null, n: number, replicates: number, calls: number,
- *   retries: number, prompt_tokens: number, completion_tokens: number, cost_usd: number | null, error: string | null,
+ *   retries: number, prompt_tokens: number | null, completion_tokens: number | null, cost_usd: number | null,
+ *   error: string | null,
  *   dropped: {by: string, why: string, saved: number} | null,
  *   invalid: Record<string, number>}} Trial
  * @typedef {{name: string, label: string, direction: "min" | "max" | null}} Metric
@@ -26,6 +27,15 @@
  *   replies: [string, string | null][], runs: Record<string, [number, number | null, [number, number, number][]][]>}}
  *   Example
  */
+
+/**
+ * All tokens of a trial; null where they are not known.
+ * @param {Trial} trial
+ */
+export function tokensOf(trial) {
+  const { prompt_tokens, completion_tokens } = trial;
+  return prompt_tokens === null || completion_tokens === null ? null : prompt_tokens + completion_tokens;
+}
 
 /** @type {Map<string, Promise<any>>} */
 const opened = new Map();

@@ -157,7 +157,7 @@ function asked(example, prompts, [prompt, question, reply], other) {
 function missing(trial) {
   const { kept, trials, max_mb: limit } = facts.texts;
   if (!kept || trials.includes(trial.trial))
-    return h("p.note", null, "Prompt and reply were not kept: the ledger no longer had them.");
+    return h("p.note", null, "Prompt and reply were not kept.");
   return h(
     "p.note",
     null,

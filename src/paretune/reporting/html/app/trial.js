@@ -2,7 +2,7 @@
 
 import { h, verbatim } from "./dom.js";
 import { compact, interval } from "./numbers.js";
-import { block, facts, matrix, number, rewards } from "./data.js";
+import { block, facts, matrix, number, rewards, tokensOf } from "./data.js";
 import { address } from "./state.js";
 import { icon, shown, standing } from "./parts.js";
 import { classTables } from "./answers.js";
@@ -111,7 +111,9 @@ export async function trialView(trial) {
               h(
                 "td.numeric",
                 null,
-                `${trial.prompt_tokens.toLocaleString("en-US")} + ${trial.completion_tokens.toLocaleString("en-US")}`,
+                tokensOf(trial) === null
+                  ? "–"
+                  : `${trial.prompt_tokens?.toLocaleString("en-US")} + ${trial.completion_tokens?.toLocaleString("en-US")}`,
               ),
             ),
             h("tr", null, h("th", { scope: "row" }, "cost (USD)"), h("td.numeric", null, compact(trial.cost_usd))),

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { compact, counted, interval } from "./numbers.js";
-import { facts, metric, number } from "./data.js";
+import { facts, metric, number, tokensOf } from "./data.js";
 import { address, change, state } from "./state.js";
 import { icon, shown, standing, tick, trialLink } from "./parts.js";
 import { table } from "./table.js";
@@ -70,8 +70,8 @@ function columns() {
       name: "tokens",
       label: "Tokens",
       numeric: true,
-      value: (trial) => trial.prompt_tokens + trial.completion_tokens,
-      cell: (trial) => (trial.prompt_tokens + trial.completion_tokens).toLocaleString("en-US"),
+      value: tokensOf,
+      cell: (trial) => tokensOf(trial)?.toLocaleString("en-US") ?? "–",
     },
     {
       name: "cost_usd",

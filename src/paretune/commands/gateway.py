@@ -1,0 +1,91 @@
+"""``paretune gateway``: the project's language models by OpenAI's protocol on loopback, for any program."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+__all__ = ["add_arguments", "run"]
+
+#: Where the key of the gateway is found; else it has another one each time.
+_KEY = "PARETUNE_GATEWAY_KEY"
+#: How often what is known of who asked is written, in seconds.
+_FLUSH_S = 2.0
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    command.add_argument("--port", type=int, default=0, help="where to listen (default: any free port)")
+    command.add_argument("--name", default="client", help="whom `paretune calls` shows as the one who asked")
+    command.add_argument("command", nargs="*", metavar="COMMAND", help="run this with the gateway (after --), then end")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Serve until the command ends, or until Ctrl-C or SIGTERM."""
+    from paretune.commands.compose import find_root
+
+    place = Path.cwd()
+    with contextlib.chdir(find_root(place)):
+        status = asyncio.run(_serve(arguments.port, arguments.name, arguments.command, place))
+    if status:
+        sys.exit(status)
+
+
+async def _serve(port: int, name: str, command: Sequence[str], place: Path) -> int:
+    from paretune.errors import ConfigError, UsageError
+    from paretune.gateway.environment import client_environment
+    from paretune.gateway.keys import Run
+    from paretune.gateway.server import Gateway
+    from paretune.lm.ledger.attribution import attributed_to
+    from paretune.lm.ledger.budget import Budget
+    from paretune.lm.ledger.ledger import default_ledger
+    from paretune.pipeline.programs import ProgramSetup
+    from paretune.pipeline.sections.base import read_params, section
+    from paretune.pipeline.sections.budget import BudgetParams
+
+    params = read_params()
+    setup = ProgramSetup(params)
+    ledger = default_ledger()
+    gateway = Gateway(setup.language_model, lambda: setup.models)
+    budget = Budget(**section(params, "budget", BudgetParams).model_dump(), ledger=ledger)
+    with budget.charging(), attributed_to(search="gateway", trial=name):
+        key = gateway.keys.issue(Run(draws=False), os.environ.get(_KEY))
+    try:
+        address = await gateway.start(port)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"--port {port}: the gateway cannot listen there: {error}; name another port") from None
+    ended = asyncio.Event()
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends asyncio.run
+            asyncio.get_running_loop().add_signal_handler(stop, ended.set)
+    flushing = asyncio.create_task(_flush(ledger.flush))
+    try:
+        if not command:
+            print(f"export OPENAI_BASE_URL={address}\nexport OPENAI_API_KEY={key.text}", flush=True)
+            print(f"models: {', '.join(setup.models)}", file=sys.stderr, flush=True)
+            await ended.wait()
+            return 0
+        environment = client_environment(address, key.text, secrets=setup.secrets)
+        environment["OPENAI_MODEL"] = setup.models[0]
+        try:
+            process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=place)
+        except OSError as error:
+            raise UsageError(f"{command[0]!r} cannot be started: {error.strerror or error}") from None
+        return await process.wait()
+    finally:
+        flushing.cancel()
+        await gateway.close()
+        ledger.flush()
+        print(f"{ledger.session.paid} calls paid for, {ledger.session.served} served again", file=sys.stderr)
+
+
+async def _flush(flush: Callable[[], object]) -> None:
+    while True:
+        await asyncio.sleep(_FLUSH_S)
+        flush()
