@@ -1,0 +1,129 @@
+"""The pages of docs/: every command on them runs, and prints what they show.
+
+Three kinds of blocks. `console`: what the command prints is compared; it runs in the project as it is committed, whose
+numbers stand in reports/. `sh`: it runs in a small copy: few rows, and in the place of every model a server on loopback
+(also of a provider's, by OPENAI_BASE_URL, and of http://localhost:8000, which the command names). A language and a file's
+name, such as `yaml conf/task/tickets.yaml`: the file is written first, as the page tells its reader to do.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from doc_pages import ROOT, Answerer, Project, as_shown, blocks, sessions
+from openai_server import OpenAIServer, openai_server
+
+from paretune.lm.backends.local import find_gguf
+
+DOCS = ROOT / "docs"
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
+EMOTIONS = ["sadness", "joy", "love", "anger", "fear", "surprise"]
+
+
+def labels() -> dict[str, str]:
+    """The texts that ship with the project, and their labels."""
+    found = {}
+    for part in ("train", "test"):
+        for line in (ROOT / f"data/sample/{part}.jsonl").read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            found[row["text"]] = EMOTIONS[row["label"]]
+        with open(ROOT / f"examples/tickets_{part}.csv", newline="", encoding="utf-8") as file:
+            found |= {row["body"]: row["topic"] for row in csv.DictReader(file)}
+    return found
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OpenAIServer]:
+    """The server that answers in the place of every model."""
+    state = OpenAIServer()
+    state.answer = Answerer(labels())
+    with openai_server(state) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project as it is committed, with the reports of its run."""
+    return Project(tmp_path_factory.mktemp("committed"))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, server: OpenAIServer) -> Project:
+    """The project with few rows and a model that answers at once, after one run."""
+    project = Project(tmp_path_factory.mktemp("small"))
+    project.environment |= {"OPENAI_BASE_URL": server.api_base}
+    project.change(
+        "conf/lm/local.yaml",
+        {
+            "model: local/smollm2-135m-instruct": "model: openai/small",
+            "models: {} ": f"models: {{openai/small: {{api_base: '{server.api_base}'}}}} ",
+        },
+    )
+    project.change("conf/data/sample.yaml", {"limit: 200": "limit: 30", "test.jsonl, split: train, limit: null": "test.jsonl, split: train, limit: 10"})
+    project.change("conf/config.yaml", {"resamples: 2000": "resamples: 200"})
+    (project.root / ".venv/bin").mkdir(parents=True)
+    (project.root / ".venv/bin/activate").touch()
+    (project.root / ".venv/.installed").touch()  # `make` finds the environment there
+    project.run("paretune compose && dvc repro")
+    project.commit()
+    return project
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [name for name, text in PAGES.items() if "```sh\n" in text])
+def test_commands_run(page: str, small: Project, server: OpenAIServer) -> None:
+    """One after the other, in a state as it is after the first run, with the files that the page has written by then."""
+    small.clean()
+    stands_for = {
+        "http://localhost:8000/v1": server.api_base,
+        "/path/model.gguf": str(find_gguf("local/smollm2-135m-instruct")),
+    }
+    for block in blocks(PAGES[page]):
+        if block.name:
+            small.write(block)
+        elif block.language == "sh":
+            script = block.text
+            for shown, real in stands_for.items():
+                script = script.replace(shown, real)
+            small.run(script)
+            if "dvc queue start" in script:
+                small.wait_for_the_queue()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [name for name, text in PAGES.items() if "```console\n" in text])
+def test_commands_print_what_the_page_shows(page: str, committed: Project) -> None:
+    """The very lines, but for those that the page leaves out."""
+    committed.clean()
+    for block in blocks(PAGES[page]):
+        if block.name:
+            committed.write(block)
+        for command, shown in sessions(block) if block.language == "console" else ():
+            printed = committed.run(command)
+            assert as_shown(shown, printed), f"{page}, line {block.line}: {command}\n{printed}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_blocks_are_of_a_known_kind(page: str) -> None:
+    """A command in a block that no test runs says so by having no language; a file that is written is named before."""
+    text = PAGES[page]
+    assert text.count("```") == 2 * len(blocks(text))
+    for block in blocks(text):
+        assert block.language in ("", "sh", "console", "text", "yaml", "python", "mermaid"), f"{page}, line {block.line}"
+        assert block.language != "console" or list(sessions(block))
+        before = "\n".join(text.splitlines()[: block.line - 1])
+        assert not block.name or f"`{block.name}`" in before, f"{page}, line {block.line}: {block.name} is not named"
+
+
+def test_a_page_that_shows_something_else_is_noticed() -> None:
+    """Lines are compared whole and in order; `…` stands for any number of them, also none."""
+    printed = "one  1\ntwo\nthree\n"
+    for shown in (["one  1", "two", "three"], ["one  1", "…"], ["…", "three"], ["…", "one  1", "two", "…", "three"]):
+        assert as_shown(shown, printed)
+    for shown in (["one  1", "two"], ["one 1", "…"], ["…", "two"], ["three", "…"], ["…", "tw", "three"]):
+        assert not as_shown(shown, printed)
