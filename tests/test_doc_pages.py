@@ -1,15 +1,20 @@
 """The pages of docs/: every command on them runs, and prints what they show.
 
 Three kinds of blocks. `console`: what the command prints is compared; it runs in the project as it is committed, whose
-numbers stand in reports/. `sh`: it runs in a small copy: few rows, and in the place of every model a server on loopback
-(also of a provider's, by OPENAI_BASE_URL, and of http://localhost:8000, which the command names). A language and a file's
-name, such as `yaml conf/task/tickets.yaml`: the file is written first, as the page tells its reader to do.
+numbers stand in reports/. `sh`: it runs in a small copy: few rows, and in the place of every model a server on loopback.
+A language and a file's name, such as `yaml conf/task/tickets.yaml`: the file is written first, as the page tells its
+reader to do.
+
+An experiment takes seconds. So of those of a page the first one runs, and what the queue has; of the others the values
+are put to `paretune estimate`, which composes them, reads the data and builds the program at every value. With
+PARETUNE_WHOLE_PAGES=1 all of them run.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +27,9 @@ from paretune.lm.backends.local import find_gguf
 
 DOCS = ROOT / "docs"
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
+WHOLE = os.environ.get("PARETUNE_WHOLE_PAGES") == "1"
+#: An experiment that runs at once, over all its lines.
+EXPERIMENT = re.compile(r"^dvc exp run (?!.*--queue)(?:[^\n]*\\\n)*[^\n]*$", re.MULTILINE)
 EMOTIONS = ["sadness", "joy", "love", "anger", "fear", "surprise"]
 
 
@@ -56,7 +64,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def small(tmp_path_factory: pytest.TempPathFactory, server: OpenAIServer) -> Project:
     """The project with few rows and a model that answers at once, after one run."""
     project = Project(tmp_path_factory.mktemp("small"))
-    project.environment |= {"OPENAI_BASE_URL": server.api_base}
+    project.environment |= {"OPENAI_BASE_URL": server.api_base, "OPENAI_API_KEY": "none"}
     project.change(
         "conf/lm/local.yaml",
         {
@@ -64,7 +72,10 @@ def small(tmp_path_factory: pytest.TempPathFactory, server: OpenAIServer) -> Pro
             "models: {} ": f"models: {{openai/small: {{api_base: '{server.api_base}'}}}} ",
         },
     )
-    project.change("conf/data/sample.yaml", {"limit: 200": "limit: 30", "test.jsonl, split: train, limit: null": "test.jsonl, split: train, limit: 10"})
+    project.change(
+        "conf/data/sample.yaml",
+        {"limit: 200": "limit: 30", "test.jsonl, split: train, limit: null": "test.jsonl, split: train, limit: 10"},
+    )
     project.change("conf/config.yaml", {"resamples: 2000": "resamples: 200"})
     (project.root / ".venv/bin").mkdir(parents=True)
     (project.root / ".venv/bin/activate").touch()
@@ -79,20 +90,31 @@ def small(tmp_path_factory: pytest.TempPathFactory, server: OpenAIServer) -> Pro
 def test_commands_run(page: str, small: Project, server: OpenAIServer) -> None:
     """One after the other, in a state as it is after the first run, with the files that the page has written by then."""
     small.clean()
-    stands_for = {
-        "http://localhost:8000/v1": server.api_base,
-        "/path/model.gguf": str(find_gguf("local/smollm2-135m-instruct")),
-    }
-    for block in blocks(PAGES[page]):
+    experiments = 0
+    for block in blocks(in_place(PAGES[page], server)):
         if block.name:
             small.write(block)
         elif block.language == "sh":
-            script = block.text
-            for shown, real in stands_for.items():
-                script = script.replace(shown, real)
-            small.run(script)
-            if "dvc queue start" in script:
+            known = EXPERIMENT.findall(block.text)
+            small.run(block.text if experiments == 0 or WHOLE else estimated(block.text))
+            experiments += len(known)
+            if "dvc queue start" in block.text:
                 small.wait_for_the_queue()
+
+
+def in_place(text: str, server: OpenAIServer) -> str:
+    """A page with addresses that are there: of a server, of a file, of the model of its scripts. (A provider's own
+    address is in OPENAI_BASE_URL.)"""
+    local = "local/smollm2-135m-instruct"
+    text = text.replace("http://localhost:8000/v1", server.api_base).replace("/path/model.gguf", str(find_gguf(local)))
+    return text.replace(f'"{local}"', '"openai/small"')
+
+
+def estimated(script: str) -> str:
+    """A script whose experiments are only estimated, but for those in the queue."""
+    return EXPERIMENT.sub(
+        lambda found: f"paretune estimate {found[0].replace('dvc exp run', '').replace(' -S ', ' ')}", script
+    )
 
 
 @pytest.mark.slow
@@ -114,7 +136,9 @@ def test_blocks_are_of_a_known_kind(page: str) -> None:
     text = PAGES[page]
     assert text.count("```") == 2 * len(blocks(text))
     for block in blocks(text):
-        assert block.language in ("", "sh", "console", "text", "yaml", "python", "mermaid"), f"{page}, line {block.line}"
+        assert block.language in ("", "sh", "console", "text", "yaml", "python", "mermaid"), (
+            f"{page}, line {block.line}"
+        )
         assert block.language != "console" or list(sessions(block))
         before = "\n".join(text.splitlines()[: block.line - 1])
         assert not block.name or f"`{block.name}`" in before, f"{page}, line {block.line}: {block.name} is not named"

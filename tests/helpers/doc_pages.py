@@ -63,7 +63,11 @@ class Project:
             "LANG": "C.UTF-8",
             "DVC_NO_ANALYTICS": "1",
             "DVC_SITE_CACHE_DIR": str(home / "site"),
-            **{f"GIT_{who}_{what}": f"{what}@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+            **{
+                f"GIT_{who}_{what}": f"{what}@example.org"
+                for who in ("AUTHOR", "COMMITTER")
+                for what in ("NAME", "EMAIL")
+            },
             # Nothing leaves this machine: what is not on loopback meets a proxy that is not there
             **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"),
             **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
@@ -118,14 +122,13 @@ class Project:
         deadline = time.monotonic() + _WAIT_S
         while re.search(r"\b(Queued|Running)\b", status := self.run("dvc queue status")):
             assert time.monotonic() < deadline, status
-            time.sleep(0.5)
+            time.sleep(1)
         assert "Failed" not in status, status
         self.run("dvc queue stop")
 
 
 class Answerer:
-    """Answers each request about a known text with its label, but now and then: six of ten times without an example in
-    the prompt, more often with some. ``labels`` maps texts to labels."""
+    """Answers a request about a known text with its label eight of ten times. ``labels`` maps texts to labels."""
 
     def __init__(self, labels: Mapping[str, str]) -> None:
         self._labels = labels
@@ -136,12 +139,17 @@ class Answerer:
         label = self._label(prompt)
         if "messages" not in asked.body:
             return text(f" {label}")
-        return chat(json.dumps({name: self._value(part, label) for name, part in schema["properties"].items()}) if schema else label)
+        return chat(
+            json.dumps({name: self._value(part, label) for name, part in schema["properties"].items()})
+            if schema
+            else label
+        )
 
     def _label(self, prompt: str) -> str:
-        place, asked = max((prompt.rfind(each), each) for each in self._labels)
-        assert place >= 0, f"no text that is known: {prompt}"
         known = sorted(set(self._labels.values()))
+        place, asked = max((prompt.rfind(each), each) for each in self._labels)
+        if place < 0:  # a judge is asked about an answer, not about a text
+            return known[0]
         sure = (len(asked) * 7 + len(prompt) // 60) % 10
         return self._labels[asked] if sure < 8 else known[sure % len(known)]
 
