@@ -1,7 +1,7 @@
 """The pages of docs/: every command on them runs, and prints what they show.
 
 Three kinds of blocks. `console`: what the command prints is compared; it runs in the project as it is committed, whose
-numbers stand in reports/. `sh`: it runs in a small copy: few rows, and in the place of every model a server on loopback.
+numbers stand in reports/. `sh`: it runs in a small copy: few rows, a server on loopback in the place of every model.
 A language and a file's name, such as `yaml conf/task/tickets.yaml`: the file is written first, as the page tells its
 reader to do.
 
@@ -17,7 +17,6 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from doc_pages import ROOT, Answerer, Project, as_shown, blocks, sessions
@@ -69,7 +68,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, server: OpenAIServer) -> Pro
         "conf/lm/local.yaml",
         {
             "model: local/smollm2-135m-instruct": "model: openai/small",
-            "models: {} ": f"models: {{openai/small: {{api_base: '{server.api_base}'}}}} ",
+            "api_base: null": f"api_base: {server.api_base}",
         },
     )
     project.change(
@@ -88,7 +87,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, server: OpenAIServer) -> Pro
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [name for name, text in PAGES.items() if "```sh\n" in text])
 def test_commands_run(page: str, small: Project, server: OpenAIServer) -> None:
-    """One after the other, in a state as it is after the first run, with the files that the page has written by then."""
+    """One after the other, in a project that has run once, with the files that the page has written by then."""
     small.clean()
     experiments = 0
     for block in blocks(in_place(PAGES[page], server)):
@@ -106,8 +105,8 @@ def in_place(text: str, server: OpenAIServer) -> str:
     """A page with addresses that are there: of a server, of a file, of the model of its scripts. (A provider's own
     address is in OPENAI_BASE_URL.)"""
     local = "local/smollm2-135m-instruct"
-    text = text.replace("http://localhost:8000/v1", server.api_base).replace("/path/model.gguf", str(find_gguf(local)))
-    return text.replace(f'"{local}"', '"openai/small"')
+    text = text.replace("local//path/model.gguf", f"local/{find_gguf(local)} -S lm.api_base=null")
+    return text.replace("http://localhost:8000/v1", server.api_base).replace(f'"{local}"', '"openai/small"')
 
 
 def estimated(script: str) -> str:
