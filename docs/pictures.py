@@ -60,6 +60,7 @@ def main() -> None:
 def run_experiments(copy: Path) -> None:
     """Clone the checkout, put the experiments into the queue, and wait until two workers have run them."""
     run(ROOT, "git", "clone", "--quiet", str(ROOT), str(copy))
+    run(copy, "git", "checkout", "--quiet", "-B", "main")
     if (ROOT / ".paretune").is_dir():
         shutil.copytree(ROOT / ".paretune", copy / ".paretune")
     for name, values in EXPERIMENTS.items():
