@@ -28,7 +28,7 @@ DOCS = ROOT / "docs"
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
 WHOLE = os.environ.get("PARETUNE_WHOLE_PAGES") == "1"
 #: Pages whose experiments differ from those of others in values.
-VALUES_ALONE = ("objectives.md", "report.md", "tuners.md")
+VALUES_ALONE = ("objectives.md", "report.md", "start.md", "tuners.md")
 #: An experiment that runs at once, over all its lines.
 EXPERIMENT = re.compile(r"^dvc exp run (?!.*--queue)(?:[^\n]*\\\n)*[^\n]*$", re.MULTILINE)
 EMOTIONS = ["sadness", "joy", "love", "anger", "fear", "surprise"]

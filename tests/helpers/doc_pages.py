@@ -122,7 +122,7 @@ class Project:
         deadline = time.monotonic() + _WAIT_S
         while re.search(r"\b(Queued|Running)\b", status := self.run("dvc queue status")):
             assert time.monotonic() < deadline, status
-            time.sleep(3)
+            time.sleep(5)
         assert "Failed" not in status, status
         self.run("dvc queue stop")
 
