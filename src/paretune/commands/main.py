@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paretune.commands import best, calls, compare, experiments, show, trials
+from paretune.commands import best, calls, compare, experiments, report, show, trials
 from paretune.commands.output import printing
 from paretune.pipeline.run_stage import run_stage
 
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "best": (best, "show the winner, why it is that one, and what the test says"),
         "compare": (compare, "compare two trials, or the winners of two revisions, example by example"),
         "experiments": (experiments, "list DVC's experiments: what each changed, and what came of it"),
+        "report": (report, "draw the page of a search while it runs (--watch): .paretune/live/report.html"),
         "calls": (calls, "list the calls of language models in the ledger, or show one in full"),
     }
     for name, (module, text) in modules.items():

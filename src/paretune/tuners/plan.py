@@ -60,7 +60,7 @@ def locked(record: Path) -> Iterator[TrialStore]:
     record.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(record.with_suffix(".lock"))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=0.2)  # whoever only looks whether it is free has it for a moment
     except Timeout:
         raise SearchError(
             f"another process runs this very search (it holds {str(lock.lock_file)!r}): wait for it or stop it"
