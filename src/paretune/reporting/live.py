@@ -97,10 +97,12 @@ def progress_of(status: Status, running: bool, records: Sequence[TrialRecord]) -
     else:
         first = f"The search has stopped, {count}: {status.stopped or 'its process has ended'}; it goes on from here."
     sentences = [first]
-    if running and status.running:
-        every = [*(record.values for record in records), *status.running.values()]
+    ended_since = {record.trial for record in records}
+    under_way = {number: values for number, values in status.running.items() if number not in ended_since}
+    if running and under_way:
+        every = [*(record.values for record in records), *under_way.values()]
         varied = [name for name in {key: None for values in every for key in values} if _varies(name, every)]
-        named = (_named(number, values, varied) for number, values in status.running.items())
+        named = (_named(number, values, varied) for number, values in under_way.items())
         sentences.append(f"Running: {'; '.join(named)}.")
     dropped = [record.dropped.saved for record in records if record.dropped is not None]
     failed = sum(record.failed for record in records)
@@ -109,9 +111,10 @@ def progress_of(status: Status, running: bool, records: Sequence[TrialRecord]) -
     if failed:
         sentences.append(f"Failed: {failed}.")
     minutes, seconds = divmod(round(status.at - status.began), 60)
+    unknown = any(record.cost_usd is None for record in records)
+    price = "at a price that is not known" if unknown else f"for ${compact(status.spent_usd)}"
     sentences.append(
-        f"Of {status.answered:,} calls answered in {minutes}:{seconds:02d} minutes {status.paid:,} were paid, "
-        f"for ${compact(status.spent_usd)}."
+        f"Of {status.answered:,} calls answered in {minutes}:{seconds:02d} minutes {status.paid:,} were paid, {price}."
     )
     return [*sentences, "There is no test result yet: the held-out examples are looked at once, after the search."]
 

@@ -31,8 +31,8 @@ _EVERY_S = 1.0
 class Status:
     """A search at a moment.
 
-    ``record`` is the file of its finished trials, ``folder`` where it was started, ``ledgers`` are the files of those of
-    its language models; ``scoring`` as in the records of its trials. ``total``: so many trials there will be;
+    ``record`` is the file of its finished trials, ``folder`` where it was started, ``ledgers`` are the files of those
+    of its language models; ``scoring`` as in the records of its trials. ``total``: so many trials there will be;
     ``running`` has the hyperparameters of those under way. ``answered`` and ``paid`` count this run's calls,
     ``spent_usd`` are its dollars; ``began`` and ``at`` are seconds since 1970. ``stopped``: why it ended before all its
     trials.

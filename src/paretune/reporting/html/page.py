@@ -18,7 +18,7 @@ _APP = Path(__file__).parent / "app"
 #: In the order in which they need one another.
 _MODULES = (
     "dom", "numbers", "data", "state", "chart", "table", "parts", "frontier", "overview", "answers", "trial", "trials",
-    "hyperparameters", "progress", "words", "example", "examples", "live", "main",
+    "hyperparameters", "brushes", "parallel", "progress", "words", "example", "examples", "live", "main",
 )  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def page_parts(facts: dict[str, Any], blocks: Iterable[tuple[str, Any]], live: s
     """The text of the page, piece by piece. ``blocks`` are named; the page is usable before they are read. ``live`` is
     what ``packed`` gives of how the search goes; None where it has ended."""
     script = joined()
-    yield _head(facts["title"], f"script-src {_hash(script)}; img-src data:")
+    yield _head(facts["title"], f"script-src {_hash(script)}; ")
     yield (
         f'<main id="main" tabindex="-1"><h1>{html.escape(_sentence(facts))}</h1>'
         "<noscript><p>The rest of this page needs JavaScript, which is in this file.</p></noscript></main>\n"
@@ -42,12 +42,14 @@ def waiting_page(title: str, sentences: Sequence[str], seconds: int | None) -> s
     again = "" if seconds is None else f'<meta http-equiv="refresh" content="{seconds}">\n'
     head, *rest = map(html.escape, sentences)
     text = "".join(f"<p>{sentence}</p>" for sentence in rest)
-    return f'{_head(title, "img-src data:", again)}<main id="main"><h1>{head}</h1>{text}</main>\n</body>\n</html>\n'
+    return f'{_head(title, more=again)}<main id="main"><h1>{head}</h1>{text}</main>\n</body>\n</html>\n'
 
 
-def _head(title: str, policy: str, more: str = "") -> str:
+def _head(title: str, scripts: str = "", more: str = "") -> str:
     style, title = (_APP / "style.css").read_text(encoding="utf-8"), html.escape(title)
-    policy = f"default-src 'none'; style-src {_hash(style)}; {policy}; base-uri 'none'; form-action 'none'"
+    policy = (
+        f"default-src 'none'; {scripts}style-src {_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n{more}'

@@ -53,7 +53,7 @@ function logTicks(lo, hi, wanted) {
  * @param {[number, number]} range
  * @param {number} wanted
  */
-function scaled(axis, values, range, wanted) {
+export function scaled(axis, values, range, wanted) {
   if (axis.names) {
     const names = axis.names;
     const step = (range[1] - range[0]) / names.length;
@@ -61,6 +61,7 @@ function scaled(axis, values, range, wanted) {
       at: (/** @type {number} */ value) => range[0] + (value + 0.5) * step,
       ticks: names.map((_, place) => place),
       write: (/** @type {number} */ value) => names[value],
+      back: (/** @type {number} */ pixel) => (pixel - range[0]) / step - 0.5,
     };
   }
   const log = Boolean(axis.log) && values.every((each) => each > 0);
@@ -80,6 +81,7 @@ function scaled(axis, values, range, wanted) {
     at: (/** @type {number} */ value) => range[0] + ((into(value) - a) / (b - a)) * (range[1] - range[0]),
     ticks: (log ? logTicks : linearTicks)(back(a), back(b), wanted),
     write: compact,
+    back: (/** @type {number} */ pixel) => back(a + ((pixel - range[0]) / (range[1] - range[0])) * (b - a)),
   };
 }
 
@@ -242,7 +244,7 @@ function axisLines(chart, x, y, left, width, height) {
 }
 
 /** @param {string} text @param {number} most */
-function cut(text, most) {
+export function cut(text, most) {
   return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }
 

@@ -5,7 +5,7 @@ import { counted, percent } from "./numbers.js";
 import { byName, facts, number } from "./data.js";
 import { drawn, legend } from "./chart.js";
 import { address, change, state } from "./state.js";
-import { best, choice, directionOf, openTrial, points, quantities, quantity, tick } from "./parts.js";
+import { winnerWord, choice, directionOf, openTrial, points, quantities, quantity, tick } from "./parts.js";
 
 /** @typedef {import("./chart.js").Mark} Mark */
 
@@ -42,7 +42,7 @@ export function frontierSection() {
     chart,
     legend(
       /** @type {[Mark["look"], string][]} */ ([
-        ["winner", best()],
+        ["winner", winnerWord()],
         ["solid", "on the frontier in at least 90 % of draws"],
         ["hollow", "in 10 to 90 %"],
         ...(faint ? [["faint", "in fewer"]] : []),

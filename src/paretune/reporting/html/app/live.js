@@ -8,9 +8,10 @@ const STALE_S = 90; // whoever draws the page would have done so by now
 
 let touched = 0;
 
-/** What is told above each view. */
-export function progressNote() {
+/** How the search goes: above each view in a sentence, or (`whole`) with all that is known. @param {boolean} whole */
+export function progressNote(whole) {
   if (!live) return null;
+  if (!whole) return h("p.eyebrow", null, live.sentences[0]);
   const old = Date.now() / 1000 - live.at;
   const stale = live.every !== null && old > STALE_S;
   return h(
@@ -54,7 +55,7 @@ function busy() {
     document.hidden ||
     Date.now() - touched < IDLE_MS ||
     (selected !== null && !selected.isCollapsed) ||
-    document.activeElement?.matches("input[type=search], select") ||
+    document.activeElement?.matches("input[type=search], input[type=number], select") ||
     document.querySelector("main article details[open], main .prompt details[open]") !== null
   );
 }

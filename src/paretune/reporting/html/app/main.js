@@ -1,13 +1,14 @@
 // The views and the way between them.
 
 import { h } from "./dom.js";
-import { facts, live, readFacts } from "./data.js";
+import { facts, readFacts } from "./data.js";
 import { address, state } from "./state.js";
 import { trialOf } from "./parts.js";
 import { overview } from "./overview.js";
 import { trialsView } from "./trials.js";
 import { trialView } from "./trial.js";
 import { hyperparametersView } from "./hyperparameters.js";
+import { parallelView } from "./parallel.js";
 import { progressView } from "./progress.js";
 import { answersView } from "./answers.js";
 import { examplesView } from "./examples.js";
@@ -18,6 +19,7 @@ const VIEWS = [
   ["overview", "Overview", overview],
   ["trials", "Trials", trialsView],
   ["hyperparameters", "Hyperparameters", hyperparametersView],
+  ["parallel", "Parallel", parallelView],
   ["progress", "Progress", progressView],
   ["answers", "Answers", answersView],
   ["examples", "Examples", examplesView],
@@ -58,7 +60,7 @@ async function draw() {
   const main = /** @type {HTMLElement} */ (document.getElementById("main"));
   const key = focusKey();
   const scrolled = main.querySelector(".list")?.scrollTop || 0;
-  const body = h("div", null, name === "overview" || name === "progress" ? progressNote() : null, content);
+  const body = h("div", null, progressNote(name === "overview" || name === "progress"), content);
   main.replaceChildren(body);
   const title = body.querySelector("h1")?.textContent || "";
   document.title = `${title.slice(0, 80)} · ${facts.title} · paretune`;
@@ -139,7 +141,6 @@ function navigation(current) {
 
 addEventListener("hashchange", draw);
 readFacts().then(() => {
-  if (live) document.querySelector(".brand")?.append(h("span.note", null, ` ${live.sentences[0]}`));
   keepFresh(focusKey);
   return draw();
 });

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { compact, counted, interval, percent, pValue } from "./numbers.js";
 import { byName, facts, live, metric, number } from "./data.js";
 import { address } from "./state.js";
-import { best, shown, trialLink } from "./parts.js";
+import { winnerWord, shown, trialLink } from "./parts.js";
 import { frontierSection } from "./frontier.js";
 
 /** @type {Record<string, string>} */
@@ -30,7 +30,7 @@ export function overview() {
       h(
         "p.eyebrow",
         null,
-        `${capital(best())}: trial ${number(winner.trial)}, by the rule “${facts.winner.rule.name.replaceAll("_", " ")}”`,
+        `${capital(winnerWord())}: trial ${number(winner.trial)}, by the rule “${facts.winner.rule.name.replaceAll("_", " ")}”`,
       ),
       h("h1", null, capital(facts.winner.why)),
       h("p.lead", null, capital(facts.winner.doubt), facts.winner.unsettled ? ` ${facts.winner.unsettled}` : ""),
@@ -47,7 +47,7 @@ export function overview() {
       h(
         "p.actions",
         null,
-        h("a.button", { href: address({ view: "trial", trial: number(winner.trial) }) }, `Look at the ${best()}`),
+        h("a.button", { href: address({ view: "trial", trial: number(winner.trial) }) }, `Look at the ${winnerWord()}`),
         h(
           "a.button.quiet",
           { href: address({ view: "examples", trial: number(winner.trial), vs: rival }) },

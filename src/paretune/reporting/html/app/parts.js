@@ -7,13 +7,13 @@ import { symbol } from "./chart.js";
 import { address, change, state } from "./state.js";
 
 /** Numbers with no more values than this stand side by side, like names. */
-const FEW = 6;
+export const FEW = 6;
 
 /** @typedef {import("./data.js").Trial} Trial */
 /** @typedef {import("./chart.js").Mark} Mark */
 
 /** What the winner is called: while the search runs there is none yet. */
-export function best() {
+export function winnerWord() {
   return live ? "best so far" : "winner";
 }
 
@@ -34,7 +34,7 @@ export function icon(trial) {
 export function standing(trial) {
   if (trial.status === "FAILED") return "failed";
   if (trial.status === "DROPPED") return "dropped";
-  if (trial.winner) return best();
+  if (trial.winner) return winnerWord();
   if (!trial.feasible) return "breaks a constraint";
   if (trial.frontier) return "on the frontier";
   return facts.winner.close.includes(trial.trial) ? "may be the best" : "";
