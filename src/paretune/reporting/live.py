@@ -93,7 +93,7 @@ def progress_of(status: Status, running: bool, records: Sequence[TrialRecord]) -
     if running:
         first = f"The search is running: {count}."
     elif ended >= status.total:
-        first = f"The search has finished: {count}."
+        first = f"The search has finished, all {status.total} trials."
     else:
         first = f"The search has stopped, {count}: {status.stopped or 'its process has ended'}; it goes on from here."
     sentences = [first]

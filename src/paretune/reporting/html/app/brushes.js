@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { facts, metric } from "./data.js";
-import { cut } from "./chart.js";
+import { cut } from "./scales.js";
 import { change, state } from "./state.js";
 import { FEW, quantity, shown, tick } from "./parts.js";
 
@@ -30,6 +30,7 @@ export function axisOf(name) {
     return { name, title, names: null, absent, log, value: raw, known };
   }
   const names = [...new Set(known.map(shown))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  if (names.some((each) => Number.isNaN(Number(each)))) names.reverse(); // numbers rise, words are read from above
   const value = (/** @type {Trial} */ trial) => (raw(trial) === undefined ? undefined : shown(raw(trial)));
   return { name, title, names, absent, log: false, value, known: [] };
 }

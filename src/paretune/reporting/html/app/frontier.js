@@ -68,7 +68,9 @@ export function frontierSection() {
 function tagged(mark) {
   const trial = byName.get(mark.id);
   const few = facts.trials.filter((each) => each.frontier).length <= 12;
-  return few && trial && (trial.frontier || trial.winner) ? { ...mark, tag: number(mark.id) } : mark;
+  const one = facts.hyperparameters.filter((each) => each.varied).length === 1; // its value says it all
+  const tag = trial && one && trial.label.length <= 30 ? trial.label : number(mark.id);
+  return few && trial && (trial.frontier || trial.winner) ? { ...mark, tag } : mark;
 }
 
 /**

@@ -5,7 +5,8 @@ import { h, s } from "./dom.js";
 import { counted } from "./numbers.js";
 import { facts, metric, number } from "./data.js";
 import { ABSENT, axisOf, brushFields, brushOf, inside, setBrush } from "./brushes.js";
-import { cut, scaled } from "./chart.js";
+import { cut, scaled } from "./scales.js";
+import { saving } from "./download.js";
 import { address, change, state } from "./state.js";
 import { directionOf, lookOf, openTrial, pickedObjective, said, tick, winnerWord } from "./parts.js";
 import { trialTable } from "./trials.js";
@@ -14,12 +15,12 @@ import { trialTable } from "./trials.js";
 /** @typedef {import("./brushes.js").ParallelAxis} ParallelAxis */
 /** @typedef {import("./brushes.js").Brush} Brush */
 /**
- * @typedef {{axis: ParallelAxis, x: number, ticks: [number, string][], at: (trial: Trial) => number,
+ * @typedef {{axis: ParallelAxis, x: number, bottom: number, ticks: [number, string][], at: (trial: Trial) => number,
  *   back: (from: number, to: number) => Brush, pixels: (brush: Brush) => [number, number][]}} Placed
  */
 
 const MARGIN = { top: 64, bottom: 16, side: 70 };
-const [HEIGHT, GAP, STEP] = [400, 34, 124]; // GAP: between the numbers and "absent"; STEP: the least between two axes
+const [HEIGHT, LINE, GAP, STEP] = [400, 16, 34, 124]; // LINE: the least for a name; GAP: between the numbers and "absent"; STEP: the least between two axes
 
 /** @param {string} objective @param {Trial[]} rows @param {number} count */
 function bestOf(objective, rows, count) {
@@ -125,10 +126,10 @@ function opening(name, title, content) {
  * Where the values of an axis are.
  * @param {ParallelAxis} axis
  * @param {number} x
+ * @param {number} bottom
  * @returns {Placed}
  */
-function placed(axis, x) {
-  const bottom = HEIGHT - MARGIN.bottom;
+function placed(axis, x, bottom) {
   const end = axis.absent ? bottom - GAP : bottom;
   const scale = scaled({ title: "", log: axis.log, names: axis.names || undefined }, axis.known, [end, MARGIN.top], 6);
   const middle = (/** @type {any} */ value) => scale.at(axis.names ? axis.names.indexOf(value) : value);
@@ -138,6 +139,7 @@ function placed(axis, x) {
   return {
     axis,
     x,
+    bottom,
     ticks,
     at: (trial) => (axis.value(trial) === undefined ? bottom : middle(axis.value(trial))),
     back: (from, to) => {
@@ -178,18 +180,20 @@ function parallelPicture(axes, brushes, trials, rows) {
     "aria-label": `Parallel coordinates of ${counted(trials.length, "trial")}; the table below has the same numbers.`,
   });
   const scroll = h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Parallel coordinates" }, stage);
-  const box = h("div.chart", null, scroll, tip);
+  const box = h("div.chart", null, scroll, tip, saving(stage, "Parallel coordinates"));
+  const most = Math.max(0, ...axes.map((axis) => axis.names?.length || 0));
+  const height = Math.max(HEIGHT, MARGIN.top + MARGIN.bottom + GAP + LINE * most);
   let drawnWidth = 0;
   new ResizeObserver(() => {
     const width = Math.max(Math.floor(scroll.clientWidth) - 2, 2 * MARGIN.side + STEP * (axes.length - 1));
     if (!scroll.clientWidth || width === drawnWidth || !axes.length) return;
     drawnWidth = width;
     const step = axes.length > 1 ? (width - 2 * MARGIN.side) / (axes.length - 1) : 0;
-    const all = axes.map((axis, place) => placed(axis, MARGIN.side + place * step));
+    const all = axes.map((axis, place) => placed(axis, MARGIN.side + place * step, height - MARGIN.bottom));
     const svg = s("svg", {
       width,
-      height: HEIGHT,
-      viewBox: `0 0 ${width} ${HEIGHT}`,
+      height,
+      viewBox: `0 0 ${width} ${height}`,
       "aria-hidden": "true",
       focusable: "false",
     });
@@ -218,17 +222,18 @@ function parallelPicture(axes, brushes, trials, rows) {
 }
 
 /** @param {Placed} placedAxis @param {Brush | null} brush @param {number} room */
-function axisParts({ axis, x, ticks, pixels }, brush, room) {
+function axisParts({ axis, x, bottom, ticks, pixels }, brush, room) {
   const direction = directionOf(axis.name);
+  const longest = Math.min(30, Math.floor(room / 7.5));
   return [
-    s("line", { class: "axis-line", x1: x, x2: x, y1: MARGIN.top, y2: HEIGHT - MARGIN.bottom }),
+    s("line", { class: "axis-line", x1: x, x2: x, y1: MARGIN.top, y2: bottom }),
     s("text", { class: "axis", x, y: 18, "text-anchor": "middle" }, cut(axis.title, Math.floor(room / 7))),
     s(
       "text",
       { class: "tick", x, y: 36, "text-anchor": "middle" },
       direction ? (direction === "max" ? "higher is better" : "lower is better") : "",
     ),
-    ...ticks.map(([y, text]) => s("text", { class: "tag plain", x: x + 7, y: y + 4 }, cut(text, 14))),
+    ...ticks.map(([y, text]) => s("text", { class: "tag plain", x: x + 7, y: y + 4 }, cut(text, longest))),
     ...(brush ? pixels(brush) : []).map(([from, to]) =>
       s("rect", { class: "brush", x: x - 8, width: 16, y: from, height: Math.max(2, to - from), rx: 3 }),
     ),
@@ -256,7 +261,7 @@ function pointing(box, scroll, svg, tip, all, trials) {
       x: each.x - 14,
       width: 28,
       y: MARGIN.top - 8,
-      height: HEIGHT - MARGIN.top - MARGIN.bottom + 16,
+      height: each.bottom - MARGIN.top + 16,
     });
     let begun = NaN;
     area.addEventListener("pointerdown", (event) => {
