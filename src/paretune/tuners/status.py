@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import time
@@ -128,9 +129,9 @@ async def kept_on_disk(now: Callable[[], Status]) -> AsyncIterator[None]:
     """Keep the status of a search on disk while the block runs."""
 
     async def keep() -> None:
-        while True:
+        for pause in itertools.chain((0.1,), itertools.repeat(_EVERY_S)):  # soon with the first trials
             now().write()
-            await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(pause)
 
     task = asyncio.create_task(keep())
     try:

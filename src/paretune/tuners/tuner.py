@@ -245,6 +245,7 @@ class Tuner(Results):
         if self._oracle.continues:  # its own plan says how long a trial is trained
             fit = {name: value for name, value in fit.items() if name not in ("epochs", "initial_epoch")}
         explored = await self._explore(fit)
+        assert explored.first is not None  # else nothing could be built, which was an error
         total = self._oracle.total()
         if total is None:
             raise UsageError("the space has no end: give max_trials=…")
@@ -264,6 +265,7 @@ class Tuner(Results):
             ledgers=explored.ledgers,
             fit=fit,
             build=build_at,
+            first=explored.first,
             race=race,
         )
 
