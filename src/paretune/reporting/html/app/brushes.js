@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { facts, metric } from "./data.js";
 import { cut } from "./scales.js";
 import { change, state } from "./state.js";
-import { FEW, quantity, shown, tick } from "./parts.js";
+import { quantity, shown, tick } from "./parts.js";
 
 /** @typedef {import("./data.js").Trial} Trial */
 /**
@@ -21,10 +21,9 @@ export function axisOf(name) {
   const raw = (/** @type {Trial} */ trial) => (measured ? (trial.metrics[name]?.[0] ?? undefined) : trial.values[name]);
   const values = facts.trials.map(raw);
   const known = values.filter((each) => each !== undefined);
-  const few = !measured && new Set(known.map(String)).size <= FEW;
   const title = measured?.label || facts.hyperparameters.find((each) => each.name === name)?.label || name;
   const absent = known.length < values.length;
-  if (known.length && known.every((each) => typeof each === "number") && !few) {
+  if (known.length && known.every((each) => typeof each === "number")) {
     const [least, most] = [Math.min(...known), Math.max(...known)];
     const log = measured ? Boolean(quantity(name)?.log) : least > 0 && most / least > 50;
     return { name, title, names: null, absent, log, value: raw, known };

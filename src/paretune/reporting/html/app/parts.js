@@ -7,7 +7,7 @@ import { symbol } from "./chart.js";
 import { address, change, state } from "./state.js";
 
 /** Numbers with no more values than this stand side by side, like names. */
-export const FEW = 6;
+const FEW = 6;
 
 /** @typedef {import("./data.js").Trial} Trial */
 /** @typedef {import("./chart.js").Mark} Mark */
