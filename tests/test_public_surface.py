@@ -76,6 +76,7 @@ NAMES = {
         "CategoricalPrecision",
         "CategoricalRecall",
         "F1Score",
+        "FieldF1",
         "MeanMetricWrapper",
         "Measure",
         "Metric",
@@ -85,7 +86,9 @@ NAMES = {
     "paretune.rewards": [
         "Criterion",
         "ExactMatch",
+        "FieldMatch",
         "LMAsJudge",
+        "Match",
         "Reward",
         "RewardFunctionWrapper",
         "Rubric",
