@@ -51,6 +51,7 @@ NAMES = {
         "run_maybe_nested",
         "stats",
         "tuners",
+        "watch",
     ],
     "paretune.callbacks": ["CSVLogger", "Callback", "EarlyStopping", "ProgramCheckpoint"],
     "paretune.errors": [

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from paretune.programs.program import Program
     from paretune.programs.running import Evaluation
     from paretune.programs.trainer import History
-    from paretune.reporting.library import report
+    from paretune.reporting.library import report, watch
     from paretune.schemas.data_model import DataModel, Field, Score
     from paretune.trials.record import TrialRecord
     from paretune.tuners.keras_stub import disable_keras_backend
@@ -75,6 +75,7 @@ __all__ = [
     "run_maybe_nested",
     "stats",
     "tuners",
+    "watch",
 ]
 
 __getattr__ = lazy_names(
@@ -117,6 +118,7 @@ __getattr__ = lazy_names(
         "run_maybe_nested": "paretune.eventloop",
         "stats": "paretune.stats",
         "tuners": "paretune.tuners",
+        "watch": "paretune.reporting.library",
     },
 )
 __dir__ = lazy_dir(__name__)

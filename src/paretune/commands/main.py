@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paretune.commands import best, calls, compare, experiments, gateway, import_results, models, show, trials
+from paretune.commands import best, calls, compare, experiments, gateway, import_results, models, report, show, trials
 from paretune.commands.output import printing
 from paretune.pipeline.run_stage import run_stage
 
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "gateway": (gateway, "serve the language models by OpenAI's protocol on loopback, with ledger and budget"),
         "import": (import_results, "report results of other programs: a table, logs of inspect, promptfoo's output"),
         "models": (models, "list the local models, and agree to the terms of one"),
+        "report": (report, "draw the page of a search while it runs (--watch): .paretune/live/report.html"),
         "calls": (calls, "list the calls of language models in the ledger, or show one in full"),
     }
     for name, (module, text) in modules.items():

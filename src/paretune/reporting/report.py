@@ -13,7 +13,7 @@ from paretune.reporting.charts import chart, to_png
 from paretune.reporting.csv_text import without_formulas
 from paretune.reporting.frontier_rows import pareto_rows
 from paretune.reporting.html.blocks import ExampleData
-from paretune.reporting.html.document import write_page
+from paretune.reporting.html.document import page_text
 from paretune.reporting.html.facts import facts
 from paretune.reporting.results import results, unsettled
 from paretune.reporting.summary_md import summary
@@ -79,5 +79,6 @@ def report(
             found, measures, best, title=title, numbers=numbers, references=references, x=x, y=y, confidence=confidence
         )
         paths.append(folder / "report.html")
-        write_page(paths[-1], page, found, best, examples, max_mb)
+        with open_atomic(paths[-1]) as handle:
+            handle.write(page_text(page, found, best, examples, max_mb))
     return paths

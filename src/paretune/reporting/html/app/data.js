@@ -19,6 +19,7 @@
  *   numbers: Record<string, Record<string, any>> | null, references: Record<string, number>,
  *   importance: Record<string, {name: string, share: number | null, groups: number}[]>, trials: Trial[],
  *   texts: {kept: boolean, trials: string[], max_mb: number}}} Facts
+ * @typedef {{sentences: string[], every: number | null, at: number}} Live every: seconds until it is opened again
  * @typedef {{kind: "label" | "flags", labels: string[], gold: number[], answers: Record<string, number[]>}} Classes
  * @typedef {{excerpts: string[], rewards: Record<string, (number | null)[]>, states: Record<string, string>,
  *   classes: Classes | null}} Matrix
@@ -79,10 +80,13 @@ export function matrix() {
 
 /** @type {Facts} */
 export let facts;
+/** How a search goes that has not ended; null in the page of one that has. @type {Live | null} */
+export let live = null;
 /** @type {Map<string, Trial>} */
 export const byName = new Map();
 
 export async function readFacts() {
+  if (document.getElementById("live")) live = await block("live");
   facts = await block("facts");
   for (const trial of facts.trials) byName.set(trial.trial, trial);
 }

@@ -5,7 +5,7 @@ import { compact, counted } from "./numbers.js";
 import { facts, metric, number, tokensOf } from "./data.js";
 import { drawn, legend } from "./chart.js";
 import { change, state } from "./state.js";
-import { choice, lookOf, openTrial, pickedObjective, points, quantity, said, trialLink } from "./parts.js";
+import { winnerWord, choice, lookOf, openTrial, pickedObjective, points, quantity, said, trialLink } from "./parts.js";
 import { table } from "./table.js";
 
 /** @typedef {import("./chart.js").Mark} Mark */
@@ -42,7 +42,7 @@ export function progressView() {
       }),
       legend(
         /** @type {[Mark["look"], string][]} */ ([
-          ["winner", "winner"],
+          ["winner", winnerWord()],
           ["solid", "likely on the frontier"],
           ["hollow", "perhaps"],
           ["faint", "hardly"],

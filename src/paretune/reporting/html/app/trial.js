@@ -4,7 +4,7 @@ import { h, verbatim } from "./dom.js";
 import { compact, interval } from "./numbers.js";
 import { block, facts, matrix, number, rewards, tokensOf } from "./data.js";
 import { address } from "./state.js";
-import { icon, shown, standing } from "./parts.js";
+import { winnerWord, icon, shown, standing } from "./parts.js";
 import { classTables } from "./answers.js";
 
 /** @typedef {import("./data.js").Trial} Trial */
@@ -27,7 +27,11 @@ export async function trialView(trial) {
       null,
       mine.length ? h("a.button", { href: address({ view: "examples", trial: it }) }, "Read its replies") : null,
       mine.length && it !== winner
-        ? h("a.button.quiet", { href: address({ view: "examples", trial: it, vs: winner }) }, "Compare with the winner")
+        ? h(
+            "a.button.quiet",
+            { href: address({ view: "examples", trial: it, vs: winner }) },
+            `Compare with the ${winnerWord()}`,
+          )
         : null,
     ),
     h(
