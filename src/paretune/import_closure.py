@@ -15,7 +15,8 @@ from typing import Any
 
 __all__ = ["closure"]
 
-_SOURCE = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parent
+_SOURCE = _PACKAGE.parent
 #: A table of public names that are loaded for whoever uses them: its package itself reaches none of them.
 _LAZY_TABLE = "lazy_names"
 #: Most nodes of a syntax tree are these, which name no module: a search waits while all its code is looked through.
@@ -47,6 +48,8 @@ def _find(module: str, folders: tuple[Path, ...]) -> Path | None:
     """The file of a module, by its full name."""
     parts = module.split(".")
     if all(part.isidentifier() for part in parts):
+        if parts[0] != _PACKAGE.name:  # beside an installed package stand all others
+            folders = tuple(folder for folder in folders if folder != _SOURCE)
         for path in (os.path.join(folder, *parts) for folder in folders):
             for file in (f"{path}/__init__.py", f"{path}.py"):
                 if os.path.isfile(file):

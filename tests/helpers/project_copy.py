@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def copy_project(root: Path) -> None:
     """Copy into ``root`` what composing and the stages before the search read."""
-    for name in ("conf", "hydra_plugins", "data/sample"):
+    for name in ("conf", "data/sample"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("params.yaml", "data/human.jsonl", "src/paretune/pipeline/conf_digest.py"):
+    for name in ("params.yaml", "data/human.jsonl"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, root / name)

@@ -1,127 +1,108 @@
-"""A search is told from another by the code that it runs: all of it, and nothing else."""
+"""A stage runs again when code that it can reach changes: its digest covers that code, and no more."""
 
 from __future__ import annotations
 
-import inspect
-import json
-import os
+import ast
+import importlib
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import paretune
-from paretune import metrics, optimizers, rewards
+import pytest
+import yaml
+
 from paretune.import_closure import closure
+from paretune.stages.check_params import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
-
-BUILDER = """
-import helper
-import paretune
-
-
-class Text(paretune.DataModel):
-    text: str
+SRC = ROOT / "src"
+DEFINITIONS = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+#: Packages whose public names are loaded lazily, by whoever asks for them: inside the project nobody may.
+LAZY = ("paretune", "paretune.rewards", "paretune.tuners")
 
 
-class Label(paretune.DataModel):
-    label: str
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """The package as it is installed: in a folder beside others."""
+    shutil.copytree(SRC / "paretune", tmp_path / "paretune", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "paretune"
 
 
-async def build_program(hp):
-    hp.Boolean("flag")
-    inputs = paretune.Input(data_model=Text)
-    model = paretune.ScriptedLanguageModel(lambda request: helper.REPLY)
-    program = paretune.Program(inputs, await paretune.Generator(Label, model)(inputs))
-    program.compile()
-    return program
-"""
-
-EVERY_FILE = """
-import json, sys
-from pathlib import Path
-import paretune
-from paretune.pipeline.tuners import code_digest
-
-package, result = Path(paretune.__file__).parent, {}
-before = code_digest()
-for file in sorted(package.rglob("*.py")):
-    text = file.read_text()
-    file.write_text(text + "# changed")
-    result[str(file.relative_to(package))] = code_digest() != before
-    file.write_text(text)
-json.dump(result, sys.stdout)
-"""
-
-ONE_SEARCH = """
-import json, sys
-from pathlib import Path
-import mine
-import paretune
-from paretune.import_closure import closure
-from paretune.pipeline.sections.base import read_params
-from paretune.pipeline.programs import ProgramSetup
-from paretune.pipeline.tuners import make_tuner
-
-params = read_params()
-params["search"]["space"] = {}
-params["program"]["builder"] = "mine:build_program"
-params["program"]["source"] = "mine.py"
-params["objective"]["objectives"] = params["objective"]["objectives"][:1]
-tuner = make_tuner(params, ProgramSetup(params))
-x, y = [mine.Text(text=str(i)) for i in range(4)], [mine.Label(label="a")] * 4
-tuner.search(x, y, validation_data=(x, y), verbose=0)
-ran = {Path(module.__file__) for name, module in list(sys.modules.items()) if name.startswith("paretune")}
-json.dump(sorted(map(str, ran - closure(["paretune.pipeline.tuners"]))), sys.stdout)
-"""
-
-
-def run(code: str, folder: Path, source: Path) -> Any:
-    """What some code prints as JSON, run in a folder on the package in a source folder."""
-    started = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(source)!r})\n{code}"]
-    home = os.environ | {"PARETUNE_HOME": str(folder / "state")}
-    return json.loads(subprocess.run(started, cwd=folder, env=home, capture_output=True, text=True, check=True).stdout)
-
-
-def test_what_changes_the_digest(tmp_path: Path) -> None:
-    """Numbers, files and proposals do; what is printed of a ledger, drawn, estimated or composed does not."""
-    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    changes = run(EVERY_FILE, tmp_path, tmp_path / "src")
-    decide = ("files.py", "stats/pareto.py", "metrics/measures.py", "tuners/loop.py", "schemas/parsing.py")
-    decide += (
-        "pipeline/tuners.py",
-        "rewards/judge.py",
-        "eventloop.py",
-        "tuners/oracles/bayesian.py",
-        "tuners/oracles/grid.py",
+def digests(package: Path) -> dict[str, str]:
+    """The digest of each stage, computed by that very package."""
+    code = (
+        "from paretune.pipeline.code_digest import code_digest\n"
+        f"for stage in {STAGES!r}: print(stage, code_digest(stage))"
     )
-    decide_nothing = ("commands/calls_text.py", "commands/compose.py", "commands/main.py", "stages/search.py")
-    decide_nothing += ("reporting/charts.py", "reporting/tables.py", "datasets/local.py", "stages/report.py")
-    assert {name: changes[name] for name in decide} == dict.fromkeys(decide, True)
-    assert {name: changes[name] for name in decide_nothing} == dict.fromkeys(decide_nothing, False)
+    environment = {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, check=True)
+    return dict(line.split() for line in done.stdout.splitlines())
 
 
-def test_whatever_a_program_is_made_of_counts() -> None:
-    """The module of each public name that may run in a trial: all but those that search, read data or tell of a run."""
-    reached = closure(["paretune.pipeline.tuners"])
-    packages = [metrics, optimizers, paretune, rewards]
-    public = {getattr(package, name) for package in packages for name in package.__all__}
-    beside = ("paretune.datasets.", "paretune.estimating.")
-    classes = {value for value in public if isinstance(value, type) and not value.__module__.startswith(beside)}
-    assert len(classes) > 20
-    assert {kind.__module__ for kind in classes if Path(inspect.getfile(kind)) not in reached} == set()
-    assert Path(inspect.getfile(paretune.ScriptedLanguageModel)) in reached
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [
+        ("datasets/local.py", {"materialize", "split"}),
+        ("metrics/classification.py", {"search", "evaluate", "report"}),
+        ("lm/backends/litellm.py", {"search", "evaluate"}),
+        ("pipeline/looks.py", {"evaluate"}),
+        ("reporting/charts.py", {"report"}),
+        ("reporting/html/app/style.css", {"report"}),
+        ("errors.py", set(STAGES)),
+        ("commands/trials.py", set()),
+    ],
+)
+def test_a_change_reruns_the_stages_that_reach_it(file: str, stages: set[str], package: Path) -> None:
+    """A module of the package, or a file that a package carries, is part of the digests of those that use it."""
+    before = digests(package)
+    with (package / file).open("a") as handle:
+        handle.write("\n")
+    after = digests(package)
+    assert {stage for stage in STAGES if before[stage] != after[stage]} == stages
 
 
-def test_a_search_runs_no_code_beside_it(tmp_path: Path) -> None:
-    """Every module of the package that a search has loaded counts; so does what a builder of one's own imports."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    (tmp_path / "mine.py").write_text(BUILDER)
-    (tmp_path / "helper.py").write_text("""REPLY = '{"label": "a"}'\n""")
-    assert run(ONE_SEARCH, tmp_path, ROOT / "src") == []
-    records = set((tmp_path / "state/searches").glob("*.jsonl"))
-    (tmp_path / "helper.py").write_text("""REPLY = '{"label": "b"}'\n""")
-    run(ONE_SEARCH, tmp_path, ROOT / "src")
-    assert len(records) == 1 and len(set((tmp_path / "state/searches").glob("*.jsonl"))) == 2
+def test_other_places_line_ends_and_neighbours_change_nothing(package: Path, tmp_path: Path) -> None:
+    """The same package has the same digests wherever it is installed, also beside packages that it imports."""
+    before = digests(package)
+    for file in (package / "errors.py", package / "reporting/html/app/style.css"):
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    (tmp_path / "neighbour.py").write_text("x = 1\n")
+    shutil.copytree(package, tmp_path / "elsewhere" / "paretune")
+    assert digests(package) == before == digests(tmp_path / "elsewhere" / "paretune")
+
+
+def test_neighbours_of_an_installed_package_are_not_its_code() -> None:
+    """What else is installed beside the package is not followed."""
+    site = Path(yaml.__file__).resolve().parent.parent
+    assert all(file.is_relative_to(SRC / "paretune") for file in closure(["paretune.stages.search"]))
+    assert closure(["yaml"], [site]) != set() == closure(["yaml"])
+
+
+@pytest.mark.parametrize("stage", DEFINITIONS)
+def test_each_stage_depends_on_its_digest(stage: str) -> None:
+    """Each later stage depends on its own file; the first one runs each time and writes them all."""
+    definition = DEFINITIONS[stage].get("do", DEFINITIONS[stage])
+    digest = [name for name in definition.get("deps", []) if name.startswith("data/code/")]
+    assert digest == ([] if definition.get("always_changed") else [f"data/code/{stage}"])
+    assert set(DEFINITIONS) == {"check_params", *STAGES}
+
+
+def test_imports_can_be_followed() -> None:
+    """Imports name modules in full; a name that a package loads late is imported from its own module."""
+    for file in (SRC / "paretune").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                where = f"{file}:{node.lineno}"
+                assert node.level == 0, f"{where}: relative import; write the full name"
+                for alias in node.names:
+                    is_module = closure([f"{node.module}.{alias.name}"]) != set()
+                    late = node.module in LAZY and alias.name in importlib.import_module(node.module).__all__
+                    assert not late or is_module, f"{where}: import {alias.name} from its module"
+
+
+def test_only_the_search_side_reaches_language_models() -> None:
+    """A change in how language models are called does not reread the data; a change in a chart searches nothing."""
+    for stage, package in [("materialize", "lm"), ("split", "lm"), ("search", "reporting"), ("report", "lm")]:
+        reached = closure([f"paretune.stages.{stage}"])
+        assert not any(file.is_relative_to(SRC / "paretune" / package) for file in reached)

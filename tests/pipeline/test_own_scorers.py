@@ -102,6 +102,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     root = tmp_path / "project"
     copy_project(root)
     (root / "glad.py").write_text(SCORERS)
+    (root / "src").mkdir()
     (root / "src" / "elsewhere.py").write_text("from glad import *\n")
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "path", [str(root), str(root / "src"), *sys.path])

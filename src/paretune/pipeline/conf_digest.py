@@ -1,7 +1,4 @@
-"""One name for the state of ``conf/``, so that a stale params.yaml is noticed.
-
-Only the standard library is imported: hydra_plugins/ runs this file by its path, inside DVC's own process.
-"""
+"""One name for the state of ``conf/``, so that a stale params.yaml is noticed."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from paretune.errors import ParetuneError
 from paretune.schemas.faults import shown
@@ -32,6 +33,7 @@ def run_stage(main: Callable[[], object], interrupted: str = "interrupted; go on
     A full disk, a file that may not be read or written, and a path that cannot be are expected. Any other exception is
     a bug and keeps its traceback.
     """
+    sys.path.append(str(Path("src").resolve()))  # code of the project's own, beside that in its folder
     try:
         main()
     except ParetuneError as error:

@@ -1,4 +1,4 @@
-"""Stage check_params: refuse a params.yaml that is not what conf/ says, before anything is computed."""
+"""Stage check_params: refuse a params.yaml that is not what conf/ says, before anything is computed; name the code."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from paretune.errors import ConfigError
 from paretune.files import open_atomic
+from paretune.pipeline.code_digest import code_digest
 from paretune.pipeline.conf_digest import conf_digest
 from paretune.pipeline.own_code import load_watched
 from paretune.pipeline.run_stage import run_stage
@@ -29,7 +30,8 @@ from paretune.pipeline.sections.winner import WinnerParams
 from paretune.schemas.faults import did_you_mean, shown
 
 CONF = Path("conf")
-OUTPUT = Path("data/check_params.txt")
+OUTPUT = Path("data/code")
+STAGES = ("materialize", "split", "search", "evaluate", "report")
 SECTIONS: dict[str, type[Params]] = {
     "task": TaskParams,
     "layout": LayoutParams,
@@ -49,7 +51,7 @@ _LOGIN_CURE = "put it into an environment variable, and name that in lm.api_key_
 
 
 def main() -> None:
-    """Check params.yaml, every section of it, and write a text that never changes."""
+    """Check params.yaml, every section of it, and write a digest of the code of each later stage."""
     params = read_params()
     if params.get("conf_digest") != conf_digest(CONF):
         raise ConfigError(_stale())
@@ -72,8 +74,9 @@ def main() -> None:
     layout = section(params, "layout", LayoutParams)
     for place, name in layout.own_code.items():
         load_watched(name, layout.source, place)
-    with open_atomic(OUTPUT) as handle:
-        handle.write("params.yaml is what conf/ says\n")
+    for stage in STAGES:
+        with open_atomic(OUTPUT / stage) as handle:
+            handle.write(f"{code_digest(stage)}\n")
 
 
 def _stale() -> str:
