@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paretune.commands import best, calls, compare, experiments, show, trials
+from paretune import __version__
+from paretune.commands import best, calls, compare, doctor, experiments, init, show, trials
+from paretune.commands.help_text import OVERVIEW, example
 from paretune.commands.output import printing
 from paretune.pipeline.run_stage import run_stage
 
@@ -26,8 +28,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="paretune", description="Tools around the pipeline in dvc.yaml.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser = argparse.ArgumentParser(
+        prog="paretune",
+        description="Choose and tune a language-model program: tools around the pipeline that `dvc repro` runs.",
+        epilog=OVERVIEW,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"paretune {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", title="commands")
 
     command = commands.add_parser("compose", help="compose conf/ into params.yaml, as `dvc exp run` does")
     command.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="e.g. tuner=random search.max_trials=20")
@@ -46,18 +54,34 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_check)
 
     modules = {
+        "init": (init, "make a project of your own from a file of examples"),
         "trials": (trials, "list the trials of the last search: sort, filter, choose columns"),
         "show": (show, "show one trial: hyperparameters, metrics, and its answers to the validation examples"),
         "best": (best, "show the winner, why it is that one, and what the test says"),
         "compare": (compare, "compare two trials, or the winners of two revisions, example by example"),
         "experiments": (experiments, "list DVC's experiments: what each changed, and what came of it"),
         "calls": (calls, "list the calls of language models in the ledger, or show one in full"),
+        "doctor": (doctor, "look at what a run needs: packages, model, ledger, Git, DVC, conf/, disk space"),
     }
     for name, (module, text) in modules.items():
         command = commands.add_parser(name, help=text)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
+
+    command = commands.add_parser("completion", help="print what makes a shell complete these commands and options")
+    command.add_argument("shell", choices=("bash", "zsh", "fish"))
+    command.set_defaults(run=_completion)
+
+    for name, command in commands.choices.items():
+        command.formatter_class = argparse.RawDescriptionHelpFormatter
+        command.epilog = example(name)
     return parser
+
+
+def _completion(arguments: argparse.Namespace) -> None:
+    import shtab
+
+    print(shtab.complete(_parser(), shell=arguments.shell))
 
 
 def _compose(arguments: argparse.Namespace) -> None:

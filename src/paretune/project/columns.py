@@ -20,13 +20,14 @@ __all__ = ["Column", "is_missing", "measured", "tidy", "tidy_rows"]
 Row = dict[str, Any]
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
+_CODE = re.compile(r"[+-]?0\d")
 #: What the values of a column are, the first that all of them are.
 KINDS = ("yes or no", "whole number", "number", "date", "list", "record", "text")
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: ``counts`` has each distinct value (as text, see ``shown``) with the number of its rows; ``length`` is
+    """One column: ``counts`` has each distinct value (as text, see ``shown``) with the number of its rows, ``length``
     the mean length of its values in characters, ``missing`` the number of rows without one."""
 
     name: str
@@ -161,13 +162,20 @@ def _reads(convert: Callable[[Any], Any]) -> Callable[[Any], bool]:
 
 def _is_boolean(value: Any) -> bool:
     """True, false, yes, no, 0, 1; not y, t, on, which are rather labels."""
-    return isinstance(value, bool) or (str(value).lower() not in ("y", "t", "n", "f", "on", "off") and _reads(to_bool)(value))
+    return isinstance(value, bool) or (
+        str(value).lower() not in ("y", "t", "n", "f", "on", "off") and _reads(to_bool)(value)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    """Not true and false, nor what has zeros before it, as 007 or a postal code."""
+    return not isinstance(value, bool) and not (isinstance(value, str) and _CODE.match(value))
 
 
 _TESTS: dict[str, Callable[[Any], bool]] = {
     "yes or no": _is_boolean,
-    "whole number": lambda value: not isinstance(value, bool) and _reads(to_int)(value),
-    "number": lambda value: not isinstance(value, bool) and _reads(to_float)(value),
+    "whole number": lambda value: _is_number(value) and _reads(to_int)(value),
+    "number": lambda value: _is_number(value) and _reads(to_float)(value),
     "date": lambda value: isinstance(value, str) and _DATE.fullmatch(value) is not None,
     "list": lambda value: isinstance(value, list),
     "record": lambda value: isinstance(value, dict),
