@@ -81,7 +81,12 @@ def _parser() -> argparse.ArgumentParser:
 def _completion(arguments: argparse.Namespace) -> None:
     import shtab
 
-    print(shtab.complete(_parser(), shell=arguments.shell))
+    parser = _parser()
+    commands = next(action for action in parser._actions if isinstance(action.choices, dict))
+    for action in (action for command in commands.choices.values() for action in command._actions):
+        if action.type is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+    print(shtab.complete(parser, shell=arguments.shell))
 
 
 def _compose(arguments: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from paretune.project.columns import Column, is_missing, measured
-from paretune.project.proposal import is_identifier, separator_of
+from paretune.project.proposal import is_called_identifier, separator_of
 from paretune.schemas.data_model import DataModel
 
 __all__ = ["field_names", "input_field", "of_row", "output_field"]
@@ -74,7 +74,7 @@ def _typed(column: Column, held: Sequence[Any]) -> dict[str, Any]:
         return {**(_typed(inner, items) if inner else {"type": "str"}), "list": True}
     if column.kind == "record":
         return {"type": "record", "fields": _record(held)}
-    if column.kind in _TYPES and not is_identifier(column):
+    if column.kind in _TYPES and not is_called_identifier(column):
         return {"type": _TYPES[column.kind]}
     if column.kind == "date":
         return {"type": "datetime" if any(len(value) > 10 for value in held) else "date"}

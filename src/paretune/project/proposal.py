@@ -15,6 +15,7 @@ __all__ = [
     "KINDS",
     "Proposal",
     "input_columns",
+    "is_called_identifier",
     "is_identifier",
     "kind_of_targets",
     "named",
@@ -140,5 +141,10 @@ def words_of(name: str) -> set[str]:
 
 def is_identifier(column: Column) -> bool:
     """Whether a column numbers or names its rows: each value once, under a name like `id`, or whole numbers."""
+    return is_called_identifier(column) or (column.unique and column.kind == "whole number")
+
+
+def is_called_identifier(column: Column) -> bool:
+    """Whether a column has each of its short values once, and a name like `id` or none."""
     called = words_of(column.name) & _IDENTIFIERS or not column.name.strip()
-    return column.unique and bool(called or column.kind == "whole number") and column.length < _FREE_TEXT * 2
+    return column.unique and bool(called) and column.length < 2 * _FREE_TEXT
