@@ -51,7 +51,7 @@ def test_the_kind_of_a_column(values: list[Any], kind: str) -> None:
 
 def test_what_has_no_json_is_refused_with_its_row() -> None:
     """Bytes, as images in Parquet files are, cannot be written into data/."""
-    with pytest.raises(DataError, match="row 1 .*bytes"):
+    with pytest.raises(DataError, match=r"row 1 .*bytes"):
         tidy_rows([{"x": "a"}, {"x": b"\x89PNG"}], "rows.parquet")
 
 
@@ -127,7 +127,7 @@ def test_a_column_that_is_not_there_is_refused() -> None:
     """Case and blanks do not count; anything else is an error that names the nearest column."""
     columns = measured(rows(**{"Ticket Body": ["x"], "topic": ["y"]}))
     assert named([" ticket body"], columns, "--input") == (columns[0],)
-    with pytest.raises(UsageError, match="--target: no column 'topics' .*did you mean 'topic'"):
+    with pytest.raises(UsageError, match=r"--target: no column 'topics' .*did you mean 'topic'"):
         named(["topics"], columns, "--target")
     with pytest.raises(UsageError, match="named twice"):
         named(["topic", "Topic"], columns, "--target")

@@ -202,8 +202,7 @@ def _ledger(root: Path) -> Iterator[Finding]:
     try:
         folder = root / state_root()
         path = folder / "ledger.sqlite"
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{uuid.uuid4().hex}"
+        probe = (folder if folder.is_dir() else root) / f".probe-{uuid.uuid4().hex}"
         probe.touch()
         probe.unlink()
         if not path.exists():

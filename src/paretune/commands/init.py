@@ -95,7 +95,7 @@ def _git(folder: Path, *arguments: str) -> str:
 def _next_steps(folder: Path) -> Iterator[str]:
     from importlib.util import find_spec
 
-    from paretune.project.make import MODEL_PACKAGE
+    from paretune.lm.backends.local import MODEL_PACKAGE
 
     yield "next:"
     if folder.resolve() != Path.cwd():

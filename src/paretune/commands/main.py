@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from paretune import __version__
 from paretune.commands import best, calls, compare, doctor, experiments, init, show, trials
@@ -13,12 +14,12 @@ from paretune.commands.help_text import OVERVIEW, example
 from paretune.commands.output import printing
 from paretune.pipeline.run_stage import run_stage
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; an expected error prints ``error: …`` and exits 1, Ctrl-C exits 130."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
 
     def run() -> None:
         with printing():
@@ -27,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     run_stage(run, interrupted="interrupted")
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="paretune",
         description="Choose and tune a language-model program: tools around the pipeline that `dvc repro` runs.",
@@ -81,12 +83,12 @@ def _parser() -> argparse.ArgumentParser:
 def _completion(arguments: argparse.Namespace) -> None:
     import shtab
 
-    parser = _parser()
-    commands = next(action for action in parser._actions if isinstance(action.choices, dict))
-    for action in (action for command in commands.choices.values() for action in command._actions):
+    whole = parser()
+    commands: dict[str, Any] = next(each.choices for each in whole._actions if isinstance(each.choices, dict))
+    for action in (action for command in commands.values() for action in command._actions):
         if action.type is Path:
-            action.complete = shtab.FILE  # type: ignore[attr-defined]
-    print(shtab.complete(parser, shell=arguments.shell))
+            action.complete = shtab.FILE
+    print(shtab.complete(whole, shell=arguments.shell))
 
 
 def _compose(arguments: argparse.Namespace) -> None:

