@@ -75,6 +75,7 @@ NAMES = {
         "CategoricalPrecision",
         "CategoricalRecall",
         "F1Score",
+        "FieldF1",
         "MeanMetricWrapper",
         "Measure",
         "Metric",
@@ -84,7 +85,9 @@ NAMES = {
     "paretune.rewards": [
         "Criterion",
         "ExactMatch",
+        "FieldMatch",
         "LMAsJudge",
+        "Match",
         "Reward",
         "RewardFunctionWrapper",
         "Rubric",

@@ -10,6 +10,7 @@ from paretune.metrics.classification import (
     CategoricalPrecision,
     CategoricalRecall,
 )
+from paretune.metrics.field_f1 import FieldF1
 from paretune.metrics.metric import Metric
 from paretune.metrics.outcome import Outcome
 from paretune.metrics.text import F1Score
@@ -26,6 +27,7 @@ __all__ = [
     "CategoricalPrecision",
     "CategoricalRecall",
     "F1Score",
+    "FieldF1",
     "MeanMetricWrapper",
     "Measure",
     "Metric",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from paretune.errors import UsageError
 from paretune.schemas.canonical import canonical_of
-from paretune.schemas.field_types import is_union, labels_of
+from paretune.schemas.field_types import item_of, labels_of
 
 __all__ = ["classes_of", "is_label"]
 
@@ -23,7 +23,7 @@ def classes_of(
     the field cannot have.
     """
     info = model.model_fields[field]
-    item, many = _item(info.annotation)
+    item, many = item_of(info.annotation)
     own = labels_of(item)
     if item is None or (labels is None and not own):
         raise UsageError(f"{metric}: {field!r} is no Literal, Enum or list of these, so labels=[…] must be given")
@@ -44,22 +44,6 @@ def classes_of(
 def is_label(value: Any, label: Any) -> bool:
     """Whether two JSON values are one label: True is not 1."""
     return bool(value == label) and isinstance(value, bool) == isinstance(label, bool)
-
-
-def _item(annotation: Any) -> tuple[Any, bool]:
-    """The type of one label in a field, and whether the field holds several; None for a type that holds no labels."""
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _item(arguments[0])
-    if is_union(annotation):
-        parts = [part for part in arguments if part is not type(None)]
-        if len(parts) == 1 and _item(parts[0])[1]:  # a list, or none at all
-            return _item(parts[0])
-        return (None, False) if any(_item(part)[1] for part in parts) else (annotation, False)
-    if isinstance(origin, type) and issubclass(origin, list | set | frozenset | tuple | Sequence) and arguments:
-        alike = len(arguments) == 1 or arguments[1:] == (...,)
-        return (arguments[0], True) if alike and not _item(arguments[0])[1] else (None, True)
-    return annotation, False
 
 
 def _can_be(kind: Any, label: Any) -> bool:

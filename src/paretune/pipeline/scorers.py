@@ -18,6 +18,7 @@ from paretune.errors import ConfigError, UsageError
 from paretune.metrics.metric import Metric
 from paretune.metrics.wrapper import MeanMetricWrapper
 from paretune.pipeline.own_code import load_watched
+from paretune.rewards.field_match import FieldMatch
 from paretune.rewards.reward import ExactMatch, Reward, RewardFunctionWrapper, as_reward
 from paretune.rewards.weighted import Weighted
 from paretune.schemas.faults import did_you_mean, shown
@@ -36,7 +37,13 @@ METRICS: dict[str, type[Metric]] = {
     for kind in (getattr(known_metrics, name) for name in known_metrics.__all__)
     if issubclass(kind, Metric) and kind not in (Metric, MeanMetricWrapper)
 }
-REWARDS: dict[str, type[Any] | None] = {"ExactMatch": ExactMatch, "LMAsJudge": None, "Weighted": Weighted, **METRICS}
+REWARDS: dict[str, type[Any] | None] = {
+    "ExactMatch": ExactMatch,
+    "FieldMatch": FieldMatch,
+    "LMAsJudge": None,
+    "Weighted": Weighted,
+    **METRICS,
+}
 
 
 class _Kind(NamedTuple):

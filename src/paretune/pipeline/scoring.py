@@ -15,7 +15,7 @@ from paretune.files import canonical_json, read_jsonl
 from paretune.metrics.measures import mean_of_replicates, measures_of
 from paretune.metrics.metric import Metric
 from paretune.metrics.outcome import Outcome
-from paretune.pipeline.data_models import input_model, output_model
+from paretune.pipeline.data_models import gold_model, input_model, output_model
 from paretune.pipeline.scorers import LanguageModels, declared_metric, declared_reward
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.layout import LayoutParams
@@ -43,11 +43,14 @@ class Scoring:
         self.layout = section(params, "layout", LayoutParams)
         self.input_model: type[DataModel] = input_model(self.task)
         self.output_model: type[DataModel] = output_model(self.task, self.layout)
-        reward = declared_reward(self.layout.reward, "layout.reward", self.layout.source, language_models)
+        #: Of the right answers: with further ones that are accepted, where a field has several.
+        self.gold_model: type[DataModel] = gold_model(self.task, self.layout)
+        declared = self.layout.declared_reward
+        reward = declared_reward(declared, "layout.reward", self.layout.source, language_models)
         self.reward: Reward = reward.bind(self.output_model)
         self.metrics: list[Metric] = [
             declared_metric(each, f"layout.metrics.{index}", self.layout.source).bind(self.output_model)
-            for index, each in enumerate(self.layout.metrics)
+            for index, each in enumerate(self.layout.declared_metrics)
         ]
 
     def read(self, path: str | Path) -> tuple[list[DataModel], list[DataModel]]:
@@ -57,7 +60,7 @@ class Scoring:
         for number, row in enumerate(read_jsonl(path)):
             try:
                 x.append(self.input_model.model_validate(row["x"]))
-                y.append(self.output_model.model_validate(row["y"]))
+                y.append(self.gold_model.model_validate(row["y"]))
             except (KeyError, TypeError, ValidationError) as error:
                 raise DataError(
                     f"{str(path)!r}, row {number}: does not fit the task's data models ({error}); run dvc repro"

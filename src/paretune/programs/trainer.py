@@ -183,10 +183,12 @@ def _gold_examples(program: Program, examples: Examples) -> dict[str, list[dict[
     if found is None:
         return {}
     generator, place = found
+    fields = program.outputs[0].data_model.model_fields  # gold records may say more, such as further right answers
+    outputs = [{name: value for name, value in gold.get_json().items() if name in fields} for gold in examples.gold]
     return {
         generator.name: [
-            {"input": row[place].get_json(), "output": gold.get_json()}
-            for row, gold in zip(examples.rows, examples.gold, strict=True)
+            {"input": row[place].get_json(), "output": output}
+            for row, output in zip(examples.rows, outputs, strict=True)
         ]
     }
 

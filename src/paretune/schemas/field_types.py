@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from paretune.schemas.canonical import canonical_of
 
-__all__ = ["is_union", "labels_of", "models_in"]
+__all__ = ["is_union", "item_of", "labels_of", "models_in"]
 
 
 def labels_of(annotation: Any) -> tuple[Any, ...] | None:
@@ -33,6 +33,22 @@ def labels_of(annotation: Any) -> tuple[Any, ...] | None:
 
 def is_union(annotation: Any) -> bool:
     return get_origin(annotation) in (Union, types.UnionType)
+
+
+def item_of(annotation: Any) -> tuple[Any, bool]:
+    """The type of one label in a field, and whether the field holds several; None for a type that holds no labels."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return item_of(arguments[0])
+    if is_union(annotation):
+        parts = [part for part in arguments if part is not type(None)]
+        if len(parts) == 1 and item_of(parts[0])[1]:  # a list, or none at all
+            return item_of(parts[0])
+        return (None, False) if any(item_of(part)[1] for part in parts) else (annotation, False)
+    if isinstance(origin, type) and issubclass(origin, list | set | frozenset | tuple | Sequence) and arguments:
+        alike = len(arguments) == 1 or arguments[1:] == (...,)
+        return (arguments[0], True) if alike and not item_of(arguments[0])[1] else (None, True)
+    return annotation, False
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from paretune.pipeline.sections.base import Params
-from paretune.pipeline.sections.task import FieldParams
+from paretune.pipeline.sections.fields import AnswerFieldParams, check_template, default_metrics, default_reward
 
 __all__ = ["LayoutParams"]
 
@@ -22,39 +22,65 @@ class PerLabelParams(Params):
 class OutputParams(Params):
     """What a program answers: ``fields`` or one field a label, and the template of the right answer.
 
-    ``strict_labels``: replies must spell the names of fields and the labels to the letter (see ``schemas.spelling``).
+    Without a template each field says itself where a row has its value. ``strict_labels``: replies must spell the names
+    of fields and the labels to the letter (see ``schemas.spelling``).
     """
 
     name: str
-    fields: dict[str, FieldParams] | None = None
+    fields: dict[str, AnswerFieldParams] | None = None
     per_label: PerLabelParams | None = None
-    template: str
+    template: str | None = None
     strict_labels: bool = False
 
     @model_validator(mode="after")
     def _one_of_two(self) -> OutputParams:
-        if bool(self.fields) == bool(self.per_label):
+        if not self.fields and not self.per_label:
+            raise ValueError("no fields; declare them in task.output.fields, or choose another layout")
+        if self.fields and self.per_label:
             raise ValueError("give either fields or per_label")
+        if self.per_label and self.template is None:
+            raise ValueError("per_label needs a template")
+        check_template(self.template, self.fields or {})
         return self
 
 
 class LayoutParams(Params):
     """Section ``layout``: the form of the answer, and how it is rewarded and measured.
 
-    ``source`` is the file (or folder) that DVC watches: that of the reward and metrics of one's own.
+    ``source`` is the file (or folder) that DVC watches: that of the reward and metrics of one's own. A reward and
+    metrics of null follow from the fields (see ``sections.fields``).
     """
 
     name: str
     source: str
     output: OutputParams
-    reward: dict[str, Any]
-    metrics: tuple[dict[str, Any], ...] = ()
+    reward: dict[str, Any] | None
+    metrics: tuple[dict[str, Any], ...] | None = ()
+
+    @model_validator(mode="after")
+    def _something_counts(self) -> LayoutParams:
+        fields = self.output.fields or {}
+        if (self.reward is None or self.metrics is None) and not fields:
+            raise ValueError("reward and metrics of null follow from output.fields, and there are none")
+        if self.reward is None and not any(field.weight for field in fields.values()):
+            raise ValueError(f"no field counts: give one of {', '.join(fields)} a weight above 0")
+        return self
+
+    @property
+    def declared_reward(self) -> dict[str, Any]:
+        """The reward, as declared or as it follows from the fields."""
+        return default_reward(self.output.fields or {}) if self.reward is None else self.reward
+
+    @property
+    def declared_metrics(self) -> tuple[dict[str, Any], ...]:
+        """The metrics, as declared or as they follow from the fields."""
+        return default_metrics(self.output.fields or {}) if self.metrics is None else self.metrics
 
     @property
     def own_code(self) -> dict[str, str]:
         """The declared names that are ``module:name``, by place."""
-        waiting = {"layout.reward": self.reward}
-        waiting |= {f"layout.metrics.{index}": declared for index, declared in enumerate(self.metrics)}
+        waiting = {"layout.reward": self.declared_reward}
+        waiting |= {f"layout.metrics.{index}": declared for index, declared in enumerate(self.declared_metrics)}
         names = {}
         while waiting:
             place, declared = waiting.popitem()

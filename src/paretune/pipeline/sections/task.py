@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, model_validator
 
 from paretune.pipeline.sections.base import Params
+from paretune.pipeline.sections.fields import AnswerFieldParams, FieldParams, check_template
 
-__all__ = ["FieldParams", "TaskParams"]
-
-
-class FieldParams(Params):
-    """One field of a data model.
-
-    ``title`` is what the field is called in prompts that write records as lines (its name when not given); ``values``
-    are a category's choices (the task's labels when not given).
-    """
-
-    type: Literal["str", "int", "float", "bool", "score", "category"]
-    description: str = ""
-    title: str | None = None
-    values: tuple[str, ...] | None = None
-
-    @model_validator(mode="after")
-    def _values_fit(self) -> FieldParams:
-        if self.values is not None and self.type != "category":
-            raise ValueError(f"only a category has values, not type {self.type!r}")
-        return self
+__all__ = ["TaskParams"]
 
 
 class InputParams(Params):
-    """What a program is given: the fields, and the template that renders them from a row."""
+    """What a program is given: the fields, and the template that renders them from a row.
 
-    name: str
+    Without a template each field says itself where a row has its value.
+    """
+
+    name: str = "Input"
     fields: dict[str, FieldParams] = Field(min_length=1)
-    template: str
+    template: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> InputParams:
+        check_template(self.template, self.fields)
+        return self
+
+
+class TaskOutputParams(Params):
+    """The fields of the answer, which layout ``fields`` asks for."""
+
+    fields: dict[str, AnswerFieldParams] = Field(min_length=1)
 
 
 class HubParams(Params):
@@ -48,7 +42,7 @@ class HubParams(Params):
 
 
 class TaskParams(Params):
-    """Section ``task``: what is asked.
+    """Section ``task``: what is asked: one or several of ``labels``, or the fields of ``output``.
 
     ``target`` is a Jinja expression for the right answer of a row, ``answer`` what it is called in prompts that write
     records as lines. ``labels_optional`` lets rows have none of the labels, in layouts with one field a label.
@@ -60,5 +54,6 @@ class TaskParams(Params):
     labels: tuple[str, ...] = ()
     labels_optional: bool = False
     answer: str = "Answer"
-    target: str
+    target: str | None = None
+    output: TaskOutputParams | None = None
     hub: HubParams | None = None

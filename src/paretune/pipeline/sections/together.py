@@ -50,11 +50,12 @@ def _check_names(params: Mapping[str, Any]) -> None:
     objective, winner = section(params, "objective", ObjectiveParams), section(params, "winner", WinnerParams)
     if report.x is not None and report.x == report.y:
         raise ConfigError(f"report.x and report.y: must be two different objectives (got {report.x!r} twice)")
-    if any("as" not in metric for metric in layout.metrics):
+    metrics = layout.declared_metrics
+    if any("as" not in metric for metric in metrics):
         return  # its name is its class's own affair
-    known = [f"val_{name}" for name in ("reward", *(str(metric["as"]) for metric in layout.metrics), *OPERATIONAL)]
+    known = [f"val_{name}" for name in ("reward", *(str(metric["as"]) for metric in metrics), *OPERATIONAL)]
     known += [part.name for part in objective.objectives if part.name not in known]
-    per_class = tuple(f"val_{metric['as']}_" for metric in layout.metrics)
+    per_class = tuple(f"val_{metric['as']}_" for metric in metrics)
     named = {"report.x": report.x, "report.y": report.y, "winner.by": winner.by}
     named |= {f"report.reference.{name}": name for name in report.reference}
     named |= {
