@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paretune.datasets.conversions import to_bool, to_float, to_int
+from paretune.datasets.conversions import as_bool, as_float, as_int
 from paretune.datasets.rows import shortened
 from paretune.errors import DataError
 
@@ -153,7 +153,7 @@ def _reads(convert: Callable[[Any], Any]) -> Callable[[Any], bool]:
             return False
         try:
             convert(value)
-        except DataError:
+        except ValueError:
             return False
         return True
 
@@ -163,7 +163,7 @@ def _reads(convert: Callable[[Any], Any]) -> Callable[[Any], bool]:
 def _is_boolean(value: Any) -> bool:
     """True, false, yes, no, 0, 1; not y, t, on, which are rather labels."""
     return isinstance(value, bool) or (
-        str(value).lower() not in ("y", "t", "n", "f", "on", "off") and _reads(to_bool)(value)
+        str(value).lower() not in ("y", "t", "n", "f", "on", "off") and _reads(as_bool)(value)
     )
 
 
@@ -174,8 +174,8 @@ def _is_number(value: Any) -> bool:
 
 _TESTS: dict[str, Callable[[Any], bool]] = {
     "yes or no": _is_boolean,
-    "whole number": lambda value: _is_number(value) and _reads(to_int)(value),
-    "number": lambda value: _is_number(value) and _reads(to_float)(value),
+    "whole number": lambda value: _is_number(value) and _reads(as_int)(value),
+    "number": lambda value: _is_number(value) and _reads(as_float)(value),
     "date": lambda value: isinstance(value, str) and _DATE.fullmatch(value) is not None,
     "list": lambda value: isinstance(value, list),
     "record": lambda value: isinstance(value, dict),

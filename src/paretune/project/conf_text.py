@@ -10,7 +10,7 @@ import yaml
 
 __all__ = ["edited", "yaml_text"]
 
-_PLAIN = re.compile(r"[^\W\d_][\w ,./()'-]*(?<! )")
+_PLAIN = re.compile(r"[^\W\d_].*(?<! )")
 
 
 class _Dumper(yaml.SafeDumper):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paretune.project.columns import Column
+from paretune.project.columns import Column, shown
 from paretune.project.fields import field_names, input_field, of_row, output_field
 from paretune.project.proposal import Proposal
 
@@ -42,7 +42,7 @@ def declare(
         "instructions": instructions or _instructions(proposal),
         "input": {
             "fields": {
-                field: {**input_field(column, field), "description": _described(column, field)}
+                field: input_field(column, field) | _description(column, field)
                 for column, field in zip(proposal.inputs, fields.values(), strict=True)
             }
         },
@@ -51,7 +51,7 @@ def declare(
         task["labels"] = list(labels)
         if proposal.kind == "multi":
             task["labels_optional"] = True
-        task["answer"] = "Labels" if len(proposal.targets) > 1 else readable(proposal.targets[0].name).capitalize()
+        task["answer"] = "Labels" if len(proposal.targets) > 1 else _capital(readable(proposal.targets[0].name))
         task["target"] = _target(proposal)
     else:
         task["output"] = {"fields": _outputs(proposal, rows)}
@@ -65,13 +65,19 @@ def readable(name: str) -> str:
     return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words) or "value"
 
 
-def _described(column: Column, field: str) -> str:
+def _description(column: Column, field: str) -> dict[str, str]:
+    """The column's name in words, where the field's does not say as much."""
     words = readable(column.name)
-    return words.capitalize() if words != field else ""
+    return {} if words == field.replace("_", " ") else {"description": _capital(words)}
+
+
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _outputs(proposal: Proposal, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     names = field_names(column.name for column in proposal.targets)
+    texts = [" ".join(shown(row[column.name]) for column in proposal.inputs).casefold() for row in rows]
     found = {}
     for column, field in zip(proposal.targets, names.values(), strict=True):
         values = [row[column.name] for row in rows]
@@ -79,12 +85,13 @@ def _outputs(proposal: Proposal, rows: Sequence[Mapping[str, Any]]) -> dict[str,
             declared: dict[str, Any] = {"type": "int" if column.kind == "whole number" else "float"}
         elif proposal.kind == "text":
             declared = {"type": "str", "match": "normalized"}
-            declared |= {"accepted": True} if column.kind == "list" else {}
+            if column.kind == "list":
+                declared["accepted"], field = True, "answer"
         else:
-            declared = output_field(column, field, values)
+            declared = output_field(column, field, values, texts)
         if column.name != field:
             declared["column"] = column.name
-        found[field] = declared | ({"description": text} if (text := _described(column, field)) else {})
+        found[field] = declared | _description(column, field)
     return found
 
 
@@ -92,6 +99,8 @@ def _instructions(proposal: Proposal) -> str:
     """What the model is told, as long as nobody has said it better."""
     inputs = _listed(readable(column.name) for column in proposal.inputs)
     targets = _listed(readable(column.name) for column in proposal.targets)
+    if proposal.kind == "text" and proposal.targets[0].kind == "list":
+        targets = "answer"
     return {
         "single": f"Choose the {targets} that fits the {inputs} best.",
         "multi": f"Name all labels that fit the {inputs}; there may be several, or none.",

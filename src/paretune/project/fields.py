@@ -19,6 +19,7 @@ __all__ = ["field_names", "input_field", "of_row", "output_field"]
 _DATES = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y")
 _MOST_CHOICES = 12
 _LONG_TEXT = 40  # characters in the mean
+_MOSTLY = 0.9
 _TYPES = {"yes or no": "bool", "whole number": "int", "number": "float"}
 
 
@@ -55,23 +56,35 @@ def input_field(column: Column, name: str) -> dict[str, Any]:
     return {"type": "str", **_source(column, name)}
 
 
-def output_field(column: Column, name: str, values: Sequence[Any]) -> dict[str, Any]:
-    """A field that is to be filled in; ``values`` are the column's cells, None where there is none."""
+def output_field(column: Column, name: str, values: Sequence[Any], texts: Sequence[str] = ()) -> dict[str, Any]:
+    """A field that is to be filled in; ``values`` are the column's cells, None where there is none, ``texts`` what the
+    model is given for each, in small letters: what stands there is taken from it, and no choice among a few values."""
     held = [value for value in values if not is_missing(value)]
     optional = {"optional": True} if column.missing else {}
-    return {**_typed(column, held), **optional, **_source(column, name)}
+    return {**_typed(column, held, _are_copied(values, texts)), **optional, **_source(column, name)}
+
+
+def _are_copied(values: Sequence[Any], texts: Sequence[str]) -> bool:
+    """Whether most values, or the items of lists, stand in the texts as they are."""
+    pairs = [
+        (str(item), text)
+        for value, text in zip(values, texts, strict=False)
+        for item in (value if isinstance(value, list) else [value])
+        if not is_missing(item)
+    ]
+    return bool(pairs) and sum(item.casefold() in text for item, text in pairs) >= _MOSTLY * len(pairs)
 
 
 def _source(column: Column, name: str) -> dict[str, Any]:
     return {} if column.name == name else {"column": column.name}
 
 
-def _typed(column: Column, held: Sequence[Any]) -> dict[str, Any]:
+def _typed(column: Column, held: Sequence[Any], copied: bool = False) -> dict[str, Any]:
     """The type of a column's values, with how they are compared."""
     if column.kind == "list":
         items = [item for value in held for item in value if not is_missing(item)]
         (inner,) = measured([{"item": item} for item in items]) or (None,)
-        return {**(_typed(inner, items) if inner else {"type": "str"}), "list": True}
+        return {**(_typed(inner, items, copied) if inner else {"type": "str"}), "list": True}
     if column.kind == "record":
         return {"type": "record", "fields": _record(held)}
     if column.kind in _TYPES and not is_called_identifier(column):
@@ -85,7 +98,8 @@ def _typed(column: Column, held: Sequence[Any]) -> dict[str, Any]:
     if separator := separator_of(column):
         parts = Counter(part.strip() for value in held for part in value.split(separator) if part.strip())
         return {"type": "category", "values": sorted(parts), "list": True, "separator": separator}
-    if 1 < len(column.counts) <= min(_MOST_CHOICES, column.filled // 3) and column.length <= _LONG_TEXT:
+    few = 1 < len(column.counts) <= min(_MOST_CHOICES, column.filled // 3)
+    if few and column.length <= _LONG_TEXT and not copied:
         return {"type": "category", "values": sorted(column.counts)}
     return {"type": "str", "match": "f1"} if column.length > _LONG_TEXT else {"type": "str"}
 

@@ -78,7 +78,7 @@ def write_project(
     """Write the files of a project into ``root``, all but params.yaml."""
     write_shared(root)
     task = yaml_text(
-        declaration.task, f"What is asked, and of which columns. Made from {origin}: edit it, then\n`paretune compose`."
+        declaration.task, f"What is asked, and of which columns of {origin}. After an edit: paretune compose"
     )
     files = {
         f"conf/task/{name}.yaml": task,

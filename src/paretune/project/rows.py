@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from paretune.datasets.conversions import to_bool
+from paretune.datasets.conversions import as_bool
 from paretune.datasets.split import split_indices
 from paretune.errors import DataError
 from paretune.files import canonical_json
@@ -107,7 +107,7 @@ def labels_of(rows: Sequence[Row], proposal: Proposal) -> Counter[str]:
 def _labels(row: Row, names: Sequence[str], proposal: Proposal) -> list[str]:
     """The labels of one row."""
     if len(names) > 1:  # a column a label
-        return [name for name in names if to_bool(row[name])]
+        return [name for name in names if as_bool(row[name])]
     value = row[names[0]]
     if proposal.separator is not None:
         value = [part.strip() for part in (value or "").split(proposal.separator) if part.strip()]
