@@ -17,7 +17,7 @@ from paretune.errors import DataError, UsageError
 from paretune.project.columns import Column, measured, shown, tidy_rows
 from paretune.project.declaration import Declaration, declare
 from paretune.project.proposal import KINDS, Proposal, input_columns, kind_of_targets, named, target_candidates
-from paretune.project.rows import LEAST_ROWS, cut, labels_of, prepared, shuffled
+from paretune.project.rows import LEAST_ROWS, cut, labels_of, prepared, shuffled, spell_alike
 from paretune.stats.formulas import detectable_difference
 from paretune.terminal import plain
 from paretune.wording import compact
@@ -149,6 +149,9 @@ class Dialog:
     ) -> tuple[dict[str, list[Row]], list[str]]:
         """The rows that are used, by file, and the labels, the most frequent first."""
         kept: dict[str, list[Row]] = {}
+        if proposal.kind == "single":
+            for note in spell_alike([*rows, *tests], proposal.targets[0].name):
+                _tell("rows", plain(note))
         for split, part in (("train", rows), ("test", tests)):
             done = prepared(part, proposal)
             kept[split] = done.rows

@@ -16,7 +16,7 @@ from paretune.files import canonical_json
 from paretune.project.columns import shown
 from paretune.project.proposal import Proposal
 
-__all__ = ["LEAST_ROWS", "Prepared", "cut", "labels_of", "prepared"]
+__all__ = ["LEAST_ROWS", "Prepared", "cut", "labels_of", "prepared", "shuffled", "spell_alike"]
 
 Row = dict[str, Any]
 #: A third of fewer rows would be too few to test by, to validate by, and to take examples from.
@@ -32,7 +32,7 @@ class Prepared:
 
 
 def prepared(rows: Sequence[Row], proposal: Proposal) -> Prepared:
-    """Leave out rows without any input or right answer and repeated ones; spell each label in one way.
+    """Leave out rows without any input or right answer, and repeated ones.
 
     A row of several labels may have none of them, and one of several fields lacks what all of them lack.
     """
@@ -42,40 +42,41 @@ def prepared(rows: Sequence[Row], proposal: Proposal) -> Prepared:
         complete = [row for row in complete if any(row[name] is not None for name in targets)]
     done = Prepared([dict(row) for row in complete])
     if lost := len(rows) - len(complete):
-        done.notes.append(
-            f"{_rows(lost)} without {' or '.join(dict.fromkeys(map(repr, targets)))}, or without any input"
-        )
-    if proposal.kind == "single":
-        _spell_alike(done, targets[0])
+        done.notes.append(f"left out: {_rows(lost)} without {' or '.join(map(repr, targets))}, or without any input")
     seen: dict[str, Row] = {}
     for row in done.rows:
         seen.setdefault(canonical_json([[row[name] for name in part] for part in (inputs, targets)]), row)
     if lost := len(done.rows) - len(seen):
-        done.notes.append(f"{_rows(lost)} that repeat another")
+        done.notes.append(f"left out: {_rows(lost, 'repeated ')}")
     done.rows = list(seen.values())
     asked = Counter(canonical_json([row[name] for name in inputs]) for row in done.rows)
     if twice := sum(count for count in asked.values() if count > 1):
-        done.notes.append(f"warning: {_rows(twice)} share their input with another row that has another answer: kept")
+        done.notes.append(f"warning: {_rows(twice)} with the same input as another, but another answer (kept)")
     return done
 
 
-def _rows(count: int) -> str:
-    return f"{count:,} row{'s' if count != 1 else ''}"
+def _rows(count: int, what: str = "") -> str:
+    return f"{count:,} {what}row{'s' if count != 1 else ''}"
 
 
-def _spell_alike(done: Prepared, name: str) -> None:
-    """Labels that differ in case and blanks alone are one: as it is written most often."""
-    values = [row[name] for row in done.rows]
-    counts = Counter(value for value in values if isinstance(value, str))
+def spell_alike(rows: Sequence[Row], name: str) -> list[str]:
+    """In place: labels that differ in case and blanks alone are one, as it is written most often; what was changed."""
+
+    def plain(value: str) -> str:
+        return " ".join(value.split()).casefold()
+
+    counts = Counter(row[name] for row in rows if isinstance(row[name], str))
     best: dict[str, str] = {}
     for value, _ in counts.most_common():
-        best.setdefault(" ".join(value.split()).casefold(), value)
-    for row in done.rows:
+        best.setdefault(plain(value), value)
+    for row in rows:
         if isinstance(row[name], str):
-            row[name] = best[" ".join(row[name].split()).casefold()]
-    for value in counts:
-        if (one := best[" ".join(value.split()).casefold()]) != value:
-            done.notes.append(f"{_rows(counts[value])} with the label {value!r} now have {one!r}")
+            row[name] = best[plain(row[name])]
+    return [
+        f"{_rows(count)} with the label {value!r}: it is {best[plain(value)]!r} now"
+        for value, count in counts.items()
+        if best[plain(value)] != value
+    ]
 
 
 def cut(rows: Sequence[Row], classes: Sequence[str], share: float, seed: int) -> tuple[list[Row], list[Row], bool]:
