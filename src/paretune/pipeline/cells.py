@@ -15,6 +15,7 @@ from jinja2 import Undefined
 from pydantic import TypeAdapter, ValidationError
 
 from paretune.datasets.conversions import as_bool, as_float, as_int, split, where_true
+from paretune.datasets.rows import shortened
 from paretune.errors import DataError
 from paretune.pipeline.sections.fields import AnswerFieldParams, FieldParams
 from paretune.schemas.comparing import ACCEPTED
@@ -136,7 +137,7 @@ def _record(value: Any, field: FieldParams, place: str, labels: Sequence[str]) -
 def _label(value: Any, labels: Sequence[str]) -> str:
     label = value.strip() if isinstance(value, str) and value not in labels else value
     if label not in labels:
-        raise ValueError(f"{shown(value)} is none of {shown(', '.join(labels), 200)}{label_hint(value, labels)}")
+        raise ValueError(f"{shown(value)} is none of {shortened(', '.join(labels))}{label_hint(value, labels)}")
     return str(label)
 
 

@@ -89,7 +89,7 @@ def _field(name: str, field: FieldParams, labels: Sequence[str], place: str) -> 
         if limit is not None:  # a limit of what is asked for: a longer reply is read all the same
             annotation = Annotated[annotation, Field(json_schema_extra={"maxItems": limit})]
     match = field.compared if isinstance(field, AnswerFieldParams) else Match()
-    options: dict[str, Any] = {"description": field.description, "title": field.title}
+    options: dict[str, Any] = {"description": field.description or None, "title": field.title}
     if field.optional:
         annotation, options["default"] = annotation | None, None
     return (annotation if match == Match() else Annotated[annotation, match]), Field(**options)

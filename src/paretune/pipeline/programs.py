@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from paretune.errors import ConfigError
+from paretune.errors import ConfigError, UsageError
 from paretune.lm.backends.local_memory import loaded_models
 from paretune.lm.env_file import load_env_file
 from paretune.lm.language_model import LanguageModel
@@ -26,6 +26,8 @@ from paretune.pipeline.sections.space import SpaceParams, check_conditions, ends
 from paretune.programs.generator import ChainOfThought, Generator
 from paretune.programs.module import Input
 from paretune.programs.program import Program
+from paretune.prompting.prompts import PromptWriter
+from paretune.schemas.data_model import DataModel
 from paretune.terminal import note
 from paretune.tuners.keras_api import FailedTrialError, HyperParameters, hyperparameter_kinds
 from paretune.tuners.spaces import conditional_on
@@ -96,7 +98,8 @@ class ProgramSetup:
         models = ends(self.space["model"]) if "model" in self.space else [self.program.model or self.lm.model]
         gone = {}
         for form in ends(self.space["structured_output"]):
-            reasons = [await self.language_model(model).lacks(form) for model in models]
+            unwritable = _unwritable(self.scoring.output_model, form)
+            reasons = [unwritable] if unwritable else [await self.language_model(model).lacks(form) for model in models]
             if all(reasons):
                 gone[form] = "; ".join(filter(None, reasons))
         if len(gone) == len(ends(self.space["structured_output"])):
@@ -181,6 +184,15 @@ class ProgramSetup:
         for name, kind in self.space.items():
             for value in ends(kind):
                 self._settings({name: value}, "search.space")
+
+
+def _unwritable(model: type[DataModel], form: Any) -> str | None:
+    """Why records of a data model cannot be asked for in a form; None where they can."""
+    try:
+        _ = PromptWriter(model, model, form).grammar
+    except UsageError as error:
+        return str(error).partition(";")[0]
+    return None
 
 
 def _lacking(place: str, form: str, reason: str) -> str:

@@ -41,7 +41,16 @@ def reply_schema(language_model: LanguageModel, output_model: type[DataModel]) -
     schema = output_model.get_schema()
     if not language_model.capabilities["grammar"]:  # providers refuse schemas that limit a length
         schema["properties"].get("thinking", {}).pop("maxLength", None)
+        _drop(schema, "maxItems")
     return schema
+
+
+def _drop(schema: Any, keyword: str) -> None:
+    """Take a keyword out of a schema and the schemas in it (no value of theirs is called so)."""
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        _drop(part, keyword)
+    if isinstance(schema, dict) and not isinstance(schema.get(keyword), dict):  # else a field's name
+        schema.pop(keyword, None)
 
 
 def call_options(taker: str, keywords: Mapping[str, Any]) -> CallOptions:

@@ -112,6 +112,10 @@ class AnswerFieldParams(FieldParams):
                 raise ValueError(f"{name} has no effect beside a reward of the field's own")
         if self.accepted and (self.list or self.optional or self.type == "record"):
             raise ValueError("accepted is for fields of one value, which is never null")
+        if self.accepted and self.reward is not None:
+            raise ValueError("accepted has no effect beside a reward of the field's own")
+        if self.fields and not any(inner.weight for inner in self.fields.values()):
+            raise ValueError(f"no field counts: give one of {', '.join(self.fields)} a weight above 0")
         for name, inner in (self.fields or {}).items():
             if inner.accepted or inner.reward is not None:
                 raise ValueError(f"fields.{name}: only a field of the answer itself has accepted or reward")
@@ -160,7 +164,7 @@ def default_metrics(fields: Mapping[str, AnswerFieldParams]) -> tuple[dict[str, 
 
 
 def _metric(field: AnswerFieldParams) -> dict[str, Any]:
-    if field.type == "category":
+    if field.type == "category" and not field.accepted:
         return {"name": "CategoricalF1Score", "average": "macro"}
     is_open = field.reward is not None and field.type == "str" and not field.list
     return {"name": "F1Score" if is_open else "FieldF1"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import model_validator
@@ -79,14 +80,22 @@ class LayoutParams(Params):
     @property
     def own_code(self) -> dict[str, str]:
         """The declared names that are ``module:name``, by place."""
-        waiting = {"layout.reward": self.declared_reward}
-        waiting |= {f"layout.metrics.{index}": declared for index, declared in enumerate(self.declared_metrics)}
-        names = {}
+        names = {f"{place}.name": str(declared.get("name")) for place, declared in self._scorers()}
+        return {place: name for place, name in names.items() if ":" in name}
+
+    @property
+    def judges(self) -> set[str]:
+        """The language models that rewards name."""
+        return {str(declared["language_model"]) for _, declared in self._scorers() if "language_model" in declared}
+
+    def _scorers(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The declared reward, those that it combines, and the metrics, each with its place."""
+        waiting = {f"layout.metrics.{index}": declared for index, declared in enumerate(self.declared_metrics)}
+        waiting["layout.reward"] = self.declared_reward
         while waiting:
             place, declared = waiting.popitem()
-            names[f"{place}.name"] = str(declared.get("name"))
-            inner = declared.get("rewards")  # those that a reward combines
+            yield place, declared
+            inner = declared.get("rewards")
             for index, each in enumerate(inner if isinstance(inner, list | tuple) else ()):
                 if isinstance(each, dict):
                     waiting[f"{place}.rewards.{index}"] = each
-        return {place: name for place, name in names.items() if ":" in name}

@@ -24,9 +24,11 @@ def check_models(params: Mapping[str, Any], made: Collection[str] | None = None,
     None: nobody knows yet, so that nothing is checked where there is such code.
     """
     lm, program = section(params, "lm", LmParams), section(params, "program", ProgramParams)
-    if made is None and (program.builder is not None or section(params, "layout", LayoutParams).own_code):
+    layout = section(params, "layout", LayoutParams)
+    if made is None and (program.builder is not None or layout.own_code):
         return
-    used = {lm.model, *lm.fallbacks, *(made or ())} | {name for own in lm.models.values() for name in own.fallbacks}
+    used = {lm.model, *lm.fallbacks, *layout.judges, *(made or ())}
+    used |= {name for own in lm.models.values() for name in own.fallbacks}
     space, baseline = section(params, "search", SearchParams).space, params.get("evaluate", {}).get("baseline") or {}
     used |= {program.model, baseline.get("model"), *(ends(space["model"]) if "model" in space else ())} - {None}
     for name in lm.models:
