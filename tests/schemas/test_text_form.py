@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -312,18 +313,74 @@ class Nested(DataModel):
 
 
 class Listed(DataModel):
-    names: list[str]
+    emotions: list[Emotion]
 
 
-class Optional(DataModel):
-    name: str | None
+class Ambiguous(DataModel):
+    name: Literal["none", "some"] | None
 
 
-@pytest.mark.parametrize(("model", "field"), [(Nested, "emotion"), (Listed, "names"), (Optional, "name")])
+@pytest.mark.parametrize(("model", "field"), [(Nested, "emotion"), (Listed, "emotions"), (Ambiguous, "name")])
 def test_fields_without_a_text_form_are_refused(model: type[DataModel], field: str) -> None:
     """A record that is not flat cannot be asked for in lines; the error says what to do."""
     with pytest.raises(UsageError, match=f"'{field}'.*structured_output"):
         grammar(model, continued=True)
+
+
+class Several(DataModel):
+    topics: list[Literal["economy", "sport"]] = Field(json_schema_extra={"maxItems": 2})
+    numbers: list[float] | None
+    words: list[str]
+    day: date | None
+    mood: Literal["joy", "fear"] | None
+    score: Score | None
+    sure: bool | None
+    note: str | None
+    at: datetime
+
+
+several = st.builds(
+    Several,
+    topics=st.lists(st.sampled_from(["economy", "sport"]), max_size=2),
+    numbers=st.none() | st.lists(st.integers(-9999, 9999).map(lambda number: number / 4), min_size=1, max_size=3),
+    words=st.lists(st.sampled_from(["a, b", "c", "none at all"]), max_size=3),
+    day=st.none() | st.dates(),
+    mood=st.sampled_from(["joy", "fear", None]),
+    score=st.none() | st.sampled_from(SCORES),
+    sure=st.sampled_from([True, False, None]),
+    note=st.none() | st.just("as it is"),
+    at=st.datetimes().map(lambda instant: instant.replace(microsecond=0)),
+)
+
+
+@given(several)
+def test_lists_and_none_survive(record: Several) -> None:
+    """Several values stand in one line, with semicolons between them; ``none`` is None, or an empty list."""
+    text = render_text(record.get_json(), Several, reply=True)
+    assert "[" not in text and "null" not in text
+    assert parse_text(text, Several) == record
+
+
+def test_a_list_in_a_grammar() -> None:
+    """At most as many items as the field says, each as it stands alone, or none; a None is one more value."""
+    assert value_rule(Several, "topics", " ") == (
+        '( <" economy"> | <" sport"> ) ( ";" ( <" economy"> | <" sport"> ) ){0,1} | <" none">'
+    )
+    assert value_rule(Several, "mood", " ") == '<" joy"> | <" fear"> | <" none">'
+    assert value_rule(Several, "words") == '( [^\\n;]{1,400} ) ( ";" ( " " [^\\n;]{1,400} ) ){0,19} | <"none">'
+
+
+@pytest.mark.parametrize(
+    ("reply", "topics"),
+    [("Sport, economy", ["sport", "economy"]), ("'sport'; economy.", ["sport", "economy"]), ("None.", []), ("", [])],
+)
+def test_how_a_list_may_be_spelt(reply: str, topics: list[str]) -> None:
+    """Labels with commas between them too, and as one label may be spelt."""
+
+    class Topics(DataModel):
+        topics: list[Literal["economy", "sport"]]
+
+    assert parse_text(f"Topics: {reply}", Topics) == Topics(topics=topics)  # type: ignore[arg-type]
 
 
 def test_two_fields_with_the_same_cue_are_refused() -> None:

@@ -144,7 +144,7 @@ def _stages() -> dict[str, Any]:
 
 def _up_to_date(made: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
     """Whether a stage's files are those that it made of these params and of the data as it is (its code aside)."""
-    files = [*made.get("outs", ()), *(dep for dep in made.get("deps", ()) if not dep["path"].startswith("src/"))]
+    files = [*made.get("outs", ()), *(dep for dep in made.get("deps", ()) if not dep["path"].startswith("data/code/"))]
     values = made.get("params", {}).get("params.yaml", {})
     return (
         bool(files)

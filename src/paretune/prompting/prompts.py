@@ -10,13 +10,12 @@ import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
-from pydantic import BaseModel
-
 from paretune.lm.types import StructuredOutput
-from paretune.schemas.data_model import DataModel, field_labels, is_score
-from paretune.schemas.text_form import cue, grammar, render_text
+from paretune.schemas.data_model import DataModel
+from paretune.schemas.text_form import FieldKind, cue, field_kind, grammar, render_text
 
 __all__ = ["Example", "PromptWriter"]
 
@@ -25,7 +24,13 @@ Example = Mapping[str, Any]
 
 _YES_OR_NO = "yes or no"
 #: Other fields have no text form (see ``schemas.text_form``).
-_KINDS: dict[Any, str] = {int: "whole number", float: "number", str: "text"}
+_KINDS: dict[Any, str] = {
+    int: "whole number",
+    float: "number",
+    str: "text",
+    date: "date, as 2024-05-31",
+    datetime: "date and time, as 2024-05-31T14:00:00",
+}
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,13 @@ class PromptWriter:
         """The fields to reply with, one a line: the literal's values, or the description, or what kind of value."""
         lines = []
         for name, info in self.output_model.model_fields.items():
-            labels = field_labels(self.output_model, name)
-            kind = _YES_OR_NO if info.annotation is bool else info.description or _kind(self.output_model, name)
-            lines.append(f"{cue(self.output_model, name)} <{' | '.join(map(str, labels)) if labels else kind}>")
+            kind = field_kind(self.output_model, name)
+            if kind.labels is not None and not kind.is_score:
+                value = " | ".join(map(str, kind.labels))
+            else:
+                value = _YES_OR_NO if kind.type is bool else info.description or _in_words(kind)
+            several = " (several: separated by ;)" if kind.many else ""
+            lines.append(f"{cue(self.output_model, name)} <{value}{several}{' or none' if kind.may_be_none else ''}>")
         return "\n".join(lines)
 
     def _in_field_order(self, example: Example) -> dict[str, Any]:
@@ -96,14 +105,12 @@ class PromptWriter:
 
     def _text_example(self, example: Example) -> str:
         question = render_text(example["input"], self.input_model)
-        return question + "\n" + render_text(example["output"], self.output_model)
+        return question + "\n" + render_text(example["output"], self.output_model, reply=True)
 
 
-def _kind(model: type[BaseModel], name: str) -> str:
-    """In words, what a field without a description holds."""
-    if is_score(model, name):
-        return "a score from 0.0 to 1.0, in steps of 0.1"
-    return _KINDS.get(model.model_fields[name].annotation, "value")
+def _in_words(kind: FieldKind) -> str:
+    """What a field without a description holds."""
+    return "a score from 0.0 to 1.0, in steps of 0.1" if kind.is_score else _KINDS.get(kind.type, "value")
 
 
 def _rank(names: Sequence[str]) -> Callable[[str], tuple[int, str]]:

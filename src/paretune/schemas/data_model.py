@@ -35,6 +35,7 @@ __all__ = [
     "field_labels",
     "has_validators",
     "is_score",
+    "is_score_type",
 ]
 
 SCORES = tuple(round(0.1 * step, 1) for step in range(11))
@@ -265,3 +266,8 @@ def field_labels(model: type[BaseModel], name: str) -> tuple[Any, ...] | None:
 def is_score(model: type[BaseModel], name: str) -> bool:
     """Whether a field is declared as Score."""
     return any(isinstance(item, _ScoreMarker) for item in model.model_fields[name].metadata)
+
+
+def is_score_type(annotation: Any) -> bool:
+    """Whether a type is Score, as that of a list's items may be."""
+    return any(isinstance(item, _ScoreMarker) for item in getattr(annotation, "__metadata__", ()))

@@ -4,24 +4,28 @@
     Label: joy
 
 The same form is written for few-shot examples, asked for in replies, described by a grammar for servers that can
-constrain decoding, and read back. It exists for flat records: fields that are strings, numbers, booleans, scores or
-literals.
+constrain decoding, and read back. It exists for flat records: fields that are strings, numbers, booleans, scores,
+literals or dates, lists of these (``Topics: economy; sport``), and None in their place (``none``, which an empty list
+is too).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from datetime import date, datetime
+from types import NoneType
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from paretune.errors import UsageError
-from paretune.schemas.data_model import SCORES, field_labels, is_score
+from paretune.schemas.data_model import SCORES, is_score, is_score_type
+from paretune.schemas.field_types import is_union, item_of, labels_of
 from paretune.schemas.parsing import without_thoughts
 from paretune.schemas.spelling import bare, read_label, word
 
-__all__ = ["cue", "grammar", "parse_text", "render_text", "value_rule"]
+__all__ = ["FieldKind", "cue", "field_kind", "grammar", "parse_text", "render_text", "value_rule"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -29,6 +33,17 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\
 _INTEGER = '"-"? [0-9]{1,12}'
 #: Characters that a free-text value may have when the field does not say it, so that decoding always ends.
 _FREE_TEXT_LIMIT = 400
+_MOST_ITEMS = 20
+#: How None and an empty list are written, and what else is read as one.
+_NONE = "none"
+_NOTHING = (_NONE, "null", "")
+_DATE = '[0-9]{4} "-" [0-9]{2} "-" [0-9]{2}'
+_RULES: dict[Any, str] = {
+    int: _INTEGER,
+    float: f'{_INTEGER} ("." [0-9]{{1,6}})?',
+    date: _DATE,
+    datetime: f'{_DATE} "T" [0-9]{{2}} ":" [0-9]{{2}} ":" [0-9]{{2}}',
+}
 
 
 def cue(model: type[BaseModel], name: str) -> str:
@@ -36,9 +51,20 @@ def cue(model: type[BaseModel], name: str) -> str:
     return (model.model_fields[name].title or name.replace("_", " ").capitalize()) + ":"
 
 
-def render_text(record: Mapping[str, Any], model: type[BaseModel]) -> str:
-    """The lines of a record (plain JSON values), for the fields that it has."""
-    return "\n".join(f"{cue(model, name)} {word(record[name])}" for name in model.model_fields if name in record)
+def render_text(record: Mapping[str, Any], model: type[BaseModel], *, reply: bool = False) -> str:
+    """The lines of a record (plain JSON values), for the fields that it has.
+
+    In a ``reply`` lists and None are written as they are asked for; elsewhere as JSON, which has no doubt about a text
+    with a semicolon.
+    """
+    write = _written if reply else word
+    return "\n".join(f"{cue(model, name)} {write(record[name])}" for name in model.model_fields if name in record)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(word, value)) or _NONE
+    return _NONE if value is None else word(value)
 
 
 def parse_text(text: str, model: type[Model]) -> Model | None:
@@ -87,25 +113,64 @@ def value_rule(model: type[BaseModel], name: str, before: str = "") -> str:
 
     Raises UsageError when the field has no text form.
     """
+    kind = field_kind(model, name)
+    first, nothing = _item_rule(model, name, kind, before), _choice(before, [_NONE])
+    if first is None or (kind.may_be_none and _NONE in map(word, kind.labels or ())):
+        raise UsageError(
+            f"field {name!r} of {model.__name__!r} has no text form: only str, int, float, bool, Score, Literal and "
+            "date fields have one, and lists of them; use another structured_output"
+        )
+    if not kind.many:
+        return f"{first} | {nothing}" if kind.may_be_none else first
+    further = _item_rule(model, name, kind, " ")
+    return f'( {first} ) ( ";" ( {further} ) ){{0,{kind.most - 1}}} | {nothing}'
+
+
+class FieldKind(NamedTuple):
+    """What a field holds: values of a type (or labels), several of them, or none."""
+
+    type: Any
+    labels: tuple[Any, ...] | None
+    many: bool
+    optional: bool
+    most: int
+    is_score: bool
+
+    @property
+    def may_be_none(self) -> bool:
+        """Whether ``none`` is a value."""
+        return self.many or self.optional
+
+
+def field_kind(model: type[BaseModel], name: str) -> FieldKind:
+    """What a field of a data model holds."""
+    annotation: Any = model.model_fields[name].annotation
+    optional = is_union(annotation) and NoneType in get_args(annotation)
+    others = [part for part in get_args(annotation) if part is not NoneType] if optional else [annotation]
+    item, many = item_of(others[0]) if len(others) == 1 else (None, False)
+    score = is_score(model, name) or is_score_type(item)
+    labels = SCORES if score else labels_of(item) if item is not None else None
+    return FieldKind(float if score else item, labels, many, optional, _most_items(model, name) if many else 1, score)
+
+
+def _most_items(model: type[BaseModel], name: str) -> int:
+    schema: dict[str, Any] = model.get_schema()["properties"][name]  # type: ignore[attr-defined]
+    limits = [part["maxItems"] for part in (schema, *schema.get("anyOf", ())) if "maxItems" in part]
+    return int(min([*limits, _MOST_ITEMS]))
+
+
+def _item_rule(model: type[BaseModel], name: str, kind: FieldKind, before: str) -> str | None:
+    """The rule of one value; None for a type without a text form."""
     space = f"{_quoted(before)} " if before else ""
-    labels = field_labels(model, name)
-    annotation = model.model_fields[name].annotation
-    if labels is not None:
-        return _choice(before, map(word, labels))
-    if annotation is bool:
+    if kind.type is bool:
         return _choice(before, map(word, (True, False)))
-    if is_score(model, name):
-        return _choice(before, map(str, SCORES))
-    if annotation is int:
-        return f"{space}{_INTEGER}"
-    if annotation is float:
-        return f'{space}{_INTEGER} ("." [0-9]{{1,6}})?'
-    if annotation is str:
-        return f"{space}[^\\n]{{1,{_max_length(model, name)}}}"
-    raise UsageError(
-        f"field {name!r} of {model.__name__!r} has no text form: only str, int, float, bool, Score and Literal fields "
-        "have one; use another structured_output"
-    )
+    if kind.labels is not None:
+        return _choice(before, map(word, kind.labels))
+    if kind.type is str:
+        longest = _FREE_TEXT_LIMIT if kind.many else _max_length(model, name)
+        return f"{space}[^\\n{';' * kind.many}]{{1,{longest}}}"
+    rule = _RULES.get(kind.type)
+    return None if rule is None else f"{space}{rule}"
 
 
 def _max_length(model: type[BaseModel], name: str) -> int:
@@ -144,16 +209,22 @@ def _cut(text: str, model: type[BaseModel]) -> tuple[str, dict[str, str]]:
 
 
 def _value(raw: str, model: type[BaseModel], name: str) -> Any:
-    labels = field_labels(model, name)
-    annotation = model.model_fields[name].annotation
-    if labels is not None:
-        return read_label(raw, labels, strict=_is_strict(model))
-    if annotation is str:
-        return raw
+    kind = field_kind(model, name)
+    if kind.may_be_none and bare(raw).casefold() in _NOTHING:
+        return None if kind.optional else []
+    if not kind.many:
+        return _item(raw, model, kind)
+    comma = kind.labels is not None and not any("," in word(label) for label in kind.labels)
+    return [_item(part, model, kind) for part in re.split("[;,]" if comma else ";", raw) if part.strip()]
+
+
+def _item(raw: str, model: type[BaseModel], kind: FieldKind) -> Any:
     plain = bare(raw)
-    if annotation in (int, float):
+    if kind.type in (int, float):
         return plain.replace(",", "").lstrip("$")
-    return plain
+    if kind.labels is not None:
+        return read_label(raw, kind.labels, strict=_is_strict(model))
+    return raw.strip() if kind.type is str else plain
 
 
 def _is_strict(model: type[BaseModel]) -> bool:

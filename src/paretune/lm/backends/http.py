@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import aiohttp
     import yarl
 
-__all__ = ["NoReplyError", "ServerError", "connections", "post", "status_of"]
+__all__ = ["NoReplyError", "ServerError", "connections", "post", "post_to", "status_of"]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -132,8 +132,14 @@ async def post(address: str, path: str, fields: Mapping[str, Any], key: str, tim
 
     ``address`` may hold a login, which is sent in the place of the key, and end with a query, which stays at the end.
     """
+    url, headers = _head(address, path, key)
+    return await post_to(url, headers, fields, timeout_s)
+
+
+async def post_to(url: yarl.URL | str, headers: Mapping[str, str], fields: Mapping[str, Any], timeout_s: float) -> Any:
+    """The parsed reply to one request with these headers. Raises what ``post`` raises."""
     content = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    status, headers, raw = await _exchange(address, path, content, key, timeout_s)
+    status, headers, raw = await _exchange(url, headers, content, timeout_s)
     failed = status >= 400
     reply, unreadable = None, ""
     try:
@@ -152,22 +158,23 @@ async def post(address: str, path: str, fields: Mapping[str, Any], key: str, tim
 async def status_of(address: str, path: str, key: str, timeout_s: float) -> int:
     """The status of the reply to a request that says nothing, which no server can take for a question: it costs
     nothing, and tells whether there is such a path. Raises what ``post`` raises."""
-    status, _, _ = await _exchange(address, path, b"", key, timeout_s)
+    status, _, _ = await _exchange(*_head(address, path, key), b"", timeout_s)
     return status
 
 
+def _head(address: str, path: str, key: str) -> tuple[yarl.URL, dict[str, str]]:
+    """Where a request goes, and its headers."""
+    url, login = _place(address, path)
+    return url, {"Authorization": login or f"Bearer {key}", "Content-Type": "application/json"}
+
+
 async def _exchange(
-    address: str, path: str, content: bytes, key: str, timeout_s: float
+    url: yarl.URL | str, headers: Mapping[str, str], content: bytes, timeout_s: float
 ) -> tuple[int, Mapping[str, str], bytes]:
     """Status, headers and body of a reply."""
     import aiohttp
 
-    url, login = _place(address, path)
-    headers = {
-        "Authorization": login or f"Bearer {key}",
-        "Content-Type": "application/json",
-        "Accept-Encoding": ACCEPTED,
-    }
+    headers = {**headers, "Accept-Encoding": ACCEPTED}
     try:
         async with connections().post(
             url, data=content, headers=headers, timeout=_timeout(timeout_s), max_redirects=20

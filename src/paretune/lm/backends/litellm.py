@@ -13,6 +13,7 @@ from paretune.lm.backends.endpoint import Endpoint
 from paretune.lm.backends.litellm_errors import NO_KEY, load_litellm, without_advice
 from paretune.lm.backends.litellm_names import check_extra, name_fault
 from paretune.lm.backends.litellm_prices import listed_price
+from paretune.lm.backends.litellm_wire import Wires
 from paretune.lm.backends.protocol import options, prompt_of
 from paretune.lm.masking import without_login
 from paretune.lm.types import Pricing, Request
@@ -21,7 +22,11 @@ __all__ = ["LitellmBackend", "refused_options"]
 
 
 class LitellmBackend(Endpoint):
-    """One model by litellm's name for it."""
+    """One model by litellm's name for it: litellm composes a call; the next ones like it go without it where it can."""
+
+    def __init__(self, model: str, **options: Any) -> None:
+        super().__init__(model, **options)
+        self._wires = Wires()
 
     def capabilities(self) -> dict[str, Any]:
         litellm = load_litellm()
@@ -67,8 +72,15 @@ class LitellmBackend(Endpoint):
         completes = request.structured_output == "completion"
         if completes and self.model.startswith("openai/"):  # litellm would make a client for each, and close none
             return await self._post(request)
-        litellm = load_litellm()
+        load_litellm()
         check_extra(request.options.extra)
+        if completes:
+            return await self._by_litellm(request)
+        place = [self._address(), self._api_key(), self._secrets()]
+        return await self._wires.exchange(request, place, self.timeout_s, lambda: self._by_litellm(request))
+
+    async def _by_litellm(self, request: Request) -> Any:
+        litellm = load_litellm()
         address, login = without_login(self._address() or "")
         own = {"api_base": self.api_base, "api_key": self._api_key(), "extra_body": self._extra(request)}
         if login is not None:  # aiohttp refuses an address with a login beside a key
@@ -82,6 +94,7 @@ class LitellmBackend(Endpoint):
         }
         if request.structured_output == "tool":
             arguments["_skip_mcp_handler"] = True  # else litellm wants a package that it does not depend on
+        completes = request.structured_output == "completion"
         complete = litellm.atext_completion if completes else litellm.acompletion
         response = await complete(model=self.model, **arguments)
         return response.model_dump()

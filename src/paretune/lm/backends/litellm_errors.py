@@ -32,6 +32,7 @@ _FILTERED = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyV
 def load_litellm() -> Any:
     """Import litellm (3 s) with everything off that would touch the network, the environment or the logs."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")
     os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
     for name in ("AIOHTTP_CONNECTOR_LIMIT", "AIOHTTP_CONNECTOR_LIMIT_PER_HOST"):
         os.environ.setdefault(name, "1000000")  # how many calls are in flight is decided elsewhere

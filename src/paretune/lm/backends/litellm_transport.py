@@ -6,6 +6,7 @@ import httpx
 from litellm.llms.custom_httpx.aiohttp_transport import LiteLLMAiohttpTransport
 
 from paretune.lm.backends.bodies import ACCEPTED, UnreadableError, read_body
+from paretune.lm.backends.litellm_wire import watch
 
 __all__ = ["limit_replies"]
 
@@ -20,6 +21,7 @@ def limit_replies() -> None:
 
     async def limited(transport: LiteLLMAiohttpTransport, request: httpx.Request) -> httpx.Response:
         request.headers["Accept-Encoding"] = ACCEPTED
+        watch(request)
         response = await exchange(transport, request)
         headers = response.headers
         try:
