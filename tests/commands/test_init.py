@@ -200,6 +200,11 @@ def test_a_project_of_each_kind(kind: str, monkeypatch: pytest.MonkeyPatch, caps
     params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     assert params["conf_digest"] == conf_digest(root / "conf")
     assert params["layout"]["name"] == expected["layout"] and params["task"]["name"] == "mine"
+    stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for name in (name for stage in stages.values() for name in stage.get("do", stage).get("params", ())):
+        value = params
+        for part in name.replace("${key}", "train").split("."):
+            value = value[part]  # DVC refuses a stage whose parameter is not there
     parts = {split: list(read_jsonl(root / f"data/{split}.jsonl")) for split in ("train", "test")}
     assert sum(map(len, parts.values())) == expected["rows"] and f"all {expected['rows']} rows" in told
     texts = [json.dumps(row, sort_keys=True) for rows in parts.values() for row in rows]

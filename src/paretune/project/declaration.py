@@ -54,6 +54,7 @@ def declare(
         task["answer"] = "Labels" if len(proposal.targets) > 1 else _capital(readable(proposal.targets[0].name))
         task["target"] = _target(proposal)
     else:
+        task["labels"] = []  # DVC wants every parameter to be there that a stage depends on
         task["output"] = {"fields": _outputs(proposal, rows)}
     stratify = proposal.kind == "single" and len(labels) <= _MOST_STRATA
     return Declaration(task, _LAYOUTS[proposal.kind], stratify)
