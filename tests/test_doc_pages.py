@@ -22,7 +22,7 @@ import pytest
 from doc_pages import ROOT, Answerer, Project, as_shown, blocks, sessions
 from openai_server import OpenAIServer, openai_server
 
-from paretune.lm.backends.local import find_gguf
+from paretune.lm.backends.local_models import find_gguf
 
 DOCS = ROOT / "docs"
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
