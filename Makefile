@@ -1,7 +1,8 @@
 # make repro   run the pipeline; only what changed runs again
 # make test    the tests            make check   style, types, import rules
-# make docs    docs/api from the docstrings
+# make docs    docs/api from the docstrings   make pictures   those of docs/, after make repro
 # make bench   the measurements     make .venv/.installed   only the environment
+# make dist    dist/: the wheel and the source, which bring what a project shares with this one
 STAMP := .venv/.installed
 SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
@@ -13,7 +14,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: repro test check docs bench
+.PHONY: repro test check docs pictures bench dist
 
 repro: $(STAMP)
 	dvc repro
@@ -30,6 +31,9 @@ check: $(STAMP)
 docs: $(STAMP)
 	python docs/generate_api.py
 
+pictures: $(STAMP)
+	python docs/pictures.py
+
 bench: $(STAMP)
 	python benchmarks/run.py
 	python benchmarks/calls.py
@@ -40,6 +44,10 @@ bench: $(STAMP)
 	python benchmarks/pareto.py
 	python benchmarks/coverage.py
 	python benchmarks/racing.py
+
+dist: $(STAMP)
+	rm -rf dist
+	hatchling build
 
 $(STAMP): requirements.lock
 	@'$(PYTHON)' -c '$(SUPPORTED)' 2>/dev/null || { \

@@ -30,8 +30,8 @@ async def rate(address: str) -> float:
         async def ask() -> None:
             for number in waiting:
                 body = {"model": "echo", "messages": [{"role": "user", "content": f"text {number}"}]}
-                async with session.post(f"{address}/chat/completions", json=body) as told:
-                    assert (await told.json())["choices"]
+                async with session.post(f"{address}/chat/completions", json=body) as response:
+                    assert (await response.json())["choices"]
 
         started = time.perf_counter()
         await asyncio.gather(*(ask() for _ in range(IN_FLIGHT)))

@@ -211,11 +211,7 @@ def test_check_params_names_the_values_that_are_missing(project: Path) -> None:
         ("search.space={a: {kind: boolean}}", "'+search.space={a: {kind: boolean}}'"),
         ("search.space.a.kind=fixed", "'search.space.a' is no key and no group"),
         ("tuner=null", "tuner is a group of conf/; choose one of bayesian, grid, hyperband, pareto, random"),
-<<<<<<< HEAD
         ("search=1", "search is a group of conf/; choose one of "),
-=======
-        ("search=1", "search is a group of conf/; choose one of fast, models, own, prompting, reasoning"),
->>>>>>> h-gateway
         ("=1", "'=1' is not key=value: it has no key"),
         ("task.instructions=a, b: c=d", """for the shell: 'task.instructions="a, b: c=d"'"""),
         ("task.instructions=été", """for the shell: 'task.instructions="été"'"""),

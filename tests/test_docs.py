@@ -134,14 +134,57 @@ def test_the_hierarchy_of_errors_is_in_the_reference(generator: ModuleType) -> N
         assert kind is paretune.errors.ParetuneError or f"## {name}\n\nExtends `{kind.__base__.__name__}`." in text
 
 
-@pytest.mark.parametrize("page", ["index.md", "api/index.md", "api/paretune.md"])
-def test_links_lead_somewhere(page: str) -> None:
+def written() -> list[Path]:
+    """Every Markdown file that people read."""
+    return sorted([*DOCS.rglob("*.md"), *DOCS.parent.glob("*.md"), *(DOCS.parent / "data").glob("*/README.md")])
+
+
+def without_code(path: Path) -> str:
+    """A page without its blocks of code, in which brackets mean something else."""
+    return re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(path: Path) -> set[str]:
+    """The names that a Git host gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", without_code(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(path: Path) -> list[str]:
+    """The relative links and pictures of a page that lead nowhere."""
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", without_code(path))
+    found = [(path.parent / target if target else path, anchor) for target, anchor in links]
+    return [f"{to}#{anchor}" for to, anchor in found if not to.exists() or (anchor and anchor not in anchors(to))]
+
+
+@pytest.mark.parametrize("page", written(), ids=lambda path: str(path.relative_to(DOCS.parent)))
+def test_links_lead_somewhere(page: Path) -> None:
     """Each relative link is a file or folder, and its anchor a heading there."""
-    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", (DOCS / page).read_text(encoding="utf-8"))
-    assert links
-    for target, anchor in links:
-        path = (DOCS / page).parent / target
-        assert path.exists(), target
-        if anchor:
-            headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-            assert anchor in [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    assert broken_links(page) == []
+
+
+def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
+    """A missing file, a heading that is not there or stands in a block of code, a missing picture."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Its `name`, so\n```sh\n# comment\n[no](link.md)\n```\n[a](page.md#its-name-so) [b](#comment) [c](other.md) "
+        "![d](p.png) [e](https://example.org/#x) [f](#its-name-so)\n"
+    )
+    assert [each.removeprefix(f"{tmp_path}/") for each in broken_links(page)] == [
+        "page.md#comment",
+        "other.md#",
+        "p.png#",
+    ]
+
+
+def test_the_map_has_every_page_and_every_picture_is_shown() -> None:
+    """docs/index.md names each page and each decision by its title's number; no picture is left over."""
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    pages = {str(path.relative_to(DOCS)) for folder in (".", "decisions") for path in (DOCS / folder).glob("*.md")}
+    assert {page for page in pages if f"]({page})" not in index} == {"index.md"}
+    shown = {
+        name
+        for path in written()
+        for name in re.findall(r"!\[[^\]]+\]\((?:docs/)?(pictures/[^)]+)\)", without_code(path))
+    }
+    assert shown == {str(path.relative_to(DOCS)) for path in (DOCS / "pictures").glob("*")}

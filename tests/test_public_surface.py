@@ -31,6 +31,7 @@ NAMES = {
         "Module",
         "Price",
         "Program",
+        "Recording",
         "Reply",
         "Request",
         "Score",
@@ -50,6 +51,7 @@ NAMES = {
         "run_maybe_nested",
         "stats",
         "tuners",
+        "watch",
     ],
     "paretune.callbacks": ["CSVLogger", "Callback", "EarlyStopping", "ProgramCheckpoint"],
     "paretune.errors": [
@@ -64,6 +66,7 @@ NAMES = {
         "TransientError",
         "RefusedInputError",
         "InvalidOutputError",
+        "NotRecordedError",
         "JudgementError",
     ],
     "paretune.metrics": [

@@ -1,4 +1,7 @@
-"""Teaches Hydra the resolver ``${conf_digest:}``; Hydra loads every module of its plug-in packages when it composes."""
+"""Teaches Hydra two resolvers: ``${conf_digest:}``, and ``${paretune_conf:}``, the groups that this package brings.
+
+Hydra loads every module of its plug-in packages when it composes.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from paretune.pipeline.conf_digest import conf_digest
+from paretune.shared_files import shared_conf
 
 _conf = Path("conf")
 
@@ -25,3 +29,4 @@ class ConfFolder(SearchPathPlugin):
 
 
 OmegaConf.register_new_resolver("conf_digest", lambda: conf_digest(_conf), replace=True)
+OmegaConf.register_new_resolver("paretune_conf", lambda: f"file://{shared_conf().as_posix()}", replace=True)

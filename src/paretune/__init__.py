@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from paretune import callbacks, datasets, errors, metrics, optimizers, rewards, stats, tuners
     from paretune.datasets.dataset import Dataset
     from paretune.datasets.huggingface import HuggingFaceDataset
+    from paretune.datasets.recording import Recording
     from paretune.estimating.estimate import estimate
     from paretune.estimating.result import Estimate
     from paretune.eventloop import run_maybe_nested
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from paretune.programs.program import Program
     from paretune.programs.running import Evaluation
     from paretune.programs.trainer import History
-    from paretune.reporting.library import report
+    from paretune.reporting.library import report, watch
     from paretune.schemas.data_model import DataModel, Field, Score
     from paretune.trials.record import TrialRecord
     from paretune.tuners.keras_stub import disable_keras_backend
@@ -54,6 +55,7 @@ __all__ = [
     "Module",
     "Price",
     "Program",
+    "Recording",
     "Reply",
     "Request",
     "Score",
@@ -73,6 +75,7 @@ __all__ = [
     "run_maybe_nested",
     "stats",
     "tuners",
+    "watch",
 ]
 
 __getattr__ = lazy_names(
@@ -95,6 +98,7 @@ __getattr__ = lazy_names(
         "Module": "paretune.programs.module",
         "Price": "paretune.lm.types",
         "Program": "paretune.programs.program",
+        "Recording": "paretune.datasets.recording",
         "Reply": "paretune.lm.types",
         "Request": "paretune.lm.types",
         "Score": "paretune.schemas.data_model",
@@ -114,6 +118,7 @@ __getattr__ = lazy_names(
         "run_maybe_nested": "paretune.eventloop",
         "stats": "paretune.stats",
         "tuners": "paretune.tuners",
+        "watch": "paretune.reporting.library",
     },
 )
 __dir__ = lazy_dir(__name__)

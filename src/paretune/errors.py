@@ -11,6 +11,7 @@
         ├── TransientError      this call failed for now: time-out, rate limit, server error, connection
         ├── RefusedInputError   this input can never be answered: too long, refused by a content filter
         ├── InvalidOutputError  a program of one's own answered with no valid record
+        ├── NotRecordedError    a model of recorded replies has none for this input
         └── JudgementError      an answer came, but the language model that should judge it gave no score
 
 At the command line these print as ``error: <message>`` without a traceback. Anything else is a bug and keeps it.
@@ -30,6 +31,7 @@ __all__ = [
     "TransientError",
     "RefusedInputError",
     "InvalidOutputError",
+    "NotRecordedError",
     "JudgementError",
 ]
 
@@ -86,6 +88,10 @@ class RefusedInputError(LanguageModelError):
 
 class InvalidOutputError(LanguageModelError):
     """A program of one's own answered an input with what is no valid record; the message says why."""
+
+
+class NotRecordedError(LanguageModelError):
+    """No reply to this input was recorded: the example is a failure, and not scored."""
 
 
 class JudgementError(LanguageModelError):

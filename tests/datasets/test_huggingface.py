@@ -239,6 +239,21 @@ def test_a_hub_dataset_without_network(tmp_path: Path) -> None:
     assert "connect to the network once, or use local files" in rest[0]
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+def test_two_splits_of_one_file(tmp_path: Path, ending: str, shuffle: bool) -> None:
+    """The rows that one split takes and those that another one skips are all rows, each once."""
+    path = write(tmp_path / f"rows{ending}", [{"text": str(n), "label": n} for n in range(10)])
+
+    def numbers(**options: int) -> list[int]:
+        _, y = load_split(path, shuffle=shuffle, seed=3, **options, **TEMPLATES)
+        return [record.number for record in y]
+
+    head, tail = numbers(limit=7), numbers(skip=7)
+    assert head + tail == numbers() and sorted(head + tail) == list(range(10)) and len(tail) == 3
+    assert numbers(skip=2, limit=3) == head[2:5]
+
+
 def test_arguments_that_do_not_fit(tmp_path: Path) -> None:
     """Half an output and an empty limit are refused before anything is read."""
     path = write(tmp_path / "rows.jsonl", ROWS)
@@ -246,6 +261,8 @@ def test_arguments_that_do_not_fit(tmp_path: Path) -> None:
         HuggingFaceDataset(path, **{**TEMPLATES, "output_template": None})
     with pytest.raises(UsageError, match=r"must be >= 1 \(got limit=0"):
         HuggingFaceDataset(path, limit=0, **TEMPLATES)
+    with pytest.raises(UsageError, match=r"skip must be >= 0 \(got -1"):
+        HuggingFaceDataset(path, skip=-1, **TEMPLATES)
     with pytest.raises(UsageError, match=r"batch_size must be >= 1 \(got 0"):
         HuggingFaceDataset(path, batch_size=0, **TEMPLATES)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import gzip
 import json
+import lzma
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,20 @@ from paretune.datasets import HuggingFaceDataset
 from paretune.errors import DataError, ParetuneError, UsageError
 from paretune.schemas.data_model import DataModel
 
-ENDINGS = [".csv", ".tsv", ".jsonl", ".json", ".ndjson", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".json.gz"]
+ENDINGS = [
+    ".csv",
+    ".tsv",
+    ".jsonl",
+    ".json",
+    ".ndjson",
+    ".parquet",
+    ".csv.gz",
+    ".tsv.gz",
+    ".jsonl.gz",
+    ".json.gz",
+    ".csv.xz",
+    ".jsonl.xz",
+]
 NAMES = [
     "train[1]", "train[!1]", "train*", "train?", "{a,b}", "**", "a b", "100%20", "ünï 🎉", "-train", "~", "~root",
     "$HOME", "train::a", "#1", "a&b;c", "hf:", "train.csv", "a\\b", "'quoted\"", "new\nline",
@@ -45,14 +59,15 @@ def error_of(path: Path | str, **options: Any) -> str:
 def write(path: Path, text: str) -> Path:
     """A file of one row, in the format of its ending."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    row, ending = {"text": text}, path.name.lower().removesuffix(".gz")
+    row, ending = {"text": text}, path.name.lower().removesuffix(".gz").removesuffix(".xz")
     if ending.endswith(".parquet"):
         from pyarrow import Table, parquet
 
         parquet.write_table(Table.from_pylist([row]), str(path))
     else:
         content = (f"text\n{text}\n" if ending.endswith((".csv", ".tsv")) else json.dumps(row)).encode()
-        path.write_bytes(gzip.compress(content) if path.name.lower().endswith(".gz") else content)
+        pack = {".gz": gzip.compress, ".xz": lzma.compress}.get(path.suffix.lower(), bytes)
+        path.write_bytes(pack(content))
     return path
 
 

@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 from gateway_client import CHAT, client_of, question
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openai_server import USAGE, Answer, Asked, OpenAIServer, chat, failure, openai_server, text
 
 from paretune import Budget, LanguageModel, Ledger, ScriptedLanguageModel
 from paretune.errors import RefusedInputError, TransientError
+from paretune.files import canonical_json
 from paretune.gateway.keys import Run
 from paretune.gateway.protocol import events
 from paretune.lm.ledger.attribution import attributed_to
 from paretune.lm.ledger.queries import opened
-from paretune.lm.passing import passed
+from paretune.lm.passing import links_media, passed
 from paretune.lm.types import Price, Request
 from paretune.prompting.trace import Sample, tracing
 
@@ -50,14 +51,40 @@ def test_what_is_not_understood_is_passed_on_and_kept_whole(upstream: OpenAIServ
     async def main() -> None:
         async with client_of(model_at(upstream)) as client:
             for _ in range(2):
-                told = await client.ask(body={**body, "model": "m"})
-                assert (told.status, told.text) == (200, reply.decode())
-            assert told.headers["x-paretune-served"] == "true"
+                response = await client.ask(body={**body, "model": "m"})
+                assert (response.status, response.text) == (200, reply.decode())
+            assert response.headers["x-paretune-served"] == "true"
             assert [asked.body for asked in upstream.asked] == [{**body, "model": "m"}]
             await client.ask(body={**body, "odd": {}})
             assert len(upstream.asked) == 2
 
     asyncio.run(main())
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+BODIES = st.dictionaries(TEXTS | st.sampled_from(["messages", "n", "max_tokens", "prompt", "service_tier"]), VALUES)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=BODIES, other=BODIES)
+def test_a_key_stands_for_the_whole_body(body: dict[str, Any], other: dict[str, Any]) -> None:
+    """Bodies have the same key when they say the same, whatever the order of their fields, and else never; which model
+    and whether to stream is no part of them. No body of any shape breaks what is read in it."""
+    model = ScriptedLanguageModel(lambda request: "hi")
+
+    def key(fields: dict[str, Any]) -> str:
+        return model.as_sent(passed(CHAT, fields))[1]
+
+    again = dict(reversed(json.loads(json.dumps(body)).items()))
+    assert key(body) == key({**again, "stream": True, "model": "m", "stream_options": {}})
+    assert (key(body) == key(other)) == (canonical_json(body) == canonical_json(other))
+    assert passed(CHAT, body).choices >= 1
+    assert links_media(passed(CHAT, body)) in (True, False)
 
 
 def test_keys_stay_on_their_sides(upstream: OpenAIServer) -> None:
@@ -67,12 +94,12 @@ def test_keys_stay_on_their_sides(upstream: OpenAIServer) -> None:
 
     async def main() -> None:
         async with client_of(model_at(upstream)) as client:
-            told = await client.ask(body=question("hello"))
-            assert told.content == "you sent Bearer ***"
+            response = await client.ask(body=question("hello"))
+            assert response.content == "you sent Bearer ***"
             assert upstream.last.headers["authorization"] == f"Bearer {KEY}"
             for header in ("Bearer sk-other", f"Basic {client.key.text}", ""):
-                told = await client.ask(body=question("hello"), Authorization=header)
-                assert (told.status, told.json["error"]["code"]) == (401, "invalid_api_key")
+                response = await client.ask(body=question("hello"), Authorization=header)
+                assert (response.status, response.json["error"]["code"]) == (401, "invalid_api_key")
             client.key.run = None
             assert (await client.ask(body=question("hello"))).status == 401
             client.gateway.keys.revoke(client.key)
@@ -93,14 +120,14 @@ def test_tools_embeddings_and_texts_pass_through(upstream: OpenAIServer) -> None
 
     async def main() -> None:
         async with client_of(model_at(upstream)) as client:
-            told = await client.ask(body=question("1?", tools=tools, response_format={"type": "text"}))
-            assert told.json["choices"][0]["message"]["tool_calls"] == calls
+            response = await client.ask(body=question("1?", tools=tools, response_format={"type": "text"}))
+            assert response.json["choices"][0]["message"]["tool_calls"] == calls
             assert upstream.last.body["tools"] == tools
-            told = await client.ask("/completions", {"prompt": "Once upon"})
-            assert told.json["choices"][0]["text"] == " a time"
+            response = await client.ask("/completions", {"prompt": "Once upon"})
+            assert response.json["choices"][0]["text"] == " a time"
             for _ in range(2):
-                told = await client.ask("/embeddings", {"input": ["a"], "dimensions": 2})
-                assert told.json == vectors
+                response = await client.ask("/embeddings", {"input": ["a"], "dimensions": 2})
+                assert response.json == vectors
             assert [asked.path for asked in upstream.asked] == list(answers)
 
     asyncio.run(main())
@@ -123,11 +150,11 @@ def test_litellm_passes_on_what_it_does_not_know(upstream: OpenAIServer) -> None
 
     async def main() -> None:
         async with client_of(*models) as client:
-            told = await client.ask(body=question("1?", model="gpt-4o-mini", tools=tools, temperature=0.5, **odd))
-            assert told.json["choices"][0]["message"]["tool_calls"] == calls
+            response = await client.ask(body=question("1?", model="gpt-4o-mini", tools=tools, temperature=0.5, **odd))
+            assert response.json["choices"][0]["message"]["tool_calls"] == calls
             assert upstream.last.body == question("1?", model="gpt-4o-mini", tools=tools, temperature=0.5, **odd)
-            told = await client.ask("/embeddings", {"model": "text-embedding-3-small", "input": ["a"]})
-            assert told.json["data"][0]["embedding"] == [0.5]
+            response = await client.ask("/embeddings", {"model": "text-embedding-3-small", "input": ["a"]})
+            assert response.json["data"][0]["embedding"] == [0.5]
             assert {name: upstream.last.body[name] for name in ("model", "input")} == {
                 "model": "text-embedding-3-small",
                 "input": ["a"],
@@ -181,9 +208,9 @@ def test_events_hold_the_whole_reply(
     message: dict[str, Any], content: str | None, choices: int, usage: dict[str, int] | None
 ) -> None:
     """What the chunks of any reply say, put together, is the reply."""
-    said = {"role": "assistant", **message, "content": content}
+    whole = {"role": "assistant", **message, "content": content}
     reply = {"id": "1", "own": [1], "usage": usage}
-    reply["choices"] = [{"index": n, "message": said, "finish_reason": "stop"} for n in range(choices)]
+    reply["choices"] = [{"index": n, "message": whole, "finish_reason": "stop"} for n in range(choices)]
     *chunks, done = events(CHAT, json.dumps(reply), {"stream_options": {"include_usage": True}})
     assert done == b"data: [DONE]\n\n"
     read = [json.loads(chunk.decode().removeprefix("data: ")) for chunk in chunks]
@@ -192,7 +219,7 @@ def test_events_hold_the_whole_reply(
     for number in range(choices):
         parts = [part for chunk in read for part in chunk["choices"] if part["index"] == number]
         together = {name: value for part in parts for name, value in part["delta"].items()}
-        assert together == {name: value for name, value in said.items() if value is not None}
+        assert together == {name: value for name, value in whole.items() if value is not None}
         assert [part["finish_reason"] for part in parts] == [None, "stop"]
 
 
@@ -213,10 +240,10 @@ def test_errors_in_openais_form(error: Exception, status: int, code: str | None)
 
     async def main() -> None:
         async with client_of(ScriptedLanguageModel(script, max_attempts=1)) as client:
-            told = await client.ask(body=question("hello"))
-            assert (told.status, told.json["error"]["code"]) == (status, code)
-            assert str(error) in told.json["error"]["message"]
-            assert told.headers["x-should-retry"] == "false"
+            response = await client.ask(body=question("hello"))
+            assert (response.status, response.json["error"]["code"]) == (status, code)
+            assert str(error) in response.json["error"]["message"]
+            assert response.headers["x-should-retry"] == "false"
 
     asyncio.run(main())
 
@@ -227,15 +254,15 @@ def test_a_refused_key_of_the_provider_is_no_unknown_key(upstream: OpenAIServer)
 
     async def main() -> None:
         async with client_of(model_at(upstream)) as client:
-            told = await client.ask(body=question("hello"))
-            assert told.status == 400
-            assert "bad key ***" in told.json["error"]["message"]
+            response = await client.ask(body=question("hello"))
+            assert response.status == 400
+            assert "bad key ***" in response.json["error"]["message"]
 
     asyncio.run(main())
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status", "told"),
+    ("path", "body", "status", "expected"),
     [
         (CHAT, b"{", 400, "no JSON"),
         (CHAT, b"[]", 400, "JSON object"),
@@ -248,14 +275,14 @@ def test_a_refused_key_of_the_provider_is_no_unknown_key(upstream: OpenAIServer)
         ("/responses", {}, 404, "Not Found"),
     ],
 )
-def test_what_cannot_be_asked(path: str, body: Any, status: int, told: str) -> None:
+def test_what_cannot_be_asked(path: str, body: Any, status: int, expected: str) -> None:
     """A wrong body, a model or a path that there is not: told in OpenAI's form, and nobody is called."""
     model = ScriptedLanguageModel(lambda request: "no")
 
     async def main() -> None:
         async with client_of(model) as client:
             answer = await client.ask(path, body)
-            assert (answer.status, told in answer.json["error"]["message"]) == (status, True), answer
+            assert (answer.status, expected in answer.json["error"]["message"]) == (status, True), answer
 
     asyncio.run(main())
     assert model.backend.calls == []  # type: ignore[attr-defined]
@@ -280,8 +307,8 @@ def test_equal_questions_of_a_run_are_samples(tmp_path: Path) -> None:
             assert len(sent) == 6  # 0 and 0.0 are two spellings
             client.begin()
             await client.ask(body=question("vote"))
-            told = await client.ask(body=question("vote"), **{"x-stainless-retry-count": "1"})
-            assert told.headers["x-paretune-served"] == "true"
+            response = await client.ask(body=question("vote"), **{"x-stainless-retry-count": "1"})
+            assert response.headers["x-paretune-served"] == "true"
             with tracing(Sample(replicate=1, epoch=2)):
                 client.begin()
             await client.ask(body=question("vote"))
@@ -343,8 +370,8 @@ def test_other_processes_tell_their_runs_apart(tmp_path: Path) -> None:
                 client.begin(Run(draws=False))
             issued = []
             for _ in range(2):
-                told = await client.ask("/../paretune/keys", who)
-                issued.append(told.json["key"])
+                response = await client.ask("/../paretune/keys", who)
+                issued.append(response.json["key"])
                 mine = {"Authorization": f"Bearer {issued[-1]}"}
                 replies = [await client.ask(body=question("vote"), **mine) for _ in range(2)]
                 assert [reply.status for reply in replies] == [200, 200]
@@ -373,10 +400,10 @@ def test_the_cap_holds_with_many_clients(tmp_path: Path) -> None:
         async with client_of(model) as client:
             with Budget(calls=7, ledger=ledger).charging():
                 client.begin()
-            told = await asyncio.gather(*(client.ask(body=question(f"{n}")) for n in range(40)))
-            refused = [each for each in told if each.status != 200]
+            responses = await asyncio.gather(*(client.ask(body=question(f"{n}")) for n in range(40)))
+            refused = [each for each in responses if each.status != 200]
             assert {each.json["error"]["code"] for each in refused} == {"budget_exceeded"}
-            return [each.status for each in told]
+            return [each.status for each in responses]
 
     statuses = asyncio.run(main())
     assert (statuses.count(200), statuses.count(429), len(model.backend.calls)) == (7, 33, 7)  # type: ignore[attr-defined]

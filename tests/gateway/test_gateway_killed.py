@@ -69,8 +69,8 @@ def ask(address: str, text: str) -> str:
     request = urllib.request.Request(f"{address}/chat/completions", content, {"Authorization": f"Bearer {KEY}"})
     while True:
         try:
-            with urllib.request.urlopen(request) as told:
-                reply: str = json.load(told)["choices"][0]["message"]["content"]
+            with urllib.request.urlopen(request) as response:
+                reply: str = json.load(response)["choices"][0]["message"]["content"]
                 return reply
         except urllib.error.HTTPError:
             raise
@@ -128,14 +128,14 @@ def test_a_killed_gateway_loses_nothing_that_was_stored(upstream: OpenAIServer, 
     """Four clients, and the gateway killed twice under them: everybody gets every reply, what was stored before a kill
     is never sent again, and the cap is exact in the end."""
     upstream.answer = lambda one: _slowly(f"echo {one.body['messages'][0]['content']}")
-    told: dict[str, str] = {}
+    replies: dict[str, str] = {}
     kills: list[tuple[int, set[str]]] = []
     with gateway() as (first, address):
         port = int(address.rsplit(":", 1)[1].partition("/")[0])
 
         def client(number: int) -> None:
             for text in [*(f"shared {n}" for n in range(4)), *(f"own {number} {n}" for n in range(6))]:
-                told[f"{number} {text}"] = ask(address, text)
+                replies[f"{number} {text}"] = ask(address, text)
 
         clients = [threading.Thread(target=client, args=(number,)) for number in range(4)]
         for one in clients:
@@ -146,8 +146,8 @@ def test_a_killed_gateway_loses_nothing_that_was_stored(upstream: OpenAIServer, 
     with gateway(port):
         for one in clients:
             one.join()
-        assert all(reply == f"echo {who.partition(' ')[2]}" for who, reply in told.items())
-        assert len(told) == 40
+        assert all(reply == f"echo {who.partition(' ')[2]}" for who, reply in replies.items())
+        assert len(replies) == 40
         for since, kept in kills:
             assert kept and not kept & set(asked(upstream, since))
         with pytest.raises(urllib.error.HTTPError, match="429"):

@@ -35,16 +35,29 @@ SPACE = {
     "votes": {"kind": "fixed", "value": 2},
 }
 #: As the script, without the second that the package takes to load.
-LIGHT = """
-import json, os, sys, urllib.request, wording
+ASK = """
+import json, os, sys, urllib.request
 
-for line in sys.stdin:
-    text = json.loads(line)["text"]
-    body = {"model": os.environ["OPENAI_MODEL"], "temperature": 0, "messages": [{"role": "user", "content": text}]}
+def ask(model, text):
+    body = {"model": model, "temperature": 0, "messages": [{"role": "user", "content": text}]}
     headers = {"Authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
     address = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
     with urllib.request.urlopen(urllib.request.Request(address, json.dumps(body).encode(), headers)) as reply:
-        print(json.dumps({"label": json.load(reply)["choices"][0]["message"]["content"]}))
+        return json.load(reply)["choices"][0]["message"]["content"]
+"""
+LIGHT = f"""{ASK}
+import wording
+
+for line in sys.stdin:
+    print(json.dumps({{"label": ask(os.environ["OPENAI_MODEL"], json.loads(line)["text"])}}))
+"""
+FUNCTION = f"""{ASK}
+async def answer(example, hyperparameters):
+    print("thinking")
+    label = ask(hyperparameters["model"], example["text"])
+    if label == "fear":
+        raise ValueError("too bad")
+    return {{"label": label}}
 """
 
 
@@ -73,7 +86,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIS
 def compose_own(server: OpenAIServer, **changes: Any) -> None:
     """Write params.yaml; ``changes`` are values by section."""
     own = ["program=own", "search=own", f"program.source={APP}", "tuner=grid", "objective=reward_cost"]
-    own += ["data.splits.train.limit=6", "data.splits.test.limit=3", "report.resamples=100"]
+    own += ["program.command=null", "data.splits.train.limit=6", "data.splits.test.limit=3", "report.resamples=100"]
     own += ["lm=openai_compatible", "lm.model=openai/good", f"lm.api_base={server.api_base}"]
     compose(Path.cwd(), own)
     params = yaml.safe_load(Path("params.yaml").read_text())
@@ -145,15 +158,7 @@ def test_a_changed_program_is_another_search(light: OpenAIServer, own_state: Pat
 
 def test_a_function(project: OpenAIServer) -> None:
     """A Python function alone, with the hyperparameters as its second argument; what it prints disturbs nothing."""
-    Path("own_function.py").write_text(
-        "import os\nfrom openai import AsyncOpenAI\nclient = AsyncOpenAI()\n"
-        "async def answer(example, hyperparameters):\n"
-        "    print('thinking')\n"
-        "    reply = await client.chat.completions.create(model=hyperparameters['model'], temperature=0,\n"
-        "        messages=[{'role': 'user', 'content': example['text']}])\n"
-        "    if reply.choices[0].message.content == 'fear':\n        raise ValueError('too bad')\n"
-        "    return {'label': reply.choices[0].message.content}\n"
-    )
+    Path("own_function.py").write_text(FUNCTION)
     own = {"command": None, "function": "own_function:answer", "source": "own_function.py"}
     compose_own(project, program=own)
     check_params.main()
@@ -167,15 +172,17 @@ def test_a_function(project: OpenAIServer) -> None:
 def test_the_estimate_says_that_it_guesses(project: OpenAIServer, capsys: pytest.CaptureFixture[str]) -> None:
     """One call an example is counted, and a line says so; nothing is sent."""
     assert "calls          10" in estimate_report(Path.cwd())
-    assert "estimated for one call an example" in capsys.readouterr().err
+    assert "one call an example is estimated" in capsys.readouterr().err
     assert not project.asked
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"program": {"source": "conf"}}, r"program\.source: must be the file .* set it to emotions_app\.py"),
         ({"program": {"command": ["no-such-program"]}}, r"no program 'no-such-program' is found"),
+        ({"program": {"command": None}}, r"program\.command: give the words of a command, or program\.function"),
+        ({"program": {"command": [sys.executable], "source": "no.py"}}, r"program\.source: no such file"),
         ({"program": {"function": "a:b"}}, r"give one of builder, command and function"),
         ({"program": {"command": None, "function": "nowhere:f"}}, r"no module 'nowhere'"),
         (
@@ -185,8 +192,8 @@ def test_the_estimate_says_that_it_guesses(project: OpenAIServer, capsys: pytest
         ({"search": {"space": {"home": {"kind": "boolean"}}}}, r"PARETUNE_HOME is paretune's own"),
     ],
 )
-def test_what_cannot_be(project: OpenAIServer, changes: dict[str, Any], told: str) -> None:
+def test_what_cannot_be(project: OpenAIServer, changes: dict[str, Any], expected: str) -> None:
     """Told by the first stage, before anything is run."""
     compose_own(project, **changes)
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=expected):
         check_params.main()

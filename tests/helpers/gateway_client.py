@@ -17,8 +17,8 @@ from paretune.gateway.server import Gateway
 CHAT = "/chat/completions"
 
 
-class Told(NamedTuple):
-    """What the gateway told: status, body and headers."""
+class Response(NamedTuple):
+    """What the gateway response: status, body and headers."""
 
     status: int
     text: str
@@ -31,8 +31,8 @@ class Told(NamedTuple):
     @property
     def content(self) -> str:
         """What the first choice of a chat says."""
-        said: str = self.json["choices"][0]["message"]["content"]
-        return said
+        text: str = self.json["choices"][0]["message"]["content"]
+        return text
 
 
 @dataclass
@@ -47,11 +47,11 @@ class Client:
         self.key.run = run or Run()
         return self.key.run
 
-    async def ask(self, path: str = CHAT, body: Any = None, **headers: str) -> Told:
+    async def ask(self, path: str = CHAT, body: Any = None, **headers: str) -> Response:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"Authorization": f"Bearer {self.key.text}", **headers}
-        async with self.session.post(self.gateway.address + path, data=content, headers=sent) as told:
-            return Told(told.status, await told.text(), dict(told.headers))
+        async with self.session.post(self.gateway.address + path, data=content, headers=sent) as response:
+            return Response(response.status, await response.text(), dict(response.headers))
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paretune.lm.backends.gguf import context_bytes, is_gguf
-from paretune.lm.backends.local import find_gguf
+from paretune.lm.backends.local_models import find_gguf
 
 
 def text(value: str) -> bytes:

@@ -43,7 +43,7 @@ def digests(package: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("file", "stages"),
     [
-        ("datasets/local.py", {"materialize", "split"}),
+        ("datasets/local.py", {"materialize", "split", "search", "evaluate"}),
         ("metrics/classification.py", {"search", "evaluate", "report"}),
         ("lm/backends/litellm.py", {"search", "evaluate"}),
         ("pipeline/looks.py", {"evaluate"}),

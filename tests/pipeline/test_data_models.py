@@ -250,8 +250,8 @@ def test_the_stages_write_rows_and_parts(tmp_path: Path) -> None:
     rows = [{"text": f"ü {i}", "label": int(i >= 6)} for i in range(10)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     params = {
-        "task": task().model_dump(mode="json"),
-        "layout": layout(OUTPUTS["categorical"]).model_dump(mode="json"),
+        "task": task().model_dump(mode="json", by_alias=True),
+        "layout": layout(OUTPUTS["categorical"]).model_dump(mode="json", by_alias=True),
         "data": data(Path("rows.jsonl")).model_dump(mode="json"),
         "split": {"validation_split": 0.5, "stratify": True},
     }

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paretune.errors import ConfigError, DataError
+from paretune.files import canonical_json
 from paretune.metrics import FieldF1
 from paretune.pipeline.rows import open_dataset
 from paretune.pipeline.scoring import Scoring
@@ -104,9 +105,9 @@ def values_of(field: dict[str, Any]) -> st.SearchStrategy[Any]:
     else:
         plain = VALUES[field["type"]]
     if field.get("list"):
-        plain = st.lists(plain, min_size=1, max_size=3, unique_by=json.dumps)
+        plain = st.lists(plain, min_size=1, max_size=3, unique_by=canonical_json)
         if not field.get("ordered") or field["type"] == "category":
-            plain = plain.map(lambda items: sorted(items, key=json.dumps))
+            plain = plain.map(lambda items: sorted(items, key=canonical_json))
     return st.none() | plain if field.get("optional") else plain
 
 
@@ -121,7 +122,7 @@ def tasks(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any], str, Any]:
     fields = draw(field_maps(2))
     row = {name: draw(values_of(field)) for name, field in fields.items()}
     name = draw(st.sampled_from(sorted(fields)))
-    other = draw(values_of(fields[name]).filter(lambda value: json.dumps(value) != json.dumps(row[name])))
+    other = draw(values_of(fields[name]).filter(lambda value: canonical_json(value) != canonical_json(row[name])))
     return fields, row, name, other
 
 

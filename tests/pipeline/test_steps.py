@@ -318,6 +318,9 @@ def test_votes_need_chance(models: dict[str, LanguageModel]) -> None:
     params = declared({"vote": {}}, space)
     with pytest.raises(ConfigError, match=r"3 samples at temperature 0.*set program\.steps\.vote\.temperature above 0"):
         searched(ProgramSetup(params), params)
+    params = declared({"vote": {}}, {**space, "steps.vote.temperature": {"kind": "choice", "values": [0.0]}})
+    with pytest.raises(ConfigError, match="3 samples at temperature 0"):
+        searched(ProgramSetup(params), params)
     params["evaluate"]["baseline"] = {"samples": 3}
     with pytest.raises(ConfigError, match=r"^evaluate\.baseline: 3 samples at temperature 0"):
         check_together(params)

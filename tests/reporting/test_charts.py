@@ -198,7 +198,7 @@ def test_dvc_can_draw_the_rows_with_the_template() -> None:
     assert fields <= set(rows[0]) | computed
     svg = svg_of(spec)
     assert "tokens per request (lower is better)" in svg and "workspace" in svg
-    winner = "reward 0.675 (0.566 to 0.768), tokens per request 335: few shot 4, structured output"
+    winner = "reward 0.675 (0.566 to 0.768), tokens per request 335: few shot 4, structured output, temperature 0"
     assert all(svg.count(f">{rev}: {winner}<") == 1 for rev in ("main", "workspace"))
     alone = filled(template, {f"<DVC_METRIC_{name}>": value for name, value in (anchors | {"DATA": rows[:8]}).items()})
     frontier = [row for row in rows[:8] if row["on_frontier"]]

@@ -109,8 +109,8 @@ def test_pareto_rows_tell_label_winner_and_both_frontiers() -> None:
     objectives = [REWARD, F1, TOKENS]
     rows = pareto_rows(resolved(objectives=objectives), objectives, "val_f1", "val_reward")
     assert [row["label"] for row in rows][4:6] == [
-        "few shot 4, no structured output",
-        "few shot 4, structured output",
+        "few shot 4, no structured output, temperature 0",
+        "few shot 4, structured output, temperature 0",
     ]
     assert [row["trial"] for row in rows if row["is_winner"]] == ["0006"]
     assert [row["trial"] for row in rows if row["on_line"]] == ["0008"]

@@ -204,3 +204,17 @@ def test_a_reply_of_braces_is_read_in_a_moment(text: str) -> None:
     began = time.process_time()
     assert parse_json(text, Label) is None
     assert time.process_time() - began < 4
+
+
+@pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        ('{"text": "one\ntwo\tthree"}', "one\ntwo\tthree"),
+        (r'{"text": "\( x = 4 \)"}', r"\( x = 4 \)"),
+        (r'{"text": "costs \$5, a \\ and \"quotes\""}', r'costs \$5, a \ and "quotes"'),
+        (r'{"text": "\u00fc and \unit"}', r"ü and \unit"),
+    ],
+)
+def test_texts_that_are_almost_json(reply: str, text: str) -> None:
+    """Line breaks and tabs inside of a text, and backslashes that begin no escape, are what they look like."""
+    assert parse_json(reply, Text) == Text(text=text)

@@ -177,3 +177,44 @@ def test_an_enum_in_lines() -> None:
         stars: Stars
 
     assert parse_text("deep fear.\nStars: 2", Answer) == Answer(mood=Mood.FEAR, stars=Stars.TWO)
+
+
+class Sum(DataModel):
+    answer: float
+    count: int | None = None
+
+
+class StrictSum(Sum):
+    strict_labels = True
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("18", 18), ("$1,875.00", 1875), ("-$3.50", -3.5), ("$-3.50", -3.5), ("45 minutes", 45), ("50%", 50),
+        ("\u22122", -2), ("about 1e3 m2", 1000), ("€ 7", 7), (".5", 0.5),
+    ],
+)  # fmt: skip
+def test_a_number_in_a_text(text: str, number: float) -> None:
+    """The only number in a text, with its sign, its currency or its unit; not with strict labels."""
+    assert parse_json(json.dumps({"answer": text}), Sum) == Sum(answer=number)
+    if text not in ("18", ".5"):  # which pydantic itself reads
+        assert parse_json(json.dumps({"answer": text}), StrictSum) is None
+
+
+@pytest.mark.parametrize("text", ["", "none", "1/2", "3 or 4", "2 + 2 = 4", "9" * 400, "m2"])
+def test_no_number_in_a_text(text: str) -> None:
+    """Several numbers, a fraction and one beyond all bounds are none: an answer is not guessed."""
+    assert parse_json(json.dumps({"answer": text}), Sum) is None
+
+
+def test_whole_numbers_in_texts() -> None:
+    """A whole number stays exact; one with a fraction is none."""
+    assert parse_json('{"answer": 1, "count": "9007199254740993 eggs"}', Sum) == Sum(answer=1, count=9007199254740993)
+    assert parse_json('{"answer": 1, "count": "2.5 eggs"}', Sum) is None
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["{}", "${}", "{} kg", "it is {}."]))
+def test_any_number_in_a_text(number: float, form: str) -> None:
+    """Every number that is written with a unit is read as itself."""
+    assert parse_json(json.dumps({"answer": form.format(number)}), Sum) == Sum(answer=number)

@@ -176,7 +176,15 @@ def test_no_boolean(reply: str) -> None:
 
 @pytest.mark.parametrize(
     ("reply", "total"),
-    [("42", 42.0), ("-0.5", -0.5), ("$1,234.50", 1234.5), ("7.", 7.0), ("1e-07", 1e-7), ('Total: "3"', 3.0)],
+    [
+        ("42", 42.0),
+        ("-0.5", -0.5),
+        ("$1,234.50", 1234.5),
+        ("7.", 7.0),
+        ("3 apples", 3.0),
+        ("1e-07", 1e-7),
+        ('Total: "3"', 3.0),
+    ],
 )
 def test_a_number(reply: str, total: float) -> None:
     """Thousands separators, a dollar sign and a final full stop do not matter."""
@@ -186,8 +194,8 @@ def test_a_number(reply: str, total: float) -> None:
 @pytest.mark.parametrize(
     ("reply", "model"),
     [
-        ("nan", Total), ("inf", Total), ("-Infinity", Total), ("1e999", Total), ("forty", Total), ("3 apples", Total),
-        ("2.5", Count), ("0.15", Rated), ("7", Rated), ("NaN", Rated),
+        ("nan", Total), ("inf", Total), ("-Infinity", Total), ("1e999", Total), ("forty", Total), ("3 or 4", Total),
+        ("1/2", Total),        ("2.5", Count), ("0.15", Rated), ("7", Rated), ("NaN", Rated),
     ],
 )  # fmt: skip
 def test_no_number(reply: str, model: type[DataModel]) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from paretune.lm.ledger.queries import Totals
-from paretune.lm.passing import messages_in, options_in, said
+from paretune.lm.passing import messages_in, options_in, reply_text
 from paretune.terminal import plain
 from paretune.wording import compact
 
@@ -29,9 +29,9 @@ def table_row(row: Mapping[str, Any], callers: Sequence[Mapping[str, Any]]) -> t
         row["key"][:10],
         _time(row["created_at"]),
         row["model"],
-        f"{row['prompt_tokens']}+{row['completion_tokens']}",
+        "-" if row["prompt_tokens"] is None else f"{row['prompt_tokens']}+{row['completion_tokens']}",
         _dollars(row["cost_usd"]),
-        f"{compact(row['latency_s'])} s",
+        _seconds(row["latency_s"]),
         str(row["attempts"]),
         valid,
         _caller(callers[0], short=True) + more if callers else "",
@@ -83,18 +83,19 @@ def call_lines(call: Mapping[str, Any]) -> Iterator[str]:
     messages, reply = iter(request.pop("messages", [])), call["reply"]
     if (body := request.pop("body", None)) is not None:
         request |= options_in(body)
-        messages, reply = messages_in(body), said(reply)
+        messages, reply = messages_in(body), reply_text(reply)
     yield f"key         {call['key']}"
     yield f"time        {_time(call['created_at'], zone=True)}"
     yield f"model       {call['model']}"
     for caller in call["asked_by"]:
         state = f"{'valid' if caller['valid'] else 'invalid'}, {'paid for' if caller['paid'] else 'served'}"
         yield f"asked by    {_caller(caller)} ({state})"
-    yield f"tokens      {call['prompt_tokens']:,} prompt, {call['completion_tokens']:,} completion"
+    counts = (call["prompt_tokens"], call["completion_tokens"])
+    yield f"tokens      {'unknown' if None in counts else '{:,} prompt, {:,} completion'.format(*counts)}"
     price = call["price"]
     rate = f" (at ${price['prompt']} and ${price['completion']} a million tokens)" if price else ""
     yield f"cost        {_dollars(call['cost_usd'])}{rate}"
-    yield f"latency     {compact(call['latency_s'])} s"
+    yield f"latency     {_seconds(call['latency_s'])}"
     yield f"attempts    {call['attempts']}"
     yield f"finish      {call['finish_reason'] or '-'}"
     if call["usage"] is not None:
@@ -106,6 +107,10 @@ def call_lines(call: Mapping[str, Any]) -> Iterator[str]:
     if call["reasoning"]:
         yield f"\n--- reasoning\n{call['reasoning']}"
     yield f"\n--- reply\n{reply}"
+
+
+def _seconds(latency_s: float | None) -> str:
+    return "-" if latency_s is None else f"{compact(latency_s)} s"
 
 
 def _caller(caller: Mapping[str, Any], short: bool = False) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paretune.errors import ConfigError
+from paretune.pipeline.conf_digest import conf_folders
 from paretune.pipeline.sections.yaml_file import load_yaml
 from paretune.schemas.faults import did_you_mean, shown
 
@@ -67,8 +68,9 @@ def _reason(error: Exception, root: Path, overrides: Sequence[str]) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if str(error).startswith("Config group override must be"):
-        group = next((one for one in overrides if (root / "conf" / _key(one)).is_dir()), "")
-        options = ", ".join(sorted(path.stem for path in (root / "conf" / _key(group)).glob("*.yaml")))
+        folders = conf_folders(root / "conf")
+        group = next((one for one in overrides if any((each / _key(one)).is_dir() for each in folders)), "")
+        options = ", ".join(sorted({path.stem for each in folders for path in (each / _key(group)).glob("*.yaml")}))
         return f"{shown(group, 200)}: {_key(group)} is a group of conf/; choose one of {options or 'its options'}"
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and "is not in struct" in str(cause):
@@ -78,6 +80,8 @@ def _reason(error: Exception, root: Path, overrides: Sequence[str]) -> str:
         matching = [one for one in overrides if place.startswith(_key(one)) or _key(one).startswith(place)]
         override = max(matching, key=lambda one: len(_key(one)), default="")  # not the choice of the group before it
         return f"{place!r} is no key and no group{hint}\n  to add it to what is there: {shown('+' + override, 500)}"
+    if str(error).startswith("Interpolation key 'task."):
+        return f"{_shorten(str(error))}; the layout takes it from the task: declare it there, or choose another layout"
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _shorten(str(error))
     return f"{type(error).__name__}: {str(error).partition(';')[0]}"

@@ -6,17 +6,35 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from paretune.commands import best, calls, compare, experiments, export, gateway, predict, show, trials
+from paretune import __version__
+from paretune.commands import (
+    best,
+    calls,
+    compare,
+    doctor,
+    experiments,
+    export,
+    gateway,
+    import_results,
+    init,
+    models,
+    predict,
+    report,
+    show,
+    trials,
+)
+from paretune.commands.help_text import OVERVIEW, example
 from paretune.commands.output import printing
 from paretune.pipeline.run_stage import run_stage
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; an expected error prints ``error: …`` and exits 1, Ctrl-C exits 130."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
 
     def run() -> None:
         with printing():
@@ -25,9 +43,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     run_stage(run, interrupted="interrupted")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="paretune", description="Tools around the pipeline in dvc.yaml.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="paretune",
+        description="Choose and tune a language-model program: tools around the pipeline that `dvc repro` runs.",
+        epilog=OVERVIEW,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"paretune {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
     command = commands.add_parser("compose", help="compose conf/ into params.yaml, as `dvc exp run` does")
     command.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="e.g. tuner=random search.max_trials=20")
@@ -46,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_check)
 
     modules = {
+        "init": (init, "make a project of your own from a file of examples"),
         "trials": (trials, "list the trials of the last search: sort, filter, choose columns"),
         "show": (show, "show one trial: hyperparameters, metrics, and its answers to the validation examples"),
         "best": (best, "show the winner, why it is that one, and what the test says"),
@@ -54,13 +80,36 @@ def _parser() -> argparse.ArgumentParser:
         "export": (export, "write the winner as messages, a request (curl, OpenAI, Python), a prompt or a program"),
         "predict": (predict, "write the winner's answers to new rows: any data file in, JSON lines or CSV out"),
         "gateway": (gateway, "serve the language models by OpenAI's protocol on loopback, with ledger and budget"),
+        "import": (import_results, "report results of other programs: a table, logs of inspect, promptfoo's output"),
+        "models": (models, "list the local models, and agree to the terms of one"),
+        "report": (report, "draw the page of a search while it runs (--watch): .paretune/live/report.html"),
         "calls": (calls, "list the calls of language models in the ledger, or show one in full"),
+        "doctor": (doctor, "look at what a run needs: packages, model, ledger, Git, DVC, conf/, disk space"),
     }
     for name, (module, text) in modules.items():
         command = commands.add_parser(name, help=text)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
+
+    command = commands.add_parser("completion", help="print what makes a shell complete these commands and options")
+    command.add_argument("shell", choices=("bash", "zsh", "fish"))
+    command.set_defaults(run=_completion)
+
+    for name, command in commands.choices.items():
+        command.formatter_class = argparse.RawDescriptionHelpFormatter
+        command.epilog = example(name)
     return parser
+
+
+def _completion(arguments: argparse.Namespace) -> None:
+    import shtab
+
+    whole = parser()
+    commands: dict[str, Any] = next(each.choices for each in whole._actions if isinstance(each.choices, dict))
+    for action in (action for command in commands.values() for action in command._actions):
+        if action.type is Path:
+            action.complete = shtab.FILE
+    print(shtab.complete(whole, shell=arguments.shell))
 
 
 def _compose(arguments: argparse.Namespace) -> None:

@@ -81,7 +81,8 @@ def _head(finished: Finished, record: TrialRecord) -> Iterator[str]:
     if line := invalid_line(record.outcomes):
         yield f"  {line}"
     cost = "unknown cost" if record.cost_usd is None else f"${compact(record.cost_usd)}"
-    tokens = f"{record.prompt_tokens:,}+{record.completion_tokens:,} tokens"
+    counts = (record.prompt_tokens, record.completion_tokens)
+    tokens = "unknown tokens" if None in counts else "{:,}+{:,} tokens".format(*counts)
     yield f"  {record.calls:,} calls, {record.retries:,} retries, {tokens}, {cost}"
     for number, replicate in enumerate(record.replicates, start=1):
         for module, state in dict(replicate.state.get("modules") or {}).items():

@@ -5,8 +5,6 @@ Templates know ``parse_answer`` as the filter ``gsm8k_answer``.
 
 from __future__ import annotations
 
-import math
-import re
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from paretune.datasets.local import is_local
 from paretune.datasets.templates import add_filter
 from paretune.errors import DataError
 from paretune.schemas.data_model import DataModel, Field
+from paretune.schemas.spelling import read_number
 
 __all__ = ["get_input_data_model", "get_output_data_model", "load_data", "parse_answer"]
 
@@ -24,11 +23,6 @@ INPUT_TEMPLATE = '{"question": {{ question | tojson }}}'
 OUTPUT_TEMPLATE = '{"answer": {{ answer | gsm8k_answer | tojson }}}'
 
 _MARK = "####"
-# A sign may stand before or after the currency sign. Digits that belong to a word (m2) are no number.
-_NUMBER = re.compile(
-    r"(?<![\w.])(?P<sign>[-+\u2212]?\s*(?:[$€£]\s*)?[-+\u2212]?\s*)"
-    r"(?P<digits>\d[\d,]*(?:\.\d+)?|\.\d+)(?P<exponent>[eE][-+]?\d+)?(?P<fraction>\s*/\s*\d)?"
-)
 
 
 class MathQuestion(DataModel):
@@ -65,15 +59,10 @@ def parse_answer(text: str) -> float:
     _, mark, tail = text.rpartition(_MARK)
     if not mark:
         raise DataError(f"no {_MARK!r} in the answer {_end(text)!r}")
-    found = list(_NUMBER.finditer(tail))
-    if len(found) != 1 or found[0]["fraction"]:
+    number = read_number(tail)
+    if isinstance(number, str):
         raise DataError(f"there must be exactly one number after {_MARK!r} (got {_end(tail.strip())!r})")
-    number = found[0]
-    value = float(number["digits"].replace(",", "") + (number["exponent"] or ""))
-    negative = sum(character in "-\u2212" for character in number["sign"]) % 2
-    if not math.isfinite(value):
-        raise DataError(f"the number after {_MARK!r} is too large (got {_end(tail.strip())!r})")
-    return -value if negative else value
+    return float(number)
 
 
 add_filter("gsm8k_answer", parse_answer)

@@ -76,7 +76,7 @@ class HuggingFaceDataset(Dataset):
 
     Args:
         path: a dataset on the hub (``"dair-ai/emotion"``), a local file or folder (.json, .jsonl, .ndjson, .csv, .tsv,
-            also with .gz; .parquet; .xlsx with ``paretune[xlsx]``), or a builder's name (``"json"``, ``"csv"``, …)
+            also with .gz or .xz; .parquet; .xlsx with ``paretune[xlsx]``), or a builder's name (``"json"``, …)
             together with ``data_files``. The name of a file that exists is never a pattern. Every cell of a CSV file
             or a workbook is text; templates convert it (``| int``, ``| float``, ``| bool``).
         name, split, revision: as in Hugging Face's ``load_dataset``. A single local file is the split
@@ -84,7 +84,8 @@ class HuggingFaceDataset(Dataset):
         streaming: read rows on demand, not through an Arrow file on disk. Memory is bounded either way.
         input_data_model, input_template: the data model of ``x``, and the template that renders its JSON.
         output_data_model, output_template: the same for ``y``; without them the dataset yields ``(x,)``.
-        limit: take the first so many rows (after shuffling).
+        limit: take the first so many rows (after shuffling, and after those that are skipped).
+        skip: leave out the first so many rows (after shuffling), such as those that another split has taken.
         repeat: yield each row so many times in succession.
         shuffle, seed: permute the rows. The permutation is of the whole split, except for a stream, which is
             shuffled in a window of 10,000 rows. Rows keep their original numbers in errors.
@@ -110,6 +111,7 @@ class HuggingFaceDataset(Dataset):
         output_data_model: type[DataModel] | None = None,
         output_template: str | None = None,
         limit: int | None = None,
+        skip: int = 0,
         repeat: int = 1,
         shuffle: bool = False,
         seed: int = 0,
@@ -123,9 +125,12 @@ class HuggingFaceDataset(Dataset):
             raise UsageError(f"batch_size must be >= 1 (got {batch_size!r})")
         if (limit is not None and limit < 1) or repeat < 1:
             raise UsageError(f"limit and repeat must be >= 1 (got limit={limit!r}, repeat={repeat!r})")
+        if skip < 0:
+            raise UsageError(f"skip must be >= 0 (got {skip!r})")
         self._path, self._name, self._split, self._revision = str(path), name, split, revision
         self._streaming, self._options = streaming, dict(load_dataset_kwargs)
-        self._limit, self._repeat, self._shuffle, self._seed = limit, repeat, shuffle, seed
+        self._skip, self._end = skip, None if limit is None else skip + limit
+        self._repeat, self._shuffle, self._seed = repeat, shuffle, seed
         self.batch_size = batch_size
         self._label = f"{self._path}[{split}]"
 
@@ -144,7 +149,7 @@ class HuggingFaceDataset(Dataset):
         options = {**self._options, "streaming": self._streaming, "revision": self._revision}
         with opened_rows(self._path, self._name, self._split, **options) as rows:
             numbered = self._numbered(rows)
-            for number, row in itertools.islice(numbered, self._limit):
+            for number, row in itertools.islice(numbered, self._skip, self._end):
                 for _ in range(self._repeat):
                     yield tuple(template.render(row, number) for template in self._templates)
 

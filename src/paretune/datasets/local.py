@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from glob import glob
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from paretune.datasets.json_rows import JsonRows
-from paretune.datasets.rows import FileRows
+from paretune.datasets.rows import PACKED, FileRows
 from paretune.datasets.table_rows import CsvRows
 from paretune.datasets.workbook import WorkbookRows
 from paretune.errors import DataError, UsageError
@@ -26,8 +27,8 @@ _KINDS = {
     ".parquet": "parquet",
     ".xlsx": "xlsx",
 }
-_PACKED = (".json", ".jsonl", ".csv", ".tsv", ".ndjson")
-_KNOWN = f"{', '.join(_KINDS)}; all but the last two also with .gz"
+_PACKABLE = (".json", ".jsonl", ".csv", ".tsv", ".ndjson")
+_KNOWN = f"{', '.join(_KINDS)}; all but the last two also with .gz or .xz"
 _SPLIT_NAMES = ("train", "test", "validation", "val", "dev")
 
 
@@ -41,7 +42,7 @@ class LocalFiles(NamedTuple):
     @property
     def kind(self) -> str:
         """``"json"``, ``"csv"``, ``"parquet"`` or ``"xlsx"``."""
-        return _KINDS[self.ending.removesuffix(".gz")]
+        return _KINDS[_unpacked(self.ending)]
 
     @property
     def delimiter(self) -> str:
@@ -52,11 +53,17 @@ class LocalFiles(NamedTuple):
 def _ending(file: Path) -> str:
     """``.csv`` of ``A.CSV``, ``.csv.gz`` of ``a.csv.gz``; of an unknown kind the last ending."""
     last, before = file.suffix.lower(), Path(file.stem).suffix.lower()
-    return before + last if last == ".gz" and before in _PACKED else last
+    return before + last if last in PACKED and before in _PACKABLE else last
+
+
+def _unpacked(ending: str) -> str:
+    """``.csv`` of ``.csv.gz``; any other ending as it is."""
+    first, _, last = ending.rpartition(".")
+    return first if first in _PACKABLE and f".{last}" in PACKED else ending
 
 
 def _is_known(ending: str) -> bool:
-    return ending in _KINDS or ending.removesuffix(".gz") in _PACKED
+    return _unpacked(ending) in _KINDS
 
 
 def is_local(path: str) -> bool:
@@ -152,6 +159,9 @@ def builder_options(found: LocalFiles, files: Sequence[Path], folder: Path, spli
     """How Hugging Face's builder is to read files: by links whose names nobody takes for a pattern or an address."""
     links = [folder / f"{number}{found.ending}" for number, _ in enumerate(files)]
     for link, file in zip(links, files, strict=True):
-        link.symlink_to(file.resolve())
+        try:
+            link.symlink_to(file.resolve())
+        except OSError:  # Windows lets few people make links
+            shutil.copyfile(file, link)
     as_text = {"keep_default_na": False, "sep": found.delimiter} if found.kind == "csv" else {}
     return {"data_files": {split: [str(link) for link in links]}, **as_text}

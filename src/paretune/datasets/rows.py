@@ -8,24 +8,45 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import lzma
 import shutil
 import zlib
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from paretune.errors import DataError
 
-__all__ = ["BOM", "FileRows", "Row", "decoded", "lines_of", "not_utf8", "opened", "place_of", "shortened", "twice"]
+__all__ = [
+    "BOM",
+    "PACKED",
+    "FileRows",
+    "Row",
+    "decoded",
+    "lines_of",
+    "not_utf8",
+    "opened",
+    "place_of",
+    "shortened",
+    "twice",
+]
 
 Row = dict[str, Any]
 BOM = b"\xef\xbb\xbf"
 _SHOWN = 60
+#: The endings of packed text files, and what opens them.
+PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".xz": lzma.open}
 #: What a file that is no UTF-8 text begins with, and what it then is.
-_FORMATS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip, as Excel's are"}
+_FORMATS = {
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"\x1f\x8b": "gzip",
+    b"\xfd7zXZ": "xz",
+    b"PK\x03\x04": "zip, as Excel's are",
+}
 
 
 class FileRows(ABC):
@@ -87,7 +108,7 @@ class FileRows(ABC):
 
     def _lines_from(self, file: Path, place: int) -> Iterator[bytes]:
         """The lines of a text file from a byte of its (unpacked) content on."""
-        if _is_packed(file) and file not in self._unpacked:
+        if _ending(file) in PACKED and file not in self._unpacked:
             target = self._folder / f"unpacked-{len(self._unpacked)}"
             with opened(file) as source, target.open("wb") as handle:
                 shutil.copyfileobj(source, handle)
@@ -97,17 +118,18 @@ class FileRows(ABC):
             yield from handle
 
 
-def _is_packed(file: Path) -> bool:
-    return file.name.lower().endswith(".gz")
+def _ending(file: Path) -> str:
+    return file.suffix.lower()
 
 
 @contextlib.contextmanager
 def opened(file: Path) -> Iterator[BinaryIO]:
-    """The bytes of a file, unpacked where its name ends in ``.gz``; what fails is a DataError."""
+    """The bytes of a file, unpacked where its name ends in ``.gz`` or ``.xz``; what fails is a DataError."""
+    unpack = PACKED.get(_ending(file))
     try:
-        with cast("BinaryIO", gzip.open(file)) if _is_packed(file) else file.open("rb") as handle:
+        with file.open("rb") if unpack is None else unpack(file) as handle:
             yield handle
-    except (EOFError, OSError, zlib.error) as error:
+    except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"{str(file)!r} cannot be read: {error}") from error
 
 

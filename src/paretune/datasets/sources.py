@@ -11,7 +11,7 @@ from typing import Any
 from paretune.datasets.rows import place_of, twice
 from paretune.errors import DataError
 
-__all__ = ["hub_errors", "open_rows", "parquet_files"]
+__all__ = ["hub_errors", "open_rows", "parquet_files", "parquet_rows"]
 
 _SPLIT_ERROR = re.compile(r"(?:Unknown|Bad) split:? \"?(?P<asked>[^\".]+)\"?\..*\[(?P<known>.*)\]", re.DOTALL)
 
@@ -49,6 +49,16 @@ def parquet_files(files: Sequence[Path]) -> list[Path]:
     if not filled:
         raise DataError(f"{', '.join(map(place_of, files))} has no rows")
     return filled
+
+
+def parquet_rows(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """The rows of some Parquet files, in order, with few of them in memory. Raises DataError as ``parquet_files``."""
+    from pyarrow import parquet
+
+    for file in parquet_files(files):
+        with file.open("rb") as handle, parquet.ParquetFile(handle) as table:
+            for batch in table.iter_batches():
+                yield from batch.to_pylist()
 
 
 @contextlib.contextmanager

@@ -38,8 +38,11 @@ class Estimate(Spending):
 
 def _lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
     yield "trials", _trials(estimate)
+    if estimate.recorded.high:
+        yield "recorded", _recorded(estimate)
     if not estimate.calls.high:
-        yield "calls", "none are left"
+        if not estimate.recorded.high:
+            yield "calls", "none are left"
         return
     yield "calls", _calls(estimate.calls)
     if estimate.held:
@@ -62,7 +65,13 @@ def _lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
 
 def spending_text(taken: Spending) -> str:
     """Calls and dollars in one line."""
+    if taken.recorded.high and not taken.calls.high:
+        return _recorded(taken)
     return f"{_calls(taken.calls)} calls, {_dollars(taken)}"
+
+
+def _recorded(taken: Spending) -> str:
+    return f"{_span(taken.recorded, _whole)} replies, which are looked up: nothing is sent"
 
 
 def _trials(estimate: Estimate) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from paretune.estimating.earlier_calls import LedgerView
+from paretune.lm.backends.recorded import RecordedBackend
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.budget import Budget
 from paretune.lm.types import Answer, Pricing
@@ -94,13 +95,15 @@ class Limit:
 
 @dataclass(frozen=True, kw_only=True)
 class Spending:
-    """What some calls would take, over all language models (one after the other) and by model; None is unknown."""
+    """What some calls would take, over all language models (one after the other) and by model; None is unknown.
+    ``recorded``: so many replies are looked up instead, which takes nothing."""
 
     calls: Range
     tokens: Range
     usd: Range | None
     seconds: Range | None
     models: tuple[ModelShare, ...]
+    recorded: Range
 
     def as_json(self) -> dict[str, Any]:
         """The numbers as JSON values; a range is ``{"low": …, "high": …}``."""
@@ -109,14 +112,23 @@ class Spending:
 
 def spending(tally: Tally, models: Mapping[str, LanguageModel], view: LedgerView) -> Spending:
     """What a tally comes to; the price of a model that is not asked is not looked up."""
-    shares = tuple(_share(models[name], take, view) for name, take in sorted(tally.items()) if name)
-    calls, prompts, completions, _ = tally.get("", _NOTHING)
+    asked = {
+        name: take
+        for name, take in sorted(tally.items())
+        if name and not isinstance(models[name].backend, RecordedBackend)
+    }
+    shares = tuple(_share(models[name], take, view) for name, take in asked.items())
+    whole = tally.get("", _NOTHING)
+    looked_up = sum((take for name, take in tally.items() if name and name not in asked), _NOTHING)
+    looked_up = np.minimum(looked_up, whole[:, 1:]) if asked else whole  # which of the models it is may be open
+    calls, prompts, completions, _ = np.maximum(whole - looked_up[:, ::-1], 0) if asked else _NOTHING
     return Spending(
         calls=Range.of(calls),
         tokens=Range.of(prompts + completions),
         usd=_sum([share.usd for share in shares]),
         seconds=_sum([share.seconds for share in shares]),
         models=shares,
+        recorded=Range.of(looked_up[0]),
     )
 
 

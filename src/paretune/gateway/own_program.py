@@ -17,7 +17,7 @@ from paretune.files import canonical_json
 from paretune.gateway.environment import client_environment
 from paretune.gateway.keys import Run
 from paretune.gateway.server import Gateway
-from paretune.gateway.worker import EndedError, Worker, Workers
+from paretune.gateway.worker import EndedError, Worker, Workers, is_object
 from paretune.lm.language_model import LanguageModel
 from paretune.programs.module import Module
 from paretune.prompting.trace import Call, add_call
@@ -135,7 +135,7 @@ class OwnProgram(Module):
                 try:
                     async with asyncio.timeout(self.timeout_s):
                         answer = await worker.answer(line)
-                    if not _is_object(answer):  # the next line might be the answer to this one
+                    if not is_object(answer):  # the next line might be the answer to this one
                         raise InvalidOutputError(f"{self.name}: {_fault(answer, self.data_model)}")
                     return answer
                 except TimeoutError:
@@ -170,16 +170,9 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _is_object(answer: str) -> bool:
-    try:
-        return isinstance(json.loads(answer), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
 def _fault(answer: str, model: type[DataModel]) -> str:
     """Why an answer is no record."""
-    if not _is_object(answer):
+    if not is_object(answer):
         return f"its answer is no JSON object (got {shown(answer, 200)}); what is no answer belongs on stderr"
     fields = json.loads(answer)
     if list(fields) == ["error"]:

@@ -46,7 +46,7 @@ class Gateway:
 
     async def start(self, port: int = 0) -> str:
         """Listen on loopback (on a free port for 0); the address. Raises OSError where the port is taken."""
-        application = web.Application(client_max_size=_MAX_BYTES, middlewares=[_told])
+        application = web.Application(client_max_size=_MAX_BYTES, middlewares=[_errors_in_form])
         for path in PATHS:
             application.router.add_post(f"/v1{path}", self._complete)
         application.router.add_get("/v1/models", self._models)
@@ -155,18 +155,18 @@ def named_like(name: str, names: Sequence[str]) -> str:
 
 
 @web.middleware
-async def _told(request: web.Request, handler: Any) -> web.StreamResponse:
+async def _errors_in_form(request: web.Request, handler: Any) -> web.StreamResponse:
     """Errors in OpenAI's form, whatever they are."""
     try:
         response: web.StreamResponse = await handler(request)
         return response
     except Refusal as refusal:
-        told = refusal
+        answer = refusal
     except ParetuneError as error:
-        told = refusal_of(error)
+        answer = refusal_of(error)
     except web.HTTPException as error:
-        told = Refusal(error.status, f"{error.reason}: {request.method} {request.path}")
-    return web.json_response(told.body, status=told.status, headers=_NO_RETRY)
+        answer = Refusal(error.status, f"{error.reason}: {request.method} {request.path}")
+    return web.json_response(answer.body, status=answer.status, headers=_NO_RETRY)
 
 
 def _accounts(reply: Reply) -> dict[str, str]:

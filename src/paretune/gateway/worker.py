@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import json
 import os
 import signal
 import weakref
@@ -13,8 +14,9 @@ from pathlib import Path
 
 from paretune.errors import ConfigError
 from paretune.gateway.keys import Key
+from paretune.schemas.faults import shown
 
-__all__ = ["EndedError", "Worker", "Workers"]
+__all__ = ["EndedError", "Worker", "Workers", "is_object"]
 
 #: The longest line of an answer, and how much of the end of its log tells why a process ended, in bytes.
 _LONGEST_LINE, _LAST = 16 << 20, 4096
@@ -23,7 +25,18 @@ _LONGEST_LOG = 16 << 20
 #: What a process may take to end once its input has, in seconds.
 _END_S = 5.0
 
+#: How long to look for what was printed after an answer, in seconds.
+_UNASKED_S = 0.001
+
 _running: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+def is_object(answer: str) -> bool:
+    """Whether a text is a JSON object."""
+    try:
+        return isinstance(json.loads(answer), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 class EndedError(Exception):
@@ -69,9 +82,16 @@ class Worker:
         return self._process.returncode is None
 
     async def answer(self, line: str) -> str:
-        """The line that answers a line. Raises EndedError where the process ends instead."""
+        """The line that answers a line. Raises EndedError where the process ends instead, and ConfigError where it has
+        answered more than it was asked, so that nobody knows which answer belongs to which line."""
         assert self._process.stdin is not None and self._process.stdout is not None
         answer = b""
+        while unasked := await self._unasked():
+            if is_object(text := unasked.decode(errors="replace").strip()):
+                raise ConfigError(
+                    "program.command: one line in, one line out, but it printed another JSON object before it was "
+                    f"given the next example (got {shown(text, 200)}); print everything else to stderr"
+                )
         with contextlib.suppress(ConnectionError):
             self._process.stdin.write(f"{line}\n".encode())
             await self._process.stdin.drain()
@@ -83,6 +103,14 @@ class Worker:
             raise EndedError(await self._why())
         self.answered += 1
         return answer.decode(errors="replace").strip()
+
+    async def _unasked(self) -> bytes:
+        """A line that was printed since the last answer; empty where there is none."""
+        assert self._process.stdout is not None
+        with contextlib.suppress(TimeoutError, ValueError):
+            async with asyncio.timeout(_UNASKED_S):
+                return await self._process.stdout.readline()
+        return b""
 
     async def close(self) -> None:
         """End the process: kindly, then not."""

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from paretune.errors import FatalError, RefusedInputError, TransientError
 from paretune.files import canonical_json, digest
 from paretune.lm.backends.choose import backend_for
+from paretune.lm.backends.recorded import RecordedBackend, Recordings
 from paretune.lm.lacks import find_lack
 from paretune.lm.ledger.ledger import Ledger, default_ledger
 from paretune.lm.ledger.none import NoLedger
@@ -82,6 +83,8 @@ class LanguageModel:
         Where replies are kept; the project's ledger when None; False: nowhere, and no file is made.
     backend
         Another way to reach the model (the scripted one of the tests); chosen by the name when None.
+    recordings
+        Where the replies of a model ``recorded/NAME`` are: a ``paretune.Recording``.
     """
 
     def __init__(
@@ -101,12 +104,14 @@ class LanguageModel:
         reasons: bool | None = None,
         ledger: Ledger | Literal[False] | None = None,
         backend: Backend | None = None,
+        recordings: Recordings | None = None,
     ) -> None:
         place = {"api_base": api_base, "api_key_env": api_key_env, "fallbacks": fallbacks, "price": price}
         rates = {"requests_per_minute": requests_per_minute, "tokens_per_minute": tokens_per_minute}
         tries = {"timeout_s": timeout_s, "total_timeout_s": total_timeout_s, "max_attempts": max_attempts}
-        given = {"concurrency": concurrency, "reasons": reasons, **place, **rates, **tries}
+        given = {"concurrency": concurrency, "reasons": reasons, "recordings": recordings, **place, **rates, **tries}
         settings = settings_of(model, given, by_name=backend is None)
+        recordings = settings.pop("recordings")
         self.model = model
         self.concurrency: int = settings["concurrency"]
         limits: list[int | None] = [settings["requests_per_minute"], settings["tokens_per_minute"]]
@@ -124,11 +129,11 @@ class LanguageModel:
         fixed: Price | None = settings["price"]
         #: What makes this model again (no key is among it); None where a backend is the caller's own.
         self.arguments: dict[str, Any] | None = None
-        if backend is None and all(other.arguments is not None for other in self.fallbacks):
+        if backend is None and recordings is None and all(other.arguments is not None for other in self.fallbacks):
             others = [other.arguments for other in self.fallbacks]
             self.arguments = {"model": model, **settings, "fallbacks": others, "price": described(fixed)}
         reached = {name: settings[name] for name in ("api_base", "api_key_env", "timeout_s", "concurrency")}
-        self.backend = backend or backend_for(model, price=fixed, **reached)
+        self.backend = backend or backend_for(model, price=fixed, recordings=recordings, **reached)
         server, key = settings["api_base"], settings["api_key_env"]
         #: What models share a limiter by; None where the backend is the caller's own.
         self._alike = None if backend else canonical_json([model, server, key, self.concurrency, *limits])
@@ -259,6 +264,9 @@ class LanguageModel:
         return None
 
     async def _call(self, keyed: _KeyedRequest) -> Reply:
+        if isinstance(self.backend, RecordedBackend):  # nothing is sent: no limit, no retry, no budget
+            answer, seconds = self.backend.read(keyed.request)
+            return self._store(keyed, answer, seconds, 1, served=True)
         traffic = self._traffic_here()
         sending = traffic.on_the_way.get(keyed.key)
         if sending is not None:
@@ -272,8 +280,11 @@ class LanguageModel:
         sending.list_in(traffic.on_the_way, keyed.key)
         return await sending.wait()
 
-    def _store(self, keyed: _KeyedRequest, answer: Answer, latency_s: float, attempts: int) -> Reply:
-        accounts = {"latency_s": latency_s, "attempts": attempts, "key": keyed.key, "model": self.model}
+    def _store(
+        self, keyed: _KeyedRequest, answer: Answer, latency_s: float | None, attempts: int, served: bool = False
+    ) -> Reply:
+        accounts: dict[str, Any] = {"latency_s": latency_s, "attempts": attempts, "served": served}
+        accounts |= {"key": keyed.key, "model": self.model}
         reply = Reply.of(answer, self.price(), **accounts)
         return self.ledger.put(keyed.key, self.model, keyed.text, reply).at(self.price())
 

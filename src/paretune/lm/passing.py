@@ -10,7 +10,7 @@ from typing import Any
 from paretune.lm.options import CallOptions
 from paretune.lm.types import Request
 
-__all__ = ["PATHS", "links_media", "messages_in", "options_in", "passed", "said"]
+__all__ = ["PATHS", "links_media", "messages_in", "options_in", "passed", "reply_text"]
 
 #: Where requests are passed on to, below the address of a server.
 PATHS = ("/chat/completions", "/completions", "/embeddings")
@@ -24,7 +24,7 @@ _LONGEST = 10_000_000
 def passed(path: str, fields: Mapping[str, Any], *, replicate: int = 0, epoch: int = 0, draw: int = 0) -> Request:
     """The request that passes on a body (its ``fields`` are JSON values) to one of ``PATHS``."""
     body = {name: value for name, value in fields.items() if name not in _OUTER}
-    lengths = [value for name in _LENGTHS if isinstance(value := body.get(name), int) and 0 < value <= _LONGEST]
+    lengths = [value for name in _LENGTHS if type(value := body.get(name)) is int and 0 < value <= _LONGEST]
     longest = 1 if path == "/embeddings" else max(lengths, default=None)
     tier = body.get("service_tier")
     options = CallOptions(max_tokens=longest, extra={"service_tier": tier} if isinstance(tier, str) else {})
@@ -37,7 +37,7 @@ def messages_in(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     messages = body.get("messages")
     if isinstance(messages, list):
         for message in filter(lambda each: isinstance(each, dict), messages):
-            yield str(message.get("role", "")), _said(message)
+            yield str(message.get("role", "")), _message_text(message)
     else:
         yield "", _text(body.get("prompt", body.get("input")))
 
@@ -47,15 +47,15 @@ def options_in(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in ("messages", "prompt", "input")}
 
 
-def said(reply: str) -> str:
+def reply_text(reply: str) -> str:
     """What a whole reply says: the text of each choice and the tools that it calls; of embeddings how many they are."""
     parsed = json.loads(reply)
     if "choices" not in parsed:
         return f"{len(parsed['data'])} embeddings"
-    return "\n\n".join(_said(each.get("message", each)) for each in parsed["choices"])
+    return "\n\n".join(_message_text(each.get("message", each)) for each in parsed["choices"])
 
 
-def _said(message: Mapping[str, Any]) -> str:
+def _message_text(message: Mapping[str, Any]) -> str:
     """What a message says: its text, and the tools that it calls, as JSON names them."""
     calls = message.get("tool_calls")
     called = [each.get("function") for each in calls if isinstance(each, dict)] if isinstance(calls, list) else []

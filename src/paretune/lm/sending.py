@@ -181,7 +181,7 @@ class Sending:
                 self._in_flight = False
             # From here to the end nothing suspends, so that nothing can take away what was paid for.
             reply = self._store(answer, round(time.perf_counter() - started, 4), attempt)
-            tokens = answer.prompt_tokens + answer.completion_tokens
+            tokens = (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
             place.settle(tokens)
             if charge is not None:
                 price = self.backend.price()

@@ -26,6 +26,7 @@ _DEFAULTS: dict[str, Any] = {
     "fallbacks": (),
     "price": None,
     "reasons": None,
+    "recordings": None,
 }
 _ABOVE_ZERO = ("requests_per_minute", "tokens_per_minute", "timeout_s", "total_timeout_s")
 _PRICES = ("prompt", "completion", "cached")

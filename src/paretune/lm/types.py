@@ -75,6 +75,8 @@ class Request:
     draw: int = 0
     path: str = ""
     body: dict[str, Any] | None = field(default=None, hash=False)
+    #: The input record that the messages ask about, for those who look replies up: no part of what is keyed.
+    record: Mapping[str, Any] | None = field(default=None, hash=False, compare=False, repr=False)
 
     def stated(self) -> dict[str, Any]:
         """This request as it is keyed and stored: what is not set is left out, so that new options keep old keys."""
@@ -91,7 +93,7 @@ class Request:
             return 1
         prompt, many = self.body.get("prompt"), [self.body.get(name) for name in ("n", "best_of")]
         prompts = len(prompt) if isinstance(prompt, list) and not all(isinstance(part, int) for part in prompt) else 1
-        return prompts * max([1, *(number for number in many if isinstance(number, int))])
+        return prompts * max([1, *(min(number, 10**6) for number in many if isinstance(number, int))])
 
     def adapted(self, model: str, takes: Mapping[str, Any]) -> Request:
         """This request, written for another model, as one with these capabilities takes it.
@@ -114,16 +116,16 @@ class Request:
 
 
 #: The fields of a request and what they are when they are not set.
-_UNSET = {each.name: each.default for each in fields(Request) if each.name != "options"}
+_UNSET = {each.name: each.default for each in fields(Request) if each.name not in ("options", "record")}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a backend brings back from one successful call."""
+    """What a backend brings back from one successful call; tokens are None where nobody knows them."""
 
     text: str
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
     finish_reason: str | None = None
     #: The provider's own account of the usage, as it came, so that costs can be computed again.
     usage: dict[str, Any] | None = None
@@ -138,7 +140,7 @@ class Pricing(Protocol):
         """JSON values that change with the prices, and with nothing else."""
 
     def cost(self, answer: Answer | Reply) -> float:
-        """What the tokens of an answer cost."""
+        """What the tokens of an answer cost; NaN where that cannot be told."""
 
     def most(self, prompt_tokens: int, completion_tokens: int, service_tier: Any = None) -> float:
         """The most that so many tokens can cost, of whatever kinds they turn out to be."""
@@ -170,6 +172,8 @@ class Price:
 
     def cost(self, answer: Answer | Reply) -> float:
         """The cost of an answer in US dollars; reasoning counts as completion."""
+        if answer.prompt_tokens is None or answer.completion_tokens is None:
+            return math.nan
         completion = billed_completion_tokens(answer.completion_tokens, answer.usage)
         dollars = answer.prompt_tokens * self.prompt + completion * self.completion
         if self.cached is not None:
@@ -185,16 +189,17 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer with its accounts. ``latency_s`` is that of the call that was paid for, also when the ledger served it;
+    """An answer with its accounts. ``latency_s`` is that of the call that was paid for, also when the ledger served it
+    (None, as the tokens, where a recorded reply does not tell);
     ``cost_usd`` is what its tokens cost at the price of now, None where nobody knows it. ``key`` is the ledger's,
     ``model`` the name of the model that answered. ``usage`` is the provider's own account, ``price`` tells what
     ``cost_usd`` was computed by; ``reasoning`` is what the model thought before, where the provider gives that."""
 
     text: str
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
     cost_usd: float | None
-    latency_s: float
+    latency_s: float | None
     attempts: int
     finish_reason: str | None = None
     served: bool = False
@@ -208,14 +213,19 @@ class Reply:
     def of(cls, answer: Answer, price: Pricing | None, **accounts: Any) -> Reply:
         """An answer at a price, with its other accounts."""
         answered = {each.name: getattr(answer, each.name) for each in fields(answer)}
-        cost_usd = None if price is None else price.cost(answer)
-        return cls(**answered, **accounts, cost_usd=cost_usd, price=described(price))
+        return cls(**answered, **accounts, cost_usd=_cost(answer, price), price=described(price))
 
     def at(self, price: Pricing | None) -> Reply:
         """This reply at the price of now: what was charged stands where that is still the price."""
         if described(price) == self.price:
             return self
-        return replace(self, cost_usd=None if price is None else price.cost(self), price=described(price))
+        return replace(self, cost_usd=_cost(self, price), price=described(price))
+
+
+def _cost(answer: Answer | Reply, price: Pricing | None) -> float | None:
+    """What an answer costs; None where that cannot be told."""
+    dollars = math.nan if price is None else price.cost(answer)
+    return None if math.isnan(dollars) else dollars
 
 
 class Backend(Protocol):

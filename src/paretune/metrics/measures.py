@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from paretune.metrics.metric import Array, Metric, Record, mean
-from paretune.metrics.outcome import Outcome
+from paretune.metrics.outcome import Outcome, total
 from paretune.stats.measure import Direction, Kind, Measure
 
 __all__ = ["OPERATIONAL", "mean_of_replicates", "measures_of"]
@@ -18,8 +18,8 @@ def _per_example(value: Callable[[Outcome], float | None]) -> Callable[[Outcome]
     return lambda outcome: (_number(value(outcome)), 1.0)
 
 
-def _per_call(value: Callable[[Outcome], float]) -> Callable[[Outcome], tuple[float, float]]:
-    return lambda outcome: (value(outcome), float(outcome.calls))
+def _per_call(value: Callable[[Outcome], float | None]) -> Callable[[Outcome], tuple[float, float]]:
+    return lambda outcome: (_number(value(outcome)), float(outcome.calls))
 
 
 def _number(value: float | None) -> float:
@@ -31,7 +31,7 @@ def _number(value: float | None) -> float:
 OPERATIONAL: dict[str, Callable[[Outcome], tuple[float, float]]] = {
     "cost": _per_example(lambda outcome: outcome.cost_usd),
     "latency": _per_call(lambda outcome: outcome.latency_s),
-    "tokens_per_request": _per_example(lambda outcome: outcome.prompt_tokens + outcome.completion_tokens),
+    "tokens_per_request": _per_example(lambda outcome: total([outcome.prompt_tokens, outcome.completion_tokens])),
     "failure_rate": _per_example(lambda outcome: outcome.status == "failed"),
     "invalid_rate": _per_example(lambda outcome: outcome.status == "invalid"),
 }

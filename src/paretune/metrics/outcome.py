@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["InvalidKind", "Outcome", "too_many_failures"]
+__all__ = ["InvalidKind", "Outcome", "too_many_failures", "total"]
 
 Status = Literal["ok", "invalid", "failed"]
 #: Why there is no valid record: the reply ended before one did (``cut_off``: a limit of tokens, or a thought without an
@@ -24,7 +24,8 @@ class Outcome:
     ``invalid``: a reply came that does not validate; it counts as a wrong answer (reward 0). ``kind`` says why not, and
     ``error`` holds the text of a refusal. ``failed``: no reply could be had, or the judge gave no score; ``error`` says
     why, and the example is not scored (reward None). ``latency_s``
-    is the sum over the example's calls, as first measured; ``cost_usd`` is None where a price is unknown; ``retries``
+    is the sum over the example's calls, as first measured; ``cost_usd`` is None where a price is unknown, tokens and
+    seconds where a recording has none; ``retries``
     counts the attempts at these calls that failed. The calls of the reward (a judge's) are among them.
 
     ``judgements`` are the scores that the reward is the mean of, where a judge was asked several times; ``parts`` are
@@ -35,10 +36,10 @@ class Outcome:
     output: dict[str, Any] | None
     reward: float | None
     calls: int
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
     cost_usd: float | None
-    latency_s: float
+    latency_s: float | None
     error: str | None = None
     retries: int = 0
     kind: InvalidKind | None = None
@@ -55,6 +56,12 @@ class Outcome:
         known = {"retries": 0, **dict.fromkeys(_SOMETIMES), **row}
         known["judgements"] = tuple(known["judgements"] or ())
         return cls(**{name: known[name] for name in cls.__slots__})
+
+
+def total(amounts: Iterable[float | None], digits: int | None = None) -> Any:
+    """The sum of amounts; None where one is not known."""
+    found = list(amounts)
+    return None if None in found else sum(found) if digits is None else round(sum(found), digits)  # type: ignore[arg-type]
 
 
 def too_many_failures(outcomes: Sequence[Outcome], allowed: float) -> str | None:

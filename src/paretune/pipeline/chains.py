@@ -24,8 +24,8 @@ from paretune.schemas.data_model import DataModel
 __all__ = ["chained", "optimizer_of", "output_of"]
 
 _CHECK = (
-    'The input also holds a draft of the answer, in what is called "{}" and something. Repeat what is right in the '
-    "draft, and correct what is wrong."
+    'The input also holds a draft of the answer, under names that begin with "{}". Repeat what is right in the draft, '
+    "and correct what is wrong."
 )
 
 

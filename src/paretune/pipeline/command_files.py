@@ -42,6 +42,8 @@ def check_command(program: ProgramParams) -> None:
     """Raise ConfigError for a program that there is not, and for a script of the project that DVC does not watch.
     Nothing is imported or run."""
     scripts = list(_scripts(program))
+    if not program.is_own_process:
+        return
     if program.function is not None and not scripts:
         raise ConfigError(
             f"program.function: no module {program.function.partition(':')[0]!r} in the project's folder or src/ "
@@ -50,6 +52,8 @@ def check_command(program: ProgramParams) -> None:
     if program.command and shutil.which(program.command[0]) is None:
         raise ConfigError(f"program.command: no program {program.command[0]!r} is found; give its path")
     watched = (Path.cwd() / program.source).resolve()
+    if not watched.exists():
+        raise ConfigError(f"program.source: no such file or folder (got {program.source!r})")
     for script in scripts:
         if not script.resolve().is_relative_to(watched):
             raise ConfigError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from paretune.errors import ConfigError, UsageError
 from paretune.lm.backends.local_memory import loaded_models
+from paretune.lm.backends.recorded import PREFIX
 from paretune.lm.env_file import load_env_file
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.settings import declaring
@@ -15,6 +16,7 @@ from paretune.lm.types import CHAT_FORMS
 from paretune.pipeline.chains import chained, optimizer_of, output_of
 from paretune.pipeline.command_files import secrets_of, served_models
 from paretune.pipeline.own_code import load
+from paretune.pipeline.recordings import open_recording, recorded_space
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.lm import LmParams, ModelParams
@@ -58,6 +60,7 @@ class ProgramSetup:
         self.program = section(params, "program", ProgramParams)
         self.search = section(params, "search", SearchParams)
         self._language_models: dict[str, LanguageModel] = {}
+        self._recording = open_recording(self.lm)
         with declaring(self._declared):
             self.scoring = Scoring(params, self.language_model)
             self._builder = _load_builder(self.program.builder) if self.program.builder else None
@@ -68,6 +71,8 @@ class ProgramSetup:
             from paretune.pipeline.own_process import OwnProcesses
 
             self._processes = OwnProcesses(self.program, self.lm, self.space, self.scoring, self.language_model)
+        if self._recording is not None:
+            self.space = recorded_space(self.space, self.program, self.lm.model, self._recording.models)
         self._check_space()
 
     def declare(self, hp: Any) -> dict[str, Any]:
@@ -100,7 +105,7 @@ class ProgramSetup:
         if self._builder is not None and self.search.space:
             note("search.space is not used: the space is that of program.builder")
         if self._processes is not None:
-            note("estimated for one call an example: how many a program of your own makes, it tells when it runs")
+            note("one call an example is estimated: how many a program of your own makes is known when it runs")
             return
         for step in (None, *self.program.steps):
             name = "structured_output" if step is None else f"steps.{step}.structured_output"
@@ -148,7 +153,7 @@ class ProgramSetup:
         if self._processes is not None:
             return await self._processes.program(values)
         settings = with_values(self.program, values, place)
-        varied = set(values) if place == "search.space" else set()
+        varied = {name for name in values if place == "search.space" and self._varies(name)}
         try:
             steps = chain(settings)
         except ConfigError as error:
@@ -176,6 +181,10 @@ class ProgramSetup:
                 raise FailedTrialError(reason)
             raise ConfigError(_lacking(place, form, reason) if reason == lacking else f"{place}: {reason}")
 
+    def _varies(self, name: str) -> bool:
+        """Whether a hyperparameter has other values than one."""
+        return name in self.space and len(set(ends(self.space[name]))) > 1
+
     def _model_of(self, step: Step) -> LanguageModel:
         return self.language_model(step.settings.model or self.lm.model)
 
@@ -202,6 +211,8 @@ class ProgramSetup:
         }
         if reached["price"] is not None:
             reached["price"] = reached["price"].model_dump()
+        if name.startswith(PREFIX):
+            reached["recordings"] = self._recording
         others = [other for other in reached["fallbacks"] if other != name] if with_fallbacks else []
         return {**reached, "fallbacks": [self._make_language_model(other, with_fallbacks=False) for other in others]}
 

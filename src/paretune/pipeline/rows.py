@@ -54,6 +54,7 @@ def open_dataset(task: TaskParams, layout: LayoutParams, data: DataParams, split
         output_data_model=gold_model(task, layout),
         output_template=layout.output.template or derived_template("output", answers),
         limit=source.limit,
+        skip=source.skip,
         shuffle=data.shuffle,
         seed=data.seed,
         variables={

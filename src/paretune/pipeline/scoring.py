@@ -45,8 +45,9 @@ class Scoring:
         self.output_model: type[DataModel] = output_model(self.task, self.layout)
         #: Of the right answers: with further ones that are accepted, where a field has several.
         self.gold_model: type[DataModel] = gold_model(self.task, self.layout)
+        place = "layout.reward" if self.layout.reward is not None else "the reward that follows from the fields"
         declared = self.layout.declared_reward
-        reward = declared_reward(declared, "layout.reward", self.layout.source, language_models)
+        reward = declared_reward(declared, place, self.layout.source, language_models)
         self.reward: Reward = reward.bind(self.output_model)
         self.metrics: list[Metric] = [
             declared_metric(each, f"layout.metrics.{index}", self.layout.source).bind(self.output_model)

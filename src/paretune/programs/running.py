@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from paretune.errors import InvalidOutputError, JudgementError, RefusedInputError, TransientError
+from paretune.errors import (
+    InvalidOutputError,
+    JudgementError,
+    NotRecordedError,
+    RefusedInputError,
+    TransientError,
+)
 from paretune.eventloop import map_ordered
 from paretune.lm.ledger.attribution import attributed_to, current_caller
 from paretune.lm.types import REFUSAL
 from paretune.metrics.measures import measures_of
-from paretune.metrics.outcome import InvalidKind, Outcome
+from paretune.metrics.outcome import InvalidKind, Outcome, total
 from paretune.programs.examples import Examples, Row, as_rows
 from paretune.prompting.trace import Call, Sample, tracing
 from paretune.rewards.reward import Scored, checked_reward
@@ -131,18 +137,18 @@ async def _run_example(program: Program, row: Row, y: DataModel, sample: Sample)
         except InvalidOutputError as error:
             output, status, failure = None, "invalid", str(error)
             kind, _ = why_invalid(calls)
-        except (TransientError, JudgementError) as error:
+        except (TransientError, NotRecordedError, JudgementError) as error:
             output, reward, status, failure = None, None, "failed", str(error)
-    costs = [call.reply.cost_usd for call in calls]
+    replies = [call.reply for call in calls]
     outcome = Outcome(
         status=status,  # type: ignore[arg-type]
         output=None if output is None else output.get_json(),
         reward=None if reward is None else float(reward),
         calls=len(calls),
-        prompt_tokens=sum(call.reply.prompt_tokens for call in calls),
-        completion_tokens=sum(call.reply.completion_tokens for call in calls),
-        cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
-        latency_s=round(sum(call.reply.latency_s for call in calls), 4),
+        prompt_tokens=total(reply.prompt_tokens for reply in replies),
+        completion_tokens=total(reply.completion_tokens for reply in replies),
+        cost_usd=total(reply.cost_usd for reply in replies),
+        latency_s=total((reply.latency_s for reply in replies), digits=4),
         error=failure,
         retries=sum(max(0, call.reply.attempts - 1) for call in calls),
         kind=kind,

@@ -121,6 +121,7 @@ async def generate_record(
         replicate=sample.replicate,
         epoch=sample.epoch,
         draw=draw,
+        record=record,
     )
     reply = await language_model.complete(request)
     output: DataModel | None = None

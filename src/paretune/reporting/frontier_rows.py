@@ -44,12 +44,13 @@ def shown_frontier(points: Sequence[Sequence[float]], shown: Sequence[Objective]
     return [bool(flag) for flag in non_dominated(np.asarray(points), [each.direction for each in shown])]
 
 
-def labels(results: Sequence[Result], brief: Container[str] = ()) -> list[list[str]]:
+def labels(results: Sequence[Result], brief: Container[str] = (), *, whole: bool = False) -> list[list[str]]:
     """A short readable label for each trial, in parts: the hyperparameters that vary, or the trial's name.
 
-    ``brief`` names hyperparameters (see `brief_options`) of which only the option is given.
+    ``brief`` names hyperparameters (see `brief_options`) of which only the option is given; ``whole`` gives those too
+    that have one value.
     """
-    names = varying(results)
+    names = hyperparameter_names(results) if whole else varying(results)
     return [label_parts(result.record.values, names, brief) or [f"trial {result.record.trial}"] for result in results]
 
 
@@ -109,8 +110,8 @@ def pareto_rows(
         for result, a, b in zip(completed, acrosses, ups, strict=True)
     ]
     line = shown_frontier(places, [across, up])
-    # Of all trials, also those that a race dropped: experiments over the same space have the same labels
-    texts = [text for result, text in zip(results, labels(results), strict=True) if result.record.completed]
+    # Of all hyperparameters: what one experiment did not vary, another one may have
+    texts = labels(completed, whole=True)
     rows = []
     for result, label, a, b, on_line in zip(completed, texts, acrosses, ups, line, strict=True):
         parts = label if result.feasible else [*label, "breaks a constraint"]

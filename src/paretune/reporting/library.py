@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paretune.errors import UsageError
+from paretune.errors import ParetuneError, UsageError
 from paretune.metrics.measures import mean_of_replicates, measures_of
 from paretune.programs.examples import Examples, as_arrays
 from paretune.programs.program import Program
 from paretune.reporting.html.blocks import ExampleData
+from paretune.reporting.live import LiveReport
 from paretune.reporting.report import report as write_reports
+from paretune.stats import Measure
+from paretune.terminal import note
+from paretune.trials.record import TrialRecord
 from paretune.trials.replies import ReplyRows, reply_rows
 from paretune.trials.winner import Best
 from paretune.tuners.replies import asked_by_example
+from paretune.tuners.status import Status
 from paretune.tuners.tuner import Tuner
 
-__all__ = ["report"]
+__all__ = ["report", "watch"]
 
 
 def report(
@@ -58,20 +66,8 @@ def report(
     tuner.choose()  # or it says why there is no winner
     (program,) = tuner.get_best_models(1)
     examples = _validation(tuner, program, validation_data)
-    gold = [record.get_json() for record in examples.gold]
-    completed = [record for record in records if record.completed]
-    if sizes := {record.n for record in completed} - {len(gold)}:
-        raise UsageError(f"validation_data are not those of the search: {len(gold)} examples, it had {min(sizes)}")
-    measures = {
-        record.trial: mean_of_replicates(
-            [measures_of(one.examples, gold, program.metrics) for one in record.replicates]
-        )
-        for record in completed
-    }
+    measures = _measures(records, program, examples)
     best = Best.of(records, tuner.oracle.goals, tuner.rule, stopped=tuner.stopped, measures=measures)
-    ledgers = tuner.planned.ledgers if tuner.planned else {model.ledger for model in program.language_models}
-    paths = sorted({ledger.path for ledger in ledgers if ledger.path.exists()})
-    asked = asked_by_example(tuner.search_name or "", records, paths, len(gold))
     return write_reports(
         records,
         measures,
@@ -79,13 +75,79 @@ def report(
         folder,
         x=x,
         y=y,
-        examples=ExampleData(_inputs(examples), gold, ReplyRows(list(reply_rows(asked)))),
+        examples=_example_data(tuner, records, program, examples),
         title=title or tuner.project_dir.name,
         max_mb=max_mb,
         confidence=confidence,
         resamples=resamples,
         seed=seed,
     )
+
+
+@contextlib.contextmanager
+def watch(
+    tuner: Tuner, folder: str | Path, *, every: float = 5.0, validation_data: Any = None, **options: Any
+) -> Iterator[Path]:
+    """Draw report.html (and report.md) in ``folder`` while the search in the block runs, and the reports at its end.
+
+        with paretune.watch(tuner, "reports"):
+            tuner.search(x, y, validation_data=validation)
+
+    The page is drawn anew at most ``every`` seconds, in a thread that takes a fifth of its time at most; open in a
+    browser it opens itself again. The other arguments are those of ``report``. Gives the page's path.
+    """
+    path = Path(folder) / "report.html"
+    ended = threading.Event()
+    title = options.get("title") or tuner.project_dir.name
+    page = LiveReport(folder, title, **{name: value for name, value in options.items() if name != "title"})
+
+    def keep_drawing() -> None:
+        rest = 0.2  # the first one soon
+        while not ended.wait(rest):
+            started = time.monotonic()
+            if (status := tuner.status) is not None and tuner.planned is not None:
+                try:
+                    _draw(page, tuner, status, tuner.planned.first, validation_data)
+                except ParetuneError as error:
+                    return note(f"the page of the running search is not drawn: {error}")
+                rest = max(every, 4 * (time.monotonic() - started))
+
+    thread = threading.Thread(target=keep_drawing, name="paretune-watch", daemon=True)
+    thread.start()
+    try:
+        yield path
+    finally:
+        ended.set()
+        thread.join()
+    report(tuner, folder, validation_data=validation_data, **options)
+
+
+def _draw(page: LiveReport, tuner: Tuner, status: Status, program: Program, validation_data: Any) -> None:
+    examples, records = _validation(tuner, program, validation_data), tuner.trial_records()
+    measures = _measures(records, program, examples)
+    page.draw(status, True, records, measures, lambda: _example_data(tuner, records, program, examples))
+
+
+def _measures(records: Sequence[TrialRecord], program: Program, examples: Examples) -> dict[str, Sequence[Measure]]:
+    """Those of the completed trials. Raises UsageError where the examples are not those of the search."""
+    gold = [record.get_json() for record in examples.gold]
+    completed = [record for record in records if record.completed]
+    if sizes := {record.n for record in completed} - {len(gold)}:
+        raise UsageError(f"validation_data are not those of the search: {len(gold)} examples, it had {min(sizes)}")
+    metrics = program.metrics
+    return {
+        record.trial: mean_of_replicates([measures_of(one.examples, gold, metrics) for one in record.replicates])
+        for record in completed
+    }
+
+
+def _example_data(tuner: Tuner, records: Sequence[TrialRecord], program: Program, examples: Examples) -> ExampleData:
+    """The examples, with what was asked and answered."""
+    gold = [record.get_json() for record in examples.gold]
+    ledgers = tuner.planned.ledgers if tuner.planned else {model.ledger for model in program.language_models}
+    paths = sorted({ledger.path for ledger in ledgers if ledger.path.exists()})
+    asked = asked_by_example(tuner.search_name or "", records, paths, len(gold))
+    return ExampleData(_inputs(examples), gold, ReplyRows(list(reply_rows(asked))))
 
 
 def _validation(tuner: Tuner, program: Program, given: Any) -> Examples:

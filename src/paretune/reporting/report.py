@@ -13,7 +13,7 @@ from paretune.reporting.charts import chart, to_png
 from paretune.reporting.csv_text import without_formulas
 from paretune.reporting.frontier_rows import pareto_rows
 from paretune.reporting.html.blocks import ExampleData
-from paretune.reporting.html.document import write_page
+from paretune.reporting.html.document import page_text
 from paretune.reporting.html.facts import facts
 from paretune.reporting.results import results, unsettled
 from paretune.reporting.summary_md import summary
@@ -55,7 +55,8 @@ def report(
     """
     goals = best.goals
     found = results(records, measures, goals, best.trial, confidence=confidence, resamples=resamples, seed=seed)
-    known = sorted({*metric_names(found), *(objective.name for objective in goals.objectives)})
+    measured = (f"val_{each.name}" for group in measures.values() for each in group)  # some perhaps by no trial
+    known = sorted({*measured, *metric_names(found), *(objective.name for objective in goals.objectives)})
     for key, name in (("x", x), ("y", y)):
         if name is not None and name not in known:
             raise ConfigError(f"report.{key}: must be one of the metrics {known} (got {name!r})")
@@ -78,5 +79,6 @@ def report(
             found, measures, best, title=title, numbers=numbers, references=references, x=x, y=y, confidence=confidence
         )
         paths.append(folder / "report.html")
-        write_page(paths[-1], page, found, best, examples, max_mb)
+        with open_atomic(paths[-1]) as handle:
+            handle.write(page_text(page, found, best, examples, max_mb))
     return paths

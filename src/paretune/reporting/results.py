@@ -126,8 +126,9 @@ def _measurements(record: TrialRecord, ends: Mapping[str, Interval]) -> dict[str
 
 def _latencies(record: TrialRecord, confidence: float) -> dict[str, Measurement]:
     """Quantiles of the seconds an example; of replicates, whose seconds are no independent examples, without ends."""
-    seconds = [outcome.latency_s for outcome in record.outcomes if outcome.status != "failed"]
-    if not seconds:
+    took = [outcome.latency_s for outcome in record.outcomes if outcome.status != "failed"]
+    seconds = [each for each in took if each is not None]
+    if not seconds or len(seconds) < len(took):
         return {}
     found = {}
     for name, quantile in (("val_latency_median", 0.5), ("val_latency_p95", 0.95)):

@@ -67,7 +67,8 @@ class DataModel(BaseModel):
     no aliases: prompts, replies and data all use their names (a ``title`` is what prompts in lines call a field).
 
     A reply may spell a field's name in another case, and a label (a value of a ``Literal`` or Enum field) also in
-    quotes or with a full stop, where that means one name or one label alone. ``strict_labels = True`` turns this off.
+    quotes or with a full stop, where that means one name or one label alone, and a number with its currency or unit.
+    ``strict_labels = True`` turns this off.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())

@@ -80,7 +80,8 @@ def _fault(detail: Any, model: type[BaseModel], noun: str) -> tuple[str, str, st
     kind: str = detail["type"]
     if kind == "extra_forbidden":
         parts, annotation, _ = _find(model, location[:-1])
-        known = [name for model in _models(annotation) for name in model.model_fields]
+        fields = [item for model in _models(annotation) for item in model.model_fields.items()]
+        known = [info.alias or name for name, info in fields]
         hint = did_you_mean(str(location[-1]), known)
         place = ".".join([*parts, _cut(str(location[-1]))])
         return place, f"unknown {noun} (known: {', '.join(known) or 'none'}){hint}", ""

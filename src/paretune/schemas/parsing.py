@@ -21,6 +21,7 @@ _OPEN = r"<(?:think|thinking|thought|reasoning)>|\[THINK\]"
 _CLOSE = _OPEN.replace("<(", "</(").replace(r"\[", r"\[/")
 _TAG = re.compile(rf"(?P<open>{_OPEN})|(?P<close>{_CLOSE})", re.IGNORECASE)
 _TAG_OR_OBJECT = re.compile(rf"{_TAG.pattern}|\{{", re.IGNORECASE)
+_ESCAPE = re.compile(r'\\(["\\/bfnrt]|u[0-9a-fA-F]{4})?')
 #: Characters that are first looked at for an object, and of the longest word of JSON or escape that a cut may split.
 _SHORT, _LONGEST_WORD = 512, 12
 _THOUGHT = re.compile(rf"^[^\S\n]*(?:{_OPEN}).*?(?:{_CLOSE}|\Z)", re.IGNORECASE | re.MULTILINE | re.DOTALL)
@@ -29,16 +30,29 @@ _THOUGHT = re.compile(rf"^[^\S\n]*(?:{_OPEN}).*?(?:{_CLOSE}|\Z)", re.IGNORECASE 
 def parse_json(text: str, model: type[Model]) -> Model | None:
     """The record in a reply that should be JSON; None when there is none that validates.
 
-    Code fences and prose around the object are tolerated, and names and labels may be spelt as ``schemas.spelling``
-    says. What stands inside of a thought (``<think> … </think>``, or one that is never ended) is no answer. When
+    Code fences and prose around the object are tolerated, and names, labels and numbers may be spelt as
+    ``schemas.spelling`` says; a line break in a text may be one, and a backslash that begins no escape (LaTeX) stands
+    for itself. What stands inside of a thought (``<think> … </think>``, or one that is never ended) is no answer. When
     several objects validate, the last one counts: models that think aloud put their final answer last. NaN and infinity
     are not JSON and do not validate. Half a character (one surrogate of a pair) becomes a question mark: no file could
     hold it.
     """
+    found = _last_record(text, model)
+    if found is None and "\\" in text:
+        return _last_record(_ESCAPE.sub(_escaped, text), model)
+    return found
+
+
+def _last_record(text: str, model: type[Model]) -> Model | None:
     found: Model | None = None
     for value in _objects(text):
         found = None if value is None else _validated(value, model) or found
     return found
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A backslash as JSON has it: one that begins no escape is written twice."""
+    return found[0] if found[1] else r"\\"
 
 
 def ends_in_thought(text: str) -> bool:
@@ -67,7 +81,7 @@ def _validated(value: Any, model: type[Model]) -> Model | None:
 
 def _objects(text: str) -> Iterator[Any]:
     """Every outermost JSON object outside of thoughts, in order; None where all before turns out to be a thought."""
-    decoder = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+    decoder = json.JSONDecoder(strict=False, parse_constant=_refuse, parse_float=_finite)
     place = 0
     while found := _TAG_OR_OBJECT.search(text, place):
         place = found.end()

@@ -1,14 +1,17 @@
-"""How a reply may spell field names and labels: one rule for replies in JSON and in lines.
+"""How a reply may spell field names, labels and numbers: one rule for replies in JSON and in lines.
 
 A label (a value of a ``Literal`` or an Enum) counts when it is spelt exactly; else but for the space, the quotes and
 the emphasis around it and a full stop; else also but for case. A field's name counts but for the space around it and
-for case. Where two labels or names would do, none counts. ``strict_labels = True`` in a data model's class body turns
-this off: its names and labels must be spelt to the letter.
+for case. Where two labels or names would do, none counts. A text is the number that stands in it, with its sign, commas
+between digits, a currency before it or a unit behind it, where it is the only one. ``strict_labels = True`` in a data
+model's class body turns this off: its names and labels must be spelt to the letter.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, get_args, get_origin
 
@@ -16,8 +19,13 @@ from pydantic import BaseModel, ValidationError
 
 from paretune.schemas.field_types import is_union, labels_of
 
-__all__ = ["bare", "read_label", "respelt", "word"]
+__all__ = ["bare", "read_label", "read_number", "respelt", "word"]
 
+#: A sign may stand before or after the currency sign. Digits that belong to a word (m2) are no number.
+_NUMBER = re.compile(
+    r"(?<![\w.])(?P<sign>[-+\u2212]?\s*(?:[$€£]\s*)?[-+\u2212]?\s*)"
+    r"(?P<digits>\d[\d,]*(?:\.\d+)?|\.\d+)(?P<exponent>[eE][-+]?\d+)?(?P<fraction>\s*/\s*\d)?"
+)
 _WORDS = {True: "yes", False: "no"}
 
 
@@ -46,12 +54,25 @@ def read_label(text: str, labels: Iterable[Any], *, strict: bool = False) -> Any
     return text
 
 
+def read_number(text: str) -> int | float | str:
+    """The only number in a text; the text itself where there is none, a fraction, or several."""
+    found = list(_NUMBER.finditer(text))
+    if len(found) != 1 or found[0]["fraction"]:
+        return text
+    digits = found[0]["digits"].replace(",", "") + (found[0]["exponent"] or "")
+    if not math.isfinite(value := float(digits)):
+        return text
+    negative = sum(character in "-\u2212" for character in found[0]["sign"]) % 2
+    number = int(digits) if digits.isdecimal() else value
+    return -number if negative else number
+
+
 def respelt(value: Any, annotation: Any) -> Any:
     """A JSON value with the names and labels of a type in the place of those that it spells otherwise."""
     if get_origin(annotation) is Annotated:
         return respelt(value, get_args(annotation)[0])
     if isinstance(value, str):
-        return read_label(value, _labels_in(annotation))
+        return read_number(value) if _is_number(annotation) else read_label(value, _labels_in(annotation))
     parts = get_args(annotation)
     if is_union(annotation):
         return _respelt_in_union(value, parts)
@@ -93,6 +114,13 @@ def _respelt_in_union(value: Any, parts: Iterable[Any]) -> Any:
                 continue
             return reading
     return next((reading for _, reading in readings if reading != value), value)
+
+
+def _is_number(annotation: Any) -> bool:
+    """Whether a type holds numbers alone (or none)."""
+    if is_union(annotation):
+        return all(part is type(None) or _is_number(part) for part in get_args(annotation))
+    return annotation in (int, float)
 
 
 def _labels_in(annotation: Any) -> tuple[Any, ...]:

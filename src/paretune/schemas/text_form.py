@@ -23,7 +23,7 @@ from paretune.errors import UsageError
 from paretune.schemas.data_model import SCORES, is_score, is_score_type
 from paretune.schemas.field_types import is_union, item_of, labels_of
 from paretune.schemas.parsing import without_thoughts
-from paretune.schemas.spelling import bare, read_label, word
+from paretune.schemas.spelling import bare, read_label, read_number, word
 
 __all__ = ["FieldKind", "cue", "field_kind", "grammar", "parse_text", "render_text", "value_rule"]
 
@@ -221,7 +221,7 @@ def _value(raw: str, model: type[BaseModel], name: str) -> Any:
 def _item(raw: str, model: type[BaseModel], kind: FieldKind) -> Any:
     plain = bare(raw)
     if kind.type in (int, float):
-        return plain.replace(",", "").lstrip("$")
+        return read_number(plain)
     if kind.labels is not None:
         return read_label(raw, kind.labels, strict=_is_strict(model))
     return raw.strip() if kind.type is str else plain

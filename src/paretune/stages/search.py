@@ -36,6 +36,7 @@ def main() -> None:
     tuner = make_tuner(params, setup)
     fit = {"validation_data": validation, "epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
     print(estimate(tuner, x, y, **fit), file=sys.stderr)
+    print("look at it while it runs: paretune report --watch", file=sys.stderr)
     setup.check_models(tuner.space)
     finished = False
     try:

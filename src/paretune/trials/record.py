@@ -69,8 +69,8 @@ class TrialRecord:
     standard_errors: dict[str, float] = field(default_factory=dict)
     calls: int = 0
     retries: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int | None = 0
+    completion_tokens: int | None = 0
     cost_usd: float | None = 0.0
     latency_s: float | None = None
     n: int = 0

@@ -29,17 +29,23 @@ class TrialStore:
 
     def load(self) -> dict[str, TrialRecord]:
         """The finished trials by number. Failed ones are left out: what failed is tried again."""
+        return {record.trial: record for record in self.read()[0] if not record.failed}
+
+    def read(self, start: int = 0) -> tuple[list[TrialRecord], int]:
+        """The records from a place in the file on, and the place where the next one will begin."""
         if not self.path.exists():
-            return {}
-        found = {}
-        for line in self.path.read_bytes().split(b"\n")[:-1]:
+            return [], 0
+        with open(self.path, "rb") as handle:
+            handle.seek(start)
+            *lines, rest = handle.read().split(b"\n")
+            end = handle.tell() - len(rest)
+        found = []
+        for line in lines:
             try:
-                record = TrialRecord.from_row(json.loads(line))
+                found.append(TrialRecord.from_row(json.loads(line)))
             except (ValueError, TypeError, KeyError):  # a line cut short by a kill, ended by a later append
                 continue
-            if not record.failed:
-                found[record.trial] = record
-        return found
+        return found, end
 
     def append(self, record: TrialRecord) -> None:
         """Add a finished trial; it is on disk when this returns."""

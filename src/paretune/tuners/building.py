@@ -12,6 +12,7 @@ from typing import Any
 
 from paretune.errors import UsageError
 from paretune.files import canonical_json
+from paretune.lm.language_model import LanguageModel
 from paretune.metrics.measures import measures_of
 from paretune.programs.module import clear_session
 from paretune.programs.program import Program
@@ -241,17 +242,28 @@ def check_objectives(goals: Goals, program: Program, has_validation: bool, by: s
             raise UsageError(f"{what} {name!r} is reported by no metric (there are: {', '.join(known)})")
         if plain == "cost":
             _check_prices(what, name, program)
+        for model in _asked(program):
+            unmeasured: Callable[[], Mapping[str, str]] = getattr(model.backend, "unmeasured", dict)
+            if reason := unmeasured().get(plain):  # a backend need not know
+                raise UsageError(
+                    f"{what} {name!r} cannot be told: {reason}; leave it out, or say what has it (lm.recording)"
+                )
 
 
 def _check_prices(what: str, name: str, program: Program) -> None:
-    models = program.language_models
-    for model in (*models, *(other for one in models for other in one.fallbacks)):
+    for model in _asked(program):
         if model.price() is None:
             fault = model.name_fault()
             raise UsageError(
                 f"{what} {name!r}: the price of {model.model!r} is unknown{f' ({fault})' if fault else ''}; "
                 "give one (price: {prompt: …, completion: …} in US dollars per million tokens)"
             )
+
+
+def _asked(program: Program) -> list[LanguageModel]:
+    """The language models of a program, and their fallbacks."""
+    models = program.language_models
+    return [*models, *(other for one in models for other in one.fallbacks)]
 
 
 def validates(fit: Mapping[str, Any]) -> bool:

@@ -42,14 +42,16 @@ _SAYS_ALL = (enum.Enum, re.Pattern, PurePath, Decimal, date)
 @dataclasses.dataclass
 class Explored:
     """What is kept of the programs that a builder makes of the points of a space: a digest of each, what its replies
-    are scored by (its metrics, and the prices of its language models), and the ledgers of these."""
+    are scored by (its metrics, and the prices of its language models), the ledgers of these, and the first program."""
 
     digests: list[str] = dataclasses.field(default_factory=list)
     scoring: list[Any] = dataclasses.field(default_factory=list)
     ledgers: list[Ledger] = dataclasses.field(default_factory=list)
+    first: Program | None = None
 
     def add(self, program: Program) -> None:
         """Look at one more."""
+        self.first = self.first or program
         self.digests.append(digest(_program(program)))
         proposers = program.optimizer.language_models if program.optimizer is not None else ()
         models = (*program.language_models, *proposers)

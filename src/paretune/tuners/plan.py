@@ -31,8 +31,8 @@ class Plan:
     ``oracle`` is a new one, which knows the whole space and no trial; ``total`` is how many trials there will be.
     ``record`` is the file of the finished ones, which is discarded first when ``overwrite``; its stem names the search
     in the ledger. ``ledgers`` are those of the language models, ``fit`` the arguments of ``Program.fit`` that count (x
-    and y among them), and ``build`` makes the program at a point of the space, checked as in a trial. ``race``: how
-    trials race (None: they do not).
+    and y among them), and ``build`` makes the program at a point of the space, checked as in a trial; ``first`` is one.
+    ``race``: how trials race (None: they do not).
     """
 
     oracle: ReplayableOracle
@@ -42,6 +42,7 @@ class Plan:
     ledgers: Sequence[Ledger]
     fit: Mapping[str, Any]
     build: Callable[[Values], Awaitable[Program]]
+    first: Program
     race: Race | None = None
 
     def finished(self) -> dict[str, TrialRecord]:
@@ -60,7 +61,7 @@ def locked(record: Path) -> Iterator[TrialStore]:
     record.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(record.with_suffix(".lock"))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=0.2)  # whoever only looks whether it is free has it for a moment
     except Timeout:
         raise SearchError(
             f"another process runs this very search (it holds {str(lock.lock_file)!r}): wait for it or stop it"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from paretune.lm.ledger import queries
 from paretune.lm.ledger.queries import Question
-from paretune.lm.passing import messages_in, options_in, said
+from paretune.lm.passing import messages_in, options_in, reply_text
 from paretune.trials.record import TrialRecord
 from paretune.trials.replies import Asked, Prompt
 
@@ -68,7 +68,7 @@ def _call(question: Question, record: TrialRecord | None) -> _Placed | None:
     body, reply, order = request.pop("body", None), question.reply, float(request.get("draw", 0))
     if body is not None:  # one of several that another process made, one after the other
         request |= {**options_in(body), "messages": list(messages_in(body))}
-        reply, order = said(reply), question.created_at
+        reply, order = reply_text(reply), question.created_at
     shared, last = split_messages(request["messages"])
     prompt = Prompt(
         question.module,

@@ -107,8 +107,8 @@ class Results:
         return None if self._file is None else self._file.stem
 
     def trial_records(self) -> list[TrialRecord]:
-        """The finished trials in the order of their numbers."""
-        records = self.records
+        """The finished trials in the order of their numbers; of a search that runs, those so far."""
+        records = dict(self.records)
         return [records[number] for number in sorted(records, key=int)]
 
     def _recall(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from paretune.errors import UsageError
 from paretune.lm.types import Reply
-from paretune.metrics.outcome import Outcome, too_many_failures
+from paretune.metrics.outcome import Outcome, too_many_failures, total
 from paretune.programs.program import Program
 from paretune.programs.running import Evaluation
 from paretune.programs.trainer import History
@@ -110,7 +110,7 @@ async def run_trial(
 def trial_record(number: str, values: dict[str, Any], runs: Sequence[Run], options: TrialOptions) -> TrialRecord:
     """The record of a trial, of its replicates up to the first one that failed."""
     took = [one for run in runs for one in run.took]
-    costs = [one.cost_usd for one in took]
+    seconds = total(one.latency_s for one in took)
     calls = sum(one.calls if isinstance(one, Outcome) else 1 for one in took)
     error = runs[-1].error
     metrics, errors = _means([run.record.metrics for run in runs])
@@ -122,10 +122,10 @@ def trial_record(number: str, values: dict[str, Any], runs: Sequence[Run], optio
         standard_errors=errors,
         calls=calls,
         retries=sum(one.retries if isinstance(one, Outcome) else one.attempts - 1 for one in took),
-        prompt_tokens=sum(one.prompt_tokens for one in took),
-        completion_tokens=sum(one.completion_tokens for one in took),
-        cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
-        latency_s=round(sum(one.latency_s for one in took) / calls, 6) if calls else None,
+        prompt_tokens=total(one.prompt_tokens for one in took),
+        completion_tokens=total(one.completion_tokens for one in took),
+        cost_usd=total(one.cost_usd for one in took),
+        latency_s=round(seconds / calls, 6) if calls and seconds is not None else None,
         n=len(runs[-1].record.examples),
         error=error,
         replicates=tuple(run.record for run in runs),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,7 @@ from paretune.tuners.race import Protect, Race, RaceRule, RacingRun
 from paretune.tuners.results import Results
 from paretune.tuners.run_trial import TrialOptions
 from paretune.tuners.spaces import Values
+from paretune.tuners.status import Status, kept_on_disk
 from paretune.tuners.summaries import end_notes, start_notes
 from paretune.tuners.usage import UsageMeter
 
@@ -168,6 +170,12 @@ class Tuner(Results):
         self.planned: Plan | None = None
         #: Why the search ended before all its trials (the budget was spent); None when it did not.
         self.stopped: str | None = None
+        self._status: Callable[[], Status] | None = None
+
+    @property
+    def status(self) -> Status | None:
+        """What the search is at while it runs; else None."""
+        return None if self._status is None else self._status()
 
     def search(self, *args: Any, **fit: Any) -> None:
         """Run the search; the arguments are those of ``Program.fit``. Works inside a running event loop as well.
@@ -200,10 +208,12 @@ class Tuner(Results):
                 progress.note(note)
             search = (self._oracle, self._build, store, known, plan.fit, self.options, progress)
             run = SearchRun(*search) if plan.race is None else RacingRun(*search, race=plan.race)
-            self.stopped = None
+            self.stopped, self._records = None, run.records
+            self._status = functools.partial(Status.of, plan, run, usage, self.rule)
             try:
                 with self._charging():
-                    await run_together([run.slot() for _ in range(self.parallel_trials)])
+                    async with kept_on_disk(self._status):
+                        await run_together([run.slot() for _ in range(self.parallel_trials)])
             except BudgetError as error:
                 if not any(record.completed for record in (*known.values(), *run.records.values())):
                     raise
@@ -223,6 +233,8 @@ class Tuner(Results):
                 run.take_over()
                 self.session, self.resumed = usage.since(), run.resumed
                 self._records = self._scored(run.records)
+                replace(self._status(), stopped=self.stopped).write()
+                self._status = None
 
     async def plan(self, x: Any, y: Sequence[Any] | None = None, **fit: Any) -> Plan:
         """What ``search`` with these arguments is about to do; nothing is called, and nothing written.
@@ -233,6 +245,7 @@ class Tuner(Results):
         if self._oracle.continues:  # its own plan says how long a trial is trained
             fit = {name: value for name, value in fit.items() if name not in ("epochs", "initial_epoch")}
         explored = await self._explore(fit)
+        assert explored.first is not None  # else nothing could be built, which was an error
         total = self._oracle.total()
         if total is None:
             raise UsageError("the space has no end: give max_trials=…")
@@ -252,6 +265,7 @@ class Tuner(Results):
             ledgers=explored.ledgers,
             fit=fit,
             build=build_at,
+            first=explored.first,
             race=race,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from paretune.lm.ledger.ledger import Ledger, Session
@@ -15,6 +16,8 @@ class UsageMeter:
     def __init__(self, ledgers: Sequence[Ledger]) -> None:
         self._ledgers = ledgers
         self._before = self._total()
+        #: When it was created, in seconds since 1970.
+        self.began = time.time()
 
     def since(self) -> Session:
         """What happened so far."""

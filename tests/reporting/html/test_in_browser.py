@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,13 +12,16 @@ from browser import Browser, find_chromium
 from made_up_page import Search, made_up, with_a_dropped_trial
 from made_up_trials import F1, REWARD, TOKENS, TRIALS, failed, goals, measures_of
 
+from paretune.commands.main import main
 from paretune.reporting.html.blocks import ExampleData
+from paretune.reporting.live import LiveReport
 from paretune.reporting.report import report
 from paretune.stats import BayesianBootstrap, difference
 from paretune.trials.goals import Goals
 from paretune.trials.record import TrialRecord
 from paretune.trials.rules import Rule
 from paretune.trials.winner import Best
+from paretune.tuners.status import Status
 
 CHROMIUM = find_chromium()
 pytestmark = [
@@ -25,7 +30,10 @@ pytestmark = [
         CHROMIUM is None, reason="no Chromium is installed (or named by CHROMIUM): the page is not opened"
     ),
 ]
-VIEWS = ["overview", "trials", "hyperparameters", "progress", "answers", "examples", "trial&trial=2"]
+VIEWS = [
+    "overview", "trials", "hyperparameters", "parallel", "parallel&axes-open=1&brush-open=1", "progress", "answers",
+    "examples", "trial&trial=2",
+]  # fmt: skip
 HOSTILE = [
     "</script><script>document.title = 'owned'</script>", "<!--<script>", "<img src=x onerror=document.title='owned'>",
     "{{7*7}}", "right\u202eto left", "\x00\x1b[31m \U0001f600", "javascript:alert(1)",
@@ -69,6 +77,20 @@ def test_every_view_is_drawn_without_an_error_or_a_request(browser: Browser, pag
             assert browser.evaluate("document.documentElement.scrollWidth") <= width, view
         assert browser.messages == []
         assert [each for each in browser.requests if each.startswith("http")] == []
+
+
+def test_every_view_of_what_was_not_measured(browser: Browser, tmp_path: Path) -> None:
+    """Imported results without tokens, dollars and seconds: these are unknown, and nothing fails for want of them."""
+    path = tmp_path / "results.csv"
+    rows = [f"{model},{item},{(item + len(model)) % 2}" for model in ("a", "bb", "cc") for item in range(20)]
+    path.write_text("\n".join(["model,item,score", *rows]) + "\n")
+    main(["import", str(path), "-o", str(tmp_path / "out")])
+    browser.open(tmp_path / "out" / "report.html")
+    for view in [*VIEWS, "trials&trial=2", "examples&example=3", "examples&trial=1&vs=2"]:
+        browser.go(f"#view={view}")
+        assert "cannot be shown" not in browser.text("main")
+        assert not {"null", "NaN", "undefined"} & set(browser.text("main").split()), view
+    assert browser.messages == []
 
 
 def test_the_policy_stops_a_script_that_comes_in(browser: Browser, page: Path) -> None:
@@ -180,6 +202,126 @@ def test_the_table_sorts_filters_and_chooses_columns(browser: Browser, page: Pat
         "Trial",
         "Calls",
     ]
+
+
+def test_brushes_filter_the_table(browser: Browser, page: Path, search: Search) -> None:
+    """A brush drawn by mouse, one by keyboard, and those of a link keep the trials that pass them all, and of these the
+    best; a click on the axis ends one."""
+    values = {int(record.trial): record.values for record in search.records}
+    rewards = {int(record.trial): record.metrics["val_reward"] for record in search.records}
+    column = "[...document.querySelectorAll('tbody td:first-child a')].map((link) => Number(link.textContent.slice(6)))"
+
+    browser.look(1280, 900)
+    browser.open(page, "#view=parallel&in.temperature=0.1..0.6")
+    browser.wait("document.querySelectorAll('.line').length === 8")
+    inside = [number for number, each in values.items() if 0.1 <= each["temperature"] <= 0.6]
+    assert 0 < len(inside) < 8 and browser.evaluate(column) == inside
+    assert count(browser, ".line.out") == 8 - len(inside) and count(browser, "rect.brush[y]") == 1
+    browser.go("#view=parallel&in.temperature=0.1..0.6&top=1")
+    assert browser.evaluate(column) == [max(inside, key=lambda number: rewards[number])]
+    browser.go("#view=parallel&brush-open=1")
+    browser.evaluate("[...document.querySelectorAll('fieldset input')].at(-4).focus()")  # the least reward
+    browser.evaluate(
+        "(() => { const field = document.activeElement; field.value = 0.6;field.dispatchEvent(new Event('change')) })()"
+    )
+    browser.wait("location.hash.includes('in.val_reward=0.6..')")
+    assert browser.evaluate(column) == [number for number, reward in rewards.items() if reward >= 0.6]
+
+    browser.go("#view=parallel")
+    browser.wait("document.querySelectorAll('.line').length === 8")
+    x, y = browser.evaluate(
+        "(() => { const area = document.querySelectorAll('.grip')[0].getBoundingClientRect();"
+        "return [area.x + area.width / 2, area.y] })()"
+    )
+    first = browser.evaluate("document.querySelectorAll('.tag.plain')[0].textContent")
+    drag(browser, x, y + 1, y + 80)
+    browser.wait("location.hash.includes('in.')")
+    kept = browser.evaluate(column)
+    assert 0 < len(kept) < 8 and first != ""
+    drag(browser, x, y + 20, y + 20)
+    browser.wait("!location.hash.includes('in.')")
+    assert len(browser.evaluate(column)) == 8 and browser.messages == []
+
+
+def drag(browser: Browser, x: float, start: float, end: float) -> None:
+    """Press the mouse at one height, and let it go at another one."""
+    for kind, y in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
+        browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
+
+
+def test_an_axis_of_what_not_every_trial_has(browser: Browser, search: Search, tmp_path: Path) -> None:
+    """Trials without a conditional hyperparameter go through a place of their own, and can be brushed."""
+    records = [
+        replace(record, values={**record.values, **({"sharpness": int(record.trial) / 7} if place % 2 else {})})
+        for place, record in enumerate(search.records)
+    ]
+    browser.open(replace(search, records=records).write(tmp_path), "#view=parallel&in.sharpness=%2Babsent")
+    browser.wait("document.querySelectorAll('.line').length === 8")
+    texts = browser.evaluate("[...document.querySelectorAll('.tag.plain')].map((each) => each.textContent)")
+    assert texts.count("absent") == 1
+    assert count(browser, "tbody tr") == 4 and count(browser, ".line.out") == 4
+    browser.go("#view=parallel&in.sharpness=0.3..")
+    assert count(browser, "tbody tr") == 4 - sum(int(each.trial) / 7 < 0.3 for each in records[1::2])
+    assert browser.messages == []
+
+
+@pytest.mark.parametrize("view", ["overview", "parallel"])
+def test_a_chart_is_saved(browser: Browser, page: Path, view: str) -> None:
+    """As SVG with its colours inside, and as PNG; nothing is asked for."""
+    browser.open(page, f"#view={view}")
+    browser.wait("document.querySelector('.stage svg') !== null")
+    browser.evaluate(
+        "window.saved = []; const make = URL.createObjectURL.bind(URL);"
+        "URL.createObjectURL = (blob) => { window.saved.push(blob); return make(blob) };"
+        "HTMLAnchorElement.prototype.click = function () { window.named = this.download }"
+    )
+    browser.evaluate("document.querySelectorAll('.saving button').forEach((each) => each.click())")
+    browser.wait("window.saved.length === 2")
+    svg = browser.evaluate("window.saved[0].text()")
+    assert svg.startswith("<svg") and 'fill="rgb(' in svg and "class=" not in svg and "var(" not in svg
+    assert browser.evaluate("window.saved[1].type") == "image/png" and browser.evaluate("window.saved[1].size") > 5000
+    assert browser.evaluate("window.named").endswith(".png")
+    assert browser.messages == [] and not [each for each in browser.requests if each.startswith("http")]
+
+
+def test_the_page_of_a_running_search_opens_itself_again(
+    browser: Browser, search: Search, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells how the search goes and that there is no test, shows what was drawn since at the same place, and waits
+    while somebody types."""
+    monkeypatch.setattr("paretune.reporting.live._AGAIN_S", 1)
+    status = Status(
+        record="r.jsonl", goals=search.best.goals, rule=Rule(), scoring=None, ledgers=(), total=9, running={},
+        answered=9, paid=9, spent_usd=0.5, began=time.time(),
+    )  # fmt: skip
+    live = LiveReport(tmp_path, "emotion", resamples=100)
+
+    def draw(count: int, running: bool = True) -> Path:
+        records = search.records[:count]
+        measures = {record.trial: search.measures[record.trial] for record in records}
+        return live.draw(status, running, records, measures, lambda: search.data)
+
+    browser.open(draw(1))
+    assert "1 of 9 trials" in browser.text("main")
+    browser.call("Page.navigate", url=draw(0).as_uri())
+    browser.wait("document.querySelector('main')?.textContent.includes('0 of 9 trials')")
+    draw(3)
+    browser.wait("document.querySelector('.live')?.textContent.includes('3 of 9 trials are finished')")
+    assert "no test result yet" in browser.text("main") and "Best so far: trial" in browser.text("main")
+    browser.go("#view=trials&q=m-1")
+    browser.evaluate("document.querySelector('#filter').focus()")
+    draw(5)
+    time.sleep(2)
+    assert "3 of 9" in browser.text("main")
+    browser.evaluate("document.activeElement.blur()")
+    browser.wait("document.querySelector('.eyebrow')?.textContent.includes('5 of 9')", 10)
+    assert "q=m-1" in browser.evaluate("location.hash") and count(browser, "tbody tr") == 2
+    draw(8, running=False)
+    browser.wait("document.querySelector('.eyebrow')?.textContent.includes('has stopped, 8 of 9')", 10)
+    for view in VIEWS:
+        browser.go(f"#view={view}&ended=1")
+        assert "cannot be shown" not in browser.text("main")
+    assert browser.messages == []
 
 
 def test_two_trials_side_by_side(browser: Browser, page: Path, search: Search) -> None:

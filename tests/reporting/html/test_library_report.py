@@ -16,6 +16,7 @@ import paretune
 from paretune import ScriptedLanguageModel
 from paretune.errors import SearchError, UsageError
 from paretune.lm.ledger.ledger import Ledger
+from paretune.lm.types import Request
 from paretune.tuners import GridSearch
 
 
@@ -49,6 +50,28 @@ def test_a_search_is_reported(tmp_path: Path) -> None:
         paretune.report(later, tmp_path / "later")
     again = paretune.report(later, tmp_path / "later", validation_data=numbers(4, start=100), resamples=200)
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in paths]
+
+
+def test_a_running_search_is_drawn(tmp_path: Path) -> None:
+    """While the search runs the page says so and has no test; at its end it is that of ``report``."""
+    page, seen = tmp_path / "reports" / "report.html", [""]
+
+    def script(request: Request) -> str:
+        text = page.read_text() if page.exists() else ""
+        if 'id="live"' in text or "The search is running" in text:
+            seen.append(text)
+        return mostly_right(request)
+
+    model = ScriptedLanguageModel(script, ledger=Ledger(tmp_path / "ledger.sqlite"), latency_s=0.05, concurrency=2)
+    tuner = GridSearch(make_builder(model), "val_reward", directory=tmp_path, project_name="parity", verbose=False)
+    with paretune.watch(tuner, tmp_path / "reports", every=0.05, resamples=100) as path:
+        tuner.search(**fit_arguments())
+        assert tuner.status is None
+    last = tmp_path / "last.html"
+    last.write_text(seen[-1])
+    live = part(last, "live")
+    assert live["sentences"][0].startswith("The search is running: ") and "no test result yet" in live["sentences"][-1]
+    assert path == page and 'id="live"' not in page.read_text() and len(part(page, "facts")["trials"]) == 6
 
 
 def test_a_share_of_the_examples_is_known_as_validation(tmp_path: Path) -> None:

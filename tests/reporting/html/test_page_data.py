@@ -120,15 +120,24 @@ def test_classes_are_counted_from_the_gold_outputs(search: Search, tmp_path: Pat
     [
         ([{"joy": True, "fear": False}, {"joy": False, "fear": False}], "flags"),
         ([{"joy": 0.1, "fear": 0.9}, {"joy": 1.0, "fear": 0.0}], "flags"),
+        ([{"topics": ["a", "b"]}, {"topics": []}, {"topics": None}, {"topics": ["a"]}], "flags"),
+        ([{"words": ["a"], "total": 1.5}, {"words": ["b", "c"], "total": 2.5}], None),
         ([{"answer": 12.0}, {"answer": 3.5}], None),
         ([{"text": "all"}, {"text": "different"}], None),
         ([], None),
     ],
 )
 def test_which_outputs_are_classes(gold: list[dict[str, Any]], kind: str | None) -> None:
-    """Yes or no a field, or scores; free text and numbers are none."""
+    """Yes or no a field, or scores, or a list of labels of which there are few; free text and numbers are none."""
     classes = matrix([], ExampleData([{}] * len(gold), gold))["classes"]
     assert (None if classes is None else classes["kind"]) == kind
+
+
+def test_lists_of_labels_are_flags() -> None:
+    """Label a is 1, b is 2; a list has the sum of those in it."""
+    gold: list[dict[str, Any]] = [{"topics": topics} for topics in (["b", "a"], [], None, ["b"])]
+    classes = matrix([], ExampleData([{}] * len(gold), gold))["classes"]
+    assert (classes["labels"], classes["gold"]) == (["a", "b"], [3, 0, 0, 2])
 
 
 def test_a_budget_leaves_out_the_texts_of_lesser_trials(tmp_path: Path) -> None:

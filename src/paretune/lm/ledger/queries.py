@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from paretune.errors import ConfigError
 from paretune.lm.ledger.file import CALLS, connect, connect_read_only, is_busy, unusable
+from paretune.lm.ledger.values import AMOUNTS
 
 __all__ = [
     "CallFilter", "Order", "Question", "Totals",
@@ -118,10 +119,15 @@ def calls(connection: sqlite3.Connection, found: list[str]) -> Iterator[sqlite3.
     """The calls of these keys without what was asked and answered, in their order."""
     for key in found:
         yield connection.execute(
-            "SELECT key, model, prompt_tokens, completion_tokens, cost_usd, latency_s, attempts, created_at FROM calls"
+            f"SELECT key, model, {', '.join(map(_known, AMOUNTS))}, cost_usd, attempts, created_at FROM calls"
             " WHERE key = ?",
             (key,),
         ).fetchone()
+
+
+def _known(amount: str) -> str:
+    """A column of the table ``calls``, as NULL where the amount is not known (see ``values.with_unknown``)."""
+    return f"CASE WHEN json_type(usage, '$.{amount}') = 'null' THEN NULL ELSE {amount} END AS {amount}"
 
 
 def asked_by(connection: sqlite3.Connection, key: str, which: CallFilter | None = None) -> list[dict[str, Any]]:
@@ -141,6 +147,8 @@ def whole_call(connection: sqlite3.Connection, key: str) -> dict[str, Any]:
     row = dict(connection.execute(f"SELECT {CALLS} FROM calls WHERE key = ?", (key,)).fetchone())
     for name in ("request", "usage", "price"):
         row[name] = None if row[name] is None else json.loads(row[name])
+    usage = row["usage"] if isinstance(row["usage"], dict) else {}
+    row |= {name: None for name in AMOUNTS if name in usage and usage[name] is None}
     return row | {"asked_by": asked_by(connection, key)}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from paretune.lm.types import Reply
 
-__all__ = ["COLUMNS", "reply_of", "storable", "usage_text"]
+__all__ = ["AMOUNTS", "COLUMNS", "reply_of", "storable", "usage_text", "with_unknown"]
 
 #: The columns of a reply, in the order of ``reply_of``.
 COLUMNS = (
@@ -18,6 +18,8 @@ COLUMNS = (
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LARGEST = 2**63 - 1
+#: What may be unknown of a recorded reply.
+AMOUNTS = ("prompt_tokens", "completion_tokens", "latency_s")
 
 
 def storable(value: Any) -> Any:
@@ -39,10 +41,20 @@ def usage_text(usage: dict[str, Any] | None) -> str | None:
         return None
 
 
+def with_unknown(reply: Reply) -> dict[str, Any] | None:
+    """The provider's account of a reply, with null for each amount that nobody knows (its column holds 0)."""
+    unknown = {name: None for name in AMOUNTS if getattr(reply, name) is None}
+    return {**(reply.usage or {}), **unknown} if unknown else reply.usage
+
+
 def reply_of(row: Sequence[Any], key: str, served: bool = False) -> Reply:
     """The reply in the ``COLUMNS`` of a row; its cost is what was charged."""
     text, prompt, completion, cost, latency, attempts, finish, model, *accounts, reasoning = row
     usage, price = (_object(account) for account in accounts)
+    if usage:
+        unknown = [name in usage and usage[name] is None for name in AMOUNTS]
+        amounts = zip(unknown, (prompt, completion, latency), strict=True)
+        prompt, completion, latency = (None if is_unknown else amount for is_unknown, amount in amounts)
     return Reply(text, prompt, completion, cost, latency, attempts, finish, served, key, model, usage, price, reasoning)
 
 

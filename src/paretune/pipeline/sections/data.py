@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from paretune.pipeline.sections.base import Params, Seed
 
@@ -10,7 +10,8 @@ __all__ = ["DataParams"]
 
 
 class SourceParams(Params):
-    """One split of the data: the file that DVC watches, the split's name in it, and how many rows to take.
+    """One split of the data: the file that DVC watches, the split's name in it, how many rows to skip, and how many to
+    take then.
 
     ``delimiter`` is that of a CSV file, where it is not the comma (in a .tsv file: the tab).
     """
@@ -18,6 +19,7 @@ class SourceParams(Params):
     source: str
     split: str = "train"
     limit: PositiveInt | None = None
+    skip: NonNegativeInt = 0
     delimiter: str | None = None
 
 

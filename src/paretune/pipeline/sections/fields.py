@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from paretune.pipeline.sections.base import Params
 from paretune.schemas.match import Match
@@ -26,8 +26,6 @@ class FieldParams(Params):
     gives. A list may be text with a ``separator``, or, of a category, one yes or no a value, in ``columns``. ``format``
     is that of dates which are not written as in ISO 8601 (``%d.%m.%Y``).
     """
-
-    model_config = ConfigDict(populate_by_name=True)
 
     type: Literal["str", "int", "float", "bool", "score", "category", "date", "datetime", "record"]
     description: str = ""

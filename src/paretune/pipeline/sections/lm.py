@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from paretune.lm.address import address_fault, has_login
 from paretune.pipeline.sections.base import Params
 
-__all__ = ["LmParams", "ModelParams", "PriceParams", "logins"]
+__all__ = ["LmParams", "ModelParams", "PriceParams", "RecordingParams", "logins"]
 
 
 def _address(value: str) -> str:
@@ -52,9 +52,28 @@ class ModelParams(Params):
     reasons: bool | None = None
 
 
-class LmParams(Params):
-    """Section ``lm``: the default model, how models are reached, and exceptions by model name."""
+class RecordingParams(Params):
+    """Which columns of the file ``lm.source`` hold the replies of models ``recorded/NAME``, and what these took: see
+    ``paretune.Recording``."""
 
+    key: str = "question"
+    field: str | None = None
+    reply: str = "replies"
+    model: str | None = None
+    models: tuple[str, ...] | None = None
+    prompt_tokens: str | None = None
+    completion_tokens: str | None = None
+    cost_usd: str | None = None
+    latency_s: str | None = None
+    tokens_per_character: float | None = Field(default=None, gt=0, le=100)
+    delimiter: str | None = None
+
+
+class LmParams(Params):
+    """Section ``lm``: the default model, how models are reached, and exceptions by model name. ``source`` is the file
+    that DVC watches: that of recorded replies, where ``recording`` says what is in it."""
+
+    source: str | None = None
     model: str = Field(min_length=1)
     api_base: Address | None = None
     api_key_env: str | None = None
@@ -70,6 +89,7 @@ class LmParams(Params):
     env_file: str | None = None
     memory_gb: float | None = Field(default=None, gt=0, le=1e6)
     models: dict[str, ModelParams] = Field(default_factory=dict)
+    recording: RecordingParams | None = None
 
 
 def logins(lm: LmParams) -> list[str]:

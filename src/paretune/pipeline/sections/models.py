@@ -14,7 +14,10 @@ from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.space import SpaceParams, ends
 from paretune.schemas.faults import did_you_mean
 
-__all__ = ["check_models", "models_of"]
+__all__ = ["EVERY_RECORDED", "check_models", "models_of"]
+
+#: Stands for all recorded models of the file ``lm.source``.
+EVERY_RECORDED = "recorded/*"
 
 
 def check_models(params: Mapping[str, Any], made: Collection[str] | None = None, choices: Collection[str] = ()) -> None:
@@ -36,7 +39,8 @@ def check_models(params: Mapping[str, Any], made: Collection[str] | None = None,
     used |= {own.model for own in (program, *program.steps.values()) if own.model is not None}
     used |= {name for step in (None, *program.steps) for name in models_of(program, space, lm.model, step)}
     for name in lm.models:
-        if name not in used and name not in choices:
+        is_recorded = EVERY_RECORDED in used and name.startswith(EVERY_RECORDED[:-1])
+        if name not in used and name not in choices and not is_recorded:
             raise ConfigError(
                 f"lm.models: the search uses no model {name!r}, so that its settings have no effect "
                 f"(it uses: {', '.join(sorted(used))}){did_you_mean(name, used)}"

@@ -43,6 +43,8 @@ def check_together(params: Mapping[str, Any]) -> None:
             )
         _check_names(params)
     elif program.builder is None:
+        if {"command", "function"} & program.model_fields_set:
+            raise ConfigError("program.command: give the words of a command, or program.function (got null for both)")
         check_conditions(space)
         for name, kind in space.items():
             for value in ends(kind):

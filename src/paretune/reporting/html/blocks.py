@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paretune.metrics.outcome import Outcome
+from paretune.schemas.comparing import ACCEPTED
 from paretune.trials.record import TrialRecord
 from paretune.trials.replies import ExampleReplies, ReplyRows
 
@@ -161,7 +162,8 @@ class _Numbers:
 
 @dataclass(frozen=True)
 class _Classes:
-    """Which fields of the output are classes: one text of a few (``label``), or a yes or no each (``flags``)."""
+    """Which fields of the output are classes: one text of a few (``label``), or a yes or no each (``flags``), which
+    may also be a list of labels."""
 
     kind: str
     fields: Sequence[str]
@@ -179,6 +181,11 @@ class _Classes:
             complete = all(isinstance(row.get(name), str) for row in gold)
             if complete and 2 <= len(values) <= min(_LABELS, len(gold) // 2):
                 return cls("label", [name], sorted(map(str, values)))
+        for name in (name for name in gold[0] if not name.endswith(ACCEPTED)):
+            lists = [row.get(name) for row in gold]
+            listed = {item for one in lists if isinstance(one, list) for item in one if isinstance(item, str)}
+            if all(_is_labels(one) for one in lists) and 2 <= len(listed) <= min(_LABELS, len(gold) // 2):
+                return cls("flags", [name], sorted(listed))
         return None
 
     def table(
@@ -206,13 +213,19 @@ class _Classes:
         if row is None:
             return -1
         if self.kind == "flags":
-            return sum(2**place for place, name in enumerate(self.fields) if float(row.get(name) or 0) > 0.5)
+            listed = None if self.fields == self.labels else row.get(self.fields[0]) or ()
+            chosen = [float(row.get(name) or 0) > 0.5 if listed is None else name in listed for name in self.labels]
+            return sum(2**place for place, yes in enumerate(chosen) if yes)
         value = row.get(self.fields[0])
         return labels.index(value) if value in labels else -1
 
 
 def _is_flag(value: Any) -> bool:
     return isinstance(value, bool) or (isinstance(value, float) and 0 <= value <= 1)
+
+
+def _is_labels(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(item, str) for item in value))
 
 
 def _reward(outcome: Outcome | None) -> float | int | None:

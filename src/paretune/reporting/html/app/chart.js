@@ -1,10 +1,12 @@
 // Charts as SVG: points with error bars, steps and bars, on linear, logarithmic or named axes.
 
 import { h, s } from "./dom.js";
-import { compact } from "./numbers.js";
+import { saving } from "./download.js";
+import { cut, scaled } from "./scales.js";
+import { tagPlaces } from "./tags.js";
 
+/** @typedef {import("./scales.js").Axis} Axis */
 /**
- * @typedef {{title: string, log?: boolean, names?: string[], zero?: boolean, from?: number, to?: number}} Axis
  * @typedef {{id: string, x: number, y: number, xs?: (number | null)[], ys?: (number | null)[],
  *   look: "winner" | "solid" | "hollow" | "faint" | "broken" | "dropped", title: string, lines: string[], tag?: string}}
  *   Mark
@@ -13,75 +15,9 @@ import { compact } from "./numbers.js";
  */
 
 const ROOM = { left: 58, right: 16, top: 14, bottom: 46 };
-const NAMES = 150; // the room that names on the left take
+const LETTER = 6.6; // pixels of a tick's letter
+const NAMES = 34; // letters of a name on the left, at most
 const BARS = 80; // more points than this have error bars only where they count
-
-/**
- * @param {number} lo
- * @param {number} hi
- * @param {number} wanted
- */
-function linearTicks(lo, hi, wanted) {
-  const raw = (hi - lo) / Math.max(1, wanted);
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= raw * 0.7) || raw;
-  const found = [];
-  for (let k = Math.ceil(lo / step - 1e-9); k * step <= hi + step * 1e-9; k++)
-    found.push(Number((k * step).toPrecision(12)));
-  return found;
-}
-
-/**
- * @param {number} lo
- * @param {number} hi
- * @param {number} wanted
- */
-function logTicks(lo, hi, wanted) {
-  const found = [];
-  for (let power = Math.floor(Math.log10(lo)); power <= Math.ceil(Math.log10(hi)); power++)
-    for (const digit of [1, 2, 5]) found.push(digit * 10 ** power);
-  const inside = found.filter((each) => each >= lo * 0.999 && each <= hi * 1.001);
-  if (inside.length < 2) return linearTicks(lo, hi, wanted);
-  const tens = inside.filter((each) => Math.abs(Math.log10(each) % 1) < 1e-9);
-  return inside.length > wanted && tens.length > 1 ? tens : inside;
-}
-
-/**
- * From values to pixels, with ticks.
- * @param {Axis} axis
- * @param {number[]} values
- * @param {[number, number]} range
- * @param {number} wanted
- */
-function scaled(axis, values, range, wanted) {
-  if (axis.names) {
-    const names = axis.names;
-    const step = (range[1] - range[0]) / names.length;
-    return {
-      at: (/** @type {number} */ value) => range[0] + (value + 0.5) * step,
-      ticks: names.map((_, place) => place),
-      write: (/** @type {number} */ value) => names[value],
-    };
-  }
-  const log = Boolean(axis.log) && values.every((each) => each > 0);
-  const into = log ? Math.log : (/** @type {number} */ each) => each;
-  let [lo, hi] = [Math.min(...values), Math.max(...values)];
-  if (axis.zero) [lo, hi] = [Math.min(lo, 0), Math.max(hi, 0)];
-  if (!Number.isFinite(lo)) [lo, hi] = [0, 1];
-  if (lo === hi) [lo, hi] = log ? [lo / 2, hi * 2] : [lo - (Math.abs(lo) || 1) / 10, hi + (Math.abs(hi) || 1) / 10];
-  let [a, b] = [into(lo), into(hi)];
-  const pad = (b - a) * 0.05;
-  if (!(axis.zero && lo === 0)) a -= pad;
-  b += pad;
-  if (axis.from !== undefined) a = Math.max(a, into(axis.from));
-  if (axis.to !== undefined) b = Math.min(b, into(axis.to) + pad / 3);
-  const back = log ? Math.exp : (/** @type {number} */ each) => each;
-  return {
-    at: (/** @type {number} */ value) => range[0] + ((into(value) - a) / (b - a)) * (range[1] - range[0]),
-    ticks: (log ? logTicks : linearTicks)(back(a), back(b), wanted),
-    write: compact,
-  };
-}
 
 /**
  * A chart as wide as its place. The arrow keys go from point to point, Enter opens one; what is pointed at is said below.
@@ -96,7 +32,7 @@ export function drawn(chart) {
     role: "group",
     "aria-label": `${chart.label}. ${chart.marks.length} points; the arrow keys go from one to the next, Enter opens it.`,
   });
-  const box = h("div.chart", null, stage, tip, spoken);
+  const box = h("div.chart", null, stage, tip, spoken, saving(stage, chart.label));
   const order = chart.marks.map((_, place) => place).sort((a, b) => chart.marks[a].x - chart.marks[b].x);
   /** @type {[number, number][]} */
   let places = [];
@@ -167,7 +103,6 @@ export function drawn(chart) {
  */
 function picture(chart, width, height) {
   const { marks } = chart;
-  const left = chart.y.names ? NAMES : ROOM.left;
   const few = marks.length <= BARS;
   /** @param {Mark} mark */
   const counts = (mark) => few || (mark.look !== "faint" && mark.look !== "broken" && mark.look !== "dropped");
@@ -175,8 +110,10 @@ function picture(chart, width, height) {
   const values = (way, ends) =>
     marks.flatMap((mark) => [mark[way], ...(counts(mark) ? (mark[ends] || []).slice(1) : [])]).filter(isNumber);
   const down = [...values("y", "ys"), ...(chart.rules || []).map((rule) => rule.y)];
-  const x = scaled(chart.x, values("x", "xs"), [left, width - ROOM.right], width / 110);
   const y = scaled(chart.y, down, [height - ROOM.bottom, ROOM.top], 6);
+  const letters = Math.max(...y.ticks.map((each) => y.write(each).length), 0);
+  const left = Math.max(ROOM.left, Math.min(width * 0.42, 34 + LETTER * Math.min(NAMES, letters)));
+  const x = scaled(chart.x, values("x", "xs"), [left, width - ROOM.right], width / 110);
   const svg = s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true", focusable: "false" });
   svg.append(...axisLines(chart, x, y, left, width, height));
   for (const rule of chart.rules || [])
@@ -192,9 +129,16 @@ function picture(chart, width, height) {
   const sorted = marks.slice().sort((a, b) => rank[a.look] - rank[b.look]);
   for (const mark of sorted) if (counts(mark)) svg.append(...errorBars(mark, x, y));
   for (const mark of sorted) svg.append(symbol(mark.look, x.at(mark.x), y.at(mark.y)));
-  for (const mark of sorted)
-    if (mark.tag) svg.append(s("text", { class: "tag", x: x.at(mark.x) + 9, y: y.at(mark.y) - 8 }, mark.tag));
-  return { svg, places: marks.map((mark) => [x.at(mark.x), y.at(mark.y)]) };
+  /** @type {[number, number][]} */
+  const places = marks.map((mark) => [x.at(mark.x), y.at(mark.y)]);
+  const wanted = sorted
+    .reverse()
+    .filter((mark) => mark.tag)
+    .map((mark) => ({ x: x.at(mark.x), y: y.at(mark.y), text: mark.tag || "" }));
+  tagPlaces(wanted, places, [left, 0, width, height - ROOM.bottom]).forEach((place, number) => {
+    if (place) svg.append(s("text", { class: "tag", x: place[0], y: place[1] }, wanted[number].text));
+  });
+  return { svg, places };
 }
 
 /** @param {unknown} value @returns {value is number} */
@@ -216,7 +160,11 @@ function axisLines(chart, x, y, left, width, height) {
   const [bottom, right] = [height - ROOM.bottom, width - ROOM.right];
   const found = y.ticks.flatMap((tick) => [
     s("line", { class: "grid", x1: left, x2: right, y1: y.at(tick), y2: y.at(tick) }),
-    s("text", { class: "tick", x: left - 8, y: y.at(tick) + 4, "text-anchor": "end" }, cut(y.write(tick), 19)),
+    s(
+      "text",
+      { class: "tick", x: left - 8, y: y.at(tick) + 4, "text-anchor": "end" },
+      cut(y.write(tick), Math.floor((left - 34) / LETTER)),
+    ),
   ]);
   const most = Math.max(6, Math.floor((right - left) / Math.max(1, x.ticks.length) / 6.5));
   for (const tick of x.ticks) {
@@ -239,11 +187,6 @@ function axisLines(chart, x, y, left, width, height) {
     ),
   );
   return found;
-}
-
-/** @param {string} text @param {number} most */
-function cut(text, most) {
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }
 
 /**

@@ -5,7 +5,8 @@
  * @typedef {{trial: string, status: string, label: string, values: Record<string, any>, metrics: Record<string, Ends>,
  *   errors: Record<string, number>, probability: number | null, drawn: "solid" | "hollow" | "faint", frontier: boolean,
  *   feasible: boolean, winner: boolean, score: number | null, n: number, replicates: number, calls: number,
- *   retries: number, prompt_tokens: number, completion_tokens: number, cost_usd: number | null, error: string | null,
+ *   retries: number, prompt_tokens: number | null, completion_tokens: number | null, cost_usd: number | null,
+ *   error: string | null,
  *   dropped: {by: string, why: string, saved: number} | null,
  *   invalid: Record<string, number>}} Trial
  * @typedef {{name: string, label: string, direction: "min" | "max" | null}} Metric
@@ -18,6 +19,7 @@
  *   numbers: Record<string, Record<string, any>> | null, references: Record<string, number>,
  *   importance: Record<string, {name: string, share: number | null, groups: number}[]>, trials: Trial[],
  *   texts: {kept: boolean, trials: string[], max_mb: number}}} Facts
+ * @typedef {{sentences: string[], every: number | null, at: number}} Live every: seconds until it is opened again
  * @typedef {{kind: "label" | "flags", labels: string[], gold: number[], answers: Record<string, number[]>}} Classes
  * @typedef {{excerpts: string[], rewards: Record<string, (number | null)[]>, states: Record<string, string>,
  *   classes: Classes | null}} Matrix
@@ -26,6 +28,15 @@
  *   replies: [string, string | null][], runs: Record<string, [number, number | null, [number, number, number][]][]>}}
  *   Example
  */
+
+/**
+ * All tokens of a trial; null where they are not known.
+ * @param {Trial} trial
+ */
+export function tokensOf(trial) {
+  const { prompt_tokens, completion_tokens } = trial;
+  return prompt_tokens === null || completion_tokens === null ? null : prompt_tokens + completion_tokens;
+}
 
 /** @type {Map<string, Promise<any>>} */
 const opened = new Map();
@@ -69,10 +80,13 @@ export function matrix() {
 
 /** @type {Facts} */
 export let facts;
+/** How a search goes that has not ended; null in the page of one that has. @type {Live | null} */
+export let live = null;
 /** @type {Map<string, Trial>} */
 export const byName = new Map();
 
 export async function readFacts() {
+  if (document.getElementById("live")) live = await block("live");
   facts = await block("facts");
   for (const trial of facts.trials) byName.set(trial.trial, trial);
 }

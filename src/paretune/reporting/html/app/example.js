@@ -118,7 +118,7 @@ function answer(example, place, trial, all, prompts, other, side) {
         example.answers[output] === null ? null : record(example.answers[output], "answer"),
         calls.length
           ? calls.map((call, step) => asked(example, prompts, call, others[replicate]?.[2][step]))
-          : missing(trial),
+          : missing(trial, place),
       );
     }),
   );
@@ -153,16 +153,16 @@ function asked(example, prompts, [prompt, question, reply], other) {
   ];
 }
 
-/** @param {Trial} trial */
-function missing(trial) {
+/** @param {Trial} trial @param {number} place */
+function missing(trial, place) {
   const { kept, trials, max_mb: limit } = facts.texts;
   if (!kept || trials.includes(trial.trial))
-    return h("p.note", null, "Prompt and reply were not kept: the ledger no longer had them.");
+    return h("p.note", null, "Prompt and reply were not kept.");
   return h(
     "p.note",
     null,
     `Prompt and reply are left out, to keep this file below ${limit} MB: report.max_mb sets that. `,
-    h("code", null, `paretune calls --trial ${number(trial.trial)}`),
+    h("code", null, `paretune show ${number(trial.trial)} --example ${place + 1}`),
     " shows them.",
   );
 }

@@ -5,7 +5,7 @@ import { counted, percent } from "./numbers.js";
 import { byName, facts, number } from "./data.js";
 import { drawn, legend } from "./chart.js";
 import { address, change, state } from "./state.js";
-import { choice, directionOf, openTrial, points, quantities, quantity, tick } from "./parts.js";
+import { winnerWord, choice, directionOf, openTrial, points, quantities, quantity, tick } from "./parts.js";
 
 /** @typedef {import("./chart.js").Mark} Mark */
 
@@ -42,7 +42,7 @@ export function frontierSection() {
     chart,
     legend(
       /** @type {[Mark["look"], string][]} */ ([
-        ["winner", "winner"],
+        ["winner", winnerWord()],
         ["solid", "on the frontier in at least 90 % of draws"],
         ["hollow", "in 10 to 90 %"],
         ...(faint ? [["faint", "in fewer"]] : []),
@@ -68,7 +68,9 @@ export function frontierSection() {
 function tagged(mark) {
   const trial = byName.get(mark.id);
   const few = facts.trials.filter((each) => each.frontier).length <= 12;
-  return few && trial && (trial.frontier || trial.winner) ? { ...mark, tag: number(mark.id) } : mark;
+  const one = facts.hyperparameters.filter((each) => each.varied).length === 1; // its value says it all
+  const tag = trial && one && trial.label.length <= 30 ? trial.label : number(mark.id);
+  return few && trial && (trial.frontier || trial.winner) ? { ...mark, tag } : mark;
 }
 
 /**

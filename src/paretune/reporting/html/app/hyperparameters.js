@@ -50,7 +50,9 @@ export function hyperparametersView() {
                 h(
                   "td",
                   null,
-                  row.share === null ? "not known: too few trials" : [bar(row.share), ` ${compact(100 * row.share)} %`],
+                  row.share === null
+                    ? `not known: ${row.groups > 2 ? "no value was tried twice" : "too few trials"}`
+                    : [bar(row.share), ` ${compact(100 * row.share)} %`],
                 ),
                 h("td.numeric", null, row.groups),
               ),
@@ -132,5 +134,7 @@ function bar(share) {
  */
 function spread(marks, named) {
   if (!named) return marks;
-  return marks.map((mark, place) => ({ ...mark, xs: undefined, x: mark.x + (((place * 0.618034) % 1) - 0.5) * 0.6 }));
+  const alone = new Set(marks.map((mark) => mark.x)).size === marks.length;
+  const aside = (/** @type {number} */ place) => (alone ? 0 : (((place * 0.618034) % 1) - 0.5) * 0.6);
+  return marks.map((mark, place) => ({ ...mark, xs: undefined, x: mark.x + aside(place) }));
 }

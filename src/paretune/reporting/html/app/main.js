@@ -8,15 +8,18 @@ import { overview } from "./overview.js";
 import { trialsView } from "./trials.js";
 import { trialView } from "./trial.js";
 import { hyperparametersView } from "./hyperparameters.js";
+import { parallelView } from "./parallel.js";
 import { progressView } from "./progress.js";
 import { answersView } from "./answers.js";
 import { examplesView } from "./examples.js";
+import { keepFresh, progressNote } from "./live.js";
 
 /** @type {[string, string, () => any][]} */
 const VIEWS = [
   ["overview", "Overview", overview],
   ["trials", "Trials", trialsView],
   ["hyperparameters", "Hyperparameters", hyperparametersView],
+  ["parallel", "Parallel", parallelView],
   ["progress", "Progress", progressView],
   ["answers", "Answers", answersView],
   ["examples", "Examples", examplesView],
@@ -57,7 +60,7 @@ async function draw() {
   const main = /** @type {HTMLElement} */ (document.getElementById("main"));
   const key = focusKey();
   const scrolled = main.querySelector(".list")?.scrollTop || 0;
-  const body = h("div", null, content);
+  const body = h("div", null, progressNote(name === "overview" || name === "progress"), content);
   main.replaceChildren(body);
   const title = body.querySelector("h1")?.textContent || "";
   document.title = `${title.slice(0, 80)} · ${facts.title} · paretune`;
@@ -66,6 +69,7 @@ async function draw() {
     scrollTo(0, 0);
     main.focus({ preventScroll: true });
   } else if (key) restoreFocus(main, key);
+  else if (!drawnLast && history.state) resume(main, history.state);
   const list = /** @type {HTMLElement | null} */ (main.querySelector(".list"));
   if (list) scrollList(list, drawnLast === page ? scrolled : 0);
   drawnLast = page;
@@ -91,6 +95,16 @@ function focusKey() {
   if (!node || !main?.contains(node) || node === main) return null;
   const all = Array.from(main.querySelectorAll(node.tagName));
   return { tag: node.tagName, text: node.textContent?.slice(0, 40) || "", place: all.indexOf(node) };
+}
+
+/**
+ * Go on where the page was before it opened itself again, once its charts are drawn.
+ * @param {HTMLElement} main
+ * @param {{scroll: number, focus: any}} before
+ */
+function resume(main, before) {
+  if (before.focus) restoreFocus(main, before.focus);
+  requestAnimationFrame(() => requestAnimationFrame(() => scrollTo(0, before.scroll)));
 }
 
 /** @param {HTMLElement} main @param {{tag: string, text: string, place: number}} key */
@@ -126,4 +140,7 @@ function navigation(current) {
 }
 
 addEventListener("hashchange", draw);
-readFacts().then(draw);
+readFacts().then(() => {
+  keepFresh(focusKey);
+  return draw();
+});

@@ -2,9 +2,9 @@
 
 import { h } from "./dom.js";
 import { compact, counted, interval, percent, pValue } from "./numbers.js";
-import { byName, facts, metric, number } from "./data.js";
+import { byName, facts, live, metric, number } from "./data.js";
 import { address } from "./state.js";
-import { shown, trialLink } from "./parts.js";
+import { winnerWord, shown, trialLink } from "./parts.js";
 import { frontierSection } from "./frontier.js";
 
 /** @type {Record<string, string>} */
@@ -30,7 +30,7 @@ export function overview() {
       h(
         "p.eyebrow",
         null,
-        `Winner: trial ${number(winner.trial)}, by the rule “${facts.winner.rule.name.replaceAll("_", " ")}”`,
+        `${capital(winnerWord())}: trial ${number(winner.trial)}, by the rule “${facts.winner.rule.name.replaceAll("_", " ")}”`,
       ),
       h("h1", null, capital(facts.winner.why)),
       h("p.lead", null, capital(facts.winner.doubt), facts.winner.unsettled ? ` ${facts.winner.unsettled}` : ""),
@@ -47,7 +47,7 @@ export function overview() {
       h(
         "p.actions",
         null,
-        h("a.button", { href: address({ view: "trial", trial: number(winner.trial) }) }, "Look at the winner"),
+        h("a.button", { href: address({ view: "trial", trial: number(winner.trial) }) }, `Look at the ${winnerWord()}`),
         h(
           "a.button.quiet",
           { href: address({ view: "examples", trial: number(winner.trial), vs: rival }) },
@@ -118,7 +118,7 @@ function tiles() {
     tile(
       "Validation reward",
       interval(own),
-      `${counted(facts.n, "example")}, which chose the winner`,
+      `${counted(facts.n, "example")}, which ${live ? "choose" : "chose"} the winner`,
       val?.corrected === undefined ? "" : `corrected for the choice: ${interval(ends(val, "corrected"))}`,
     ),
   );
@@ -173,7 +173,13 @@ function comparison() {
       "section",
       null,
       h("h2", null, "The held-out test"),
-      h("p", null, "No test split was evaluated: the rewards above are those of the examples that chose the winner."),
+      h(
+        "p",
+        null,
+        live
+          ? "There is none yet: the held-out examples are looked at once, after the search."
+          : "No test split was evaluated: the rewards above are those of the examples that chose the winner.",
+      ),
     );
   const columns = [
     ["test", "Winner, test"],

@@ -2,7 +2,7 @@
 
 import { h, s } from "./dom.js";
 import { compact, interval } from "./numbers.js";
-import { byName, facts, metric, number } from "./data.js";
+import { byName, facts, live, metric, number } from "./data.js";
 import { symbol } from "./chart.js";
 import { address, change, state } from "./state.js";
 
@@ -11,6 +11,11 @@ const FEW = 6;
 
 /** @typedef {import("./data.js").Trial} Trial */
 /** @typedef {import("./chart.js").Mark} Mark */
+
+/** What the winner is called: while the search runs there is none yet. */
+export function winnerWord() {
+  return live ? "best so far" : "winner";
+}
 
 /** @param {Trial} trial @returns {Mark["look"]} */
 export function lookOf(trial) {
@@ -29,7 +34,7 @@ export function icon(trial) {
 export function standing(trial) {
   if (trial.status === "FAILED") return "failed";
   if (trial.status === "DROPPED") return "dropped";
-  if (trial.winner) return "winner";
+  if (trial.winner) return winnerWord();
   if (!trial.feasible) return "breaks a constraint";
   if (trial.frontier) return "on the frontier";
   return facts.winner.close.includes(trial.trial) ? "may be the best" : "";

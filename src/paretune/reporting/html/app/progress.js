@@ -2,10 +2,10 @@
 
 import { h } from "./dom.js";
 import { compact, counted } from "./numbers.js";
-import { facts, metric, number } from "./data.js";
+import { facts, metric, number, tokensOf } from "./data.js";
 import { drawn, legend } from "./chart.js";
 import { change, state } from "./state.js";
-import { choice, lookOf, openTrial, pickedObjective, points, quantity, said, trialLink } from "./parts.js";
+import { winnerWord, choice, lookOf, openTrial, pickedObjective, points, quantity, said, trialLink } from "./parts.js";
 import { table } from "./table.js";
 
 /** @typedef {import("./chart.js").Mark} Mark */
@@ -14,7 +14,7 @@ import { table } from "./table.js";
 const SPENT = [
   ["cost", "cost (USD)", (trial) => trial.cost_usd],
   ["calls", "calls", (trial) => trial.calls],
-  ["tokens", "tokens", (trial) => trial.prompt_tokens + trial.completion_tokens],
+  ["tokens", "tokens", tokensOf],
 ];
 
 export function progressView() {
@@ -42,7 +42,7 @@ export function progressView() {
       }),
       legend(
         /** @type {[Mark["look"], string][]} */ ([
-          ["winner", "winner"],
+          ["winner", winnerWord()],
           ["solid", "likely on the frontier"],
           ["hollow", "perhaps"],
           ["faint", "hardly"],

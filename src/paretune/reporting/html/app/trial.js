@@ -2,9 +2,9 @@
 
 import { h, verbatim } from "./dom.js";
 import { compact, interval } from "./numbers.js";
-import { block, facts, matrix, number, rewards } from "./data.js";
+import { block, facts, matrix, number, rewards, tokensOf } from "./data.js";
 import { address } from "./state.js";
-import { icon, shown, standing } from "./parts.js";
+import { winnerWord, icon, shown, standing } from "./parts.js";
 import { classTables } from "./answers.js";
 
 /** @typedef {import("./data.js").Trial} Trial */
@@ -27,7 +27,11 @@ export async function trialView(trial) {
       null,
       mine.length ? h("a.button", { href: address({ view: "examples", trial: it }) }, "Read its replies") : null,
       mine.length && it !== winner
-        ? h("a.button.quiet", { href: address({ view: "examples", trial: it, vs: winner }) }, "Compare with the winner")
+        ? h(
+            "a.button.quiet",
+            { href: address({ view: "examples", trial: it, vs: winner }) },
+            `Compare with the ${winnerWord()}`,
+          )
         : null,
     ),
     h(
@@ -111,7 +115,9 @@ export async function trialView(trial) {
               h(
                 "td.numeric",
                 null,
-                `${trial.prompt_tokens.toLocaleString("en-US")} + ${trial.completion_tokens.toLocaleString("en-US")}`,
+                tokensOf(trial) === null
+                  ? "–"
+                  : `${trial.prompt_tokens?.toLocaleString("en-US")} + ${trial.completion_tokens?.toLocaleString("en-US")}`,
               ),
             ),
             h("tr", null, h("th", { scope: "row" }, "cost (USD)"), h("td.numeric", null, compact(trial.cost_usd))),

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { compact, counted, interval } from "./numbers.js";
-import { facts, metric, number } from "./data.js";
+import { facts, metric, number, tokensOf } from "./data.js";
 import { address, change, state } from "./state.js";
 import { icon, shown, standing, tick, trialLink } from "./parts.js";
 import { table } from "./table.js";
@@ -70,8 +70,8 @@ function columns() {
       name: "tokens",
       label: "Tokens",
       numeric: true,
-      value: (trial) => trial.prompt_tokens + trial.completion_tokens,
-      cell: (trial) => (trial.prompt_tokens + trial.completion_tokens).toLocaleString("en-US"),
+      value: tokensOf,
+      cell: (trial) => tokensOf(trial)?.toLocaleString("en-US") ?? "–",
     },
     {
       name: "cost_usd",
@@ -127,7 +127,6 @@ export function trialsView() {
       .join(" ")}`.toLowerCase();
     return wanted.every((word) => text.includes(word));
   });
-  const visibleColumns = all.filter((column) => picked.has(column.name));
   const filter = h("input", {
     type: "search",
     value: now.q || "",
@@ -179,13 +178,22 @@ export function trialsView() {
         : `${rows.length} of ${counted(facts.trials.length, "trial")}`,
       `. Intervals in brackets.${facts.constraints.length ? ` Constraints: ${facts.constraints.join(", ")}.` : ""}`,
     ),
-    table({
-      caption: "Trials",
-      columns: visibleColumns,
-      rows,
-      sort: now.sort || "",
-      emphasis: (trial) => (trial.winner ? "winner" : trial.frontier ? "frontier" : ""),
-      sorted: (sort) => history.replaceState(null, "", address({ ...state(), sort })),
-    }),
+    trialTable(rows, picked),
   ];
+}
+
+/**
+ * Some trials as a table, sorted as the address says.
+ * @param {Trial[]} rows
+ * @param {Set<string>} [picked] the names of its columns
+ */
+export function trialTable(rows, picked = usual()) {
+  return table({
+    caption: "Trials",
+    columns: columns().filter((column) => picked.has(column.name)),
+    rows,
+    sort: state().sort || "",
+    emphasis: (trial) => (trial.winner ? "winner" : trial.frontier ? "frontier" : ""),
+    sorted: (sort) => history.replaceState(null, "", address({ ...state(), sort })),
+  });
 }
