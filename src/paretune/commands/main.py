@@ -22,6 +22,7 @@ from paretune.commands import (
     models,
     predict,
     report,
+    serve,
     show,
     trials,
 )
@@ -79,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
         "experiments": (experiments, "list DVC's experiments: what each changed, and what came of it"),
         "export": (export, "write the winner as messages, a request (curl, OpenAI, Python), a prompt or a program"),
         "predict": (predict, "write the winner's answers to new rows: any data file in, JSON lines or CSV out"),
+        "serve": (serve, "serve the winner by HTTP: /predict, and as a model behind OpenAI's protocol"),
         "gateway": (gateway, "serve the language models by OpenAI's protocol on loopback, with ledger and budget"),
         "import": (import_results, "report results of other programs: a table, logs of inspect, promptfoo's output"),
         "models": (models, "list the local models, and agree to the terms of one"),
