@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from paretune.errors import UsageError
+from paretune.errors import BudgetError, UsageError
 from paretune.eventloop import run_maybe_nested
 from paretune.files import open_atomic
 
@@ -101,12 +101,26 @@ async def _predict(
     rows = itertools.islice(read_rows(path), arguments.limit)
     done = failed = 0
     with budget.charging(), attributed_to(search="predict"):
-        async for row, answered in predictions(serving, rows):
-            write(row, answered)
-            done, failed = done + 1, failed + (answered.output is None)
-            if sys.stderr.isatty() and done % 20 == 0:
-                print(f"\r{done:,} rows, {failed:,} without an answer", end="\r", file=sys.stderr)
+        try:
+            async for row, answered in predictions(serving, rows):
+                write(row, answered)
+                done, failed = done + 1, failed + (answered.output is None)
+                if sys.stderr.isatty() and done % 20 == 0:
+                    print(f"\r{done:,} rows, {failed:,} without an answer", end="\r", file=sys.stderr)
+        except BudgetError:
+            raise BudgetError(_capped(arguments, done)) from None
     return done, failed
+
+
+def _capped(arguments: argparse.Namespace, done: int) -> str:
+    caps = {"--max-calls": arguments.max_calls, "--max-usd": arguments.max_usd}
+    given = " ".join(f"{name} {cap:g}" for name, cap in caps.items() if cap is not None)
+    kept = (
+        "--no-ledger kept none of them"
+        if arguments.no_ledger
+        else "they are in the ledger: run again, with a higher cap or none, and only the others are paid for"
+    )
+    return f"{given} allows no further call: {done:,} rows are answered; {kept}"
 
 
 def _absolute(name: str) -> Path | None:

@@ -19,9 +19,7 @@ _DRAIN_S = 50
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add_program_arguments(parser)
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="where to listen (default: %(default)s); others need a token"
-    )
+    parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s; one that others reach needs a token")
     parser.add_argument("--port", type=int, default=8000, help="default: %(default)s")
     parser.add_argument("--token-env", metavar="NAME", help="the environment variable that holds the token of clients")
     parser.add_argument("--cache", action="store_true", help="keep replies in the ledger, and serve them again from it")

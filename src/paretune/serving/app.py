@@ -56,8 +56,11 @@ class ChatBody(BaseModel):
 
 
 def make_app(serving: Serving, *, token: str | None = None, concurrency: int = 64) -> FastAPI:
-    """The service of a program. With a ``token`` every request but ``/health`` must bring it (``Authorization: Bearer``);
-    of all inputs at most ``concurrency`` are answered at a time, the others wait."""
+    """The service of a program.
+
+    With a ``token`` every request but ``/health`` must bring it (``Authorization: Bearer …``). At most ``concurrency``
+    inputs are answered at a time, over all requests; the others wait.
+    """
     program = serving.program
     app = FastAPI(title=program.name, version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     app.add_middleware(BodyLimit)
@@ -71,9 +74,7 @@ def make_app(serving: Serving, *, token: str | None = None, concurrency: int = 6
                 raise HTTPException(429, "the budget of this service is spent") from None
             except ParetuneError as error:
                 _LOG.error("no language model can be called: %s", error)
-                raise HTTPException(
-                    503, "the language model cannot be called; the log of the service says why"
-                ) from None
+                raise HTTPException(503, "no language model can be called; the log of the service says why") from None
 
     @app.middleware("http")
     async def admit(request: Request, handle: Callable[[Request], Awaitable[Any]]) -> Any:
@@ -111,7 +112,8 @@ def make_app(serving: Serving, *, token: str | None = None, concurrency: int = 6
 def _add_predict(app: FastAPI, serving: Serving, run: Callable[[DataModel], Awaitable[Answered]]) -> None:
     """``/predict``: one input, or a list of them; its types are the task's."""
     taken, given = serving.input_model, serving.output_model
-    row: Any = create_model(f"{given.__name__}OrError", prediction=(given | None, None), error=(str | None, None))
+    fields: dict[str, Any] = {"prediction": (given | None, None), "error": (str | None, None)}
+    row: Any = create_model(f"{given.__name__}OrError", **fields)
     inputs: Any = Union[taken, list[taken]]  # type: ignore[valid-type]  # noqa: UP007
     outputs: Any = Union[given, list[row]]  # noqa: UP007
 
@@ -143,26 +145,24 @@ def _last_input(messages: Sequence[ChatMessage], model: type[DataModel]) -> Data
         said = "".join(map(str, parts))
     if not isinstance(said, str):
         raise HTTPException(400, "messages must have one of the role user, with a text")
+    names = list(model.model_fields)
+    values = _read(said)
+    if len(names) == 1 and not (isinstance(values, dict) and names[0] in values):
+        values = {names[0]: said}
     try:
-        return model.model_validate_json(said)
+        return model.model_validate(values)
     except ValidationError as error:
-        names = list(model.model_fields)
-        if len(names) == 1 and not _is_object(said):
-            try:
-                return model.model_validate({names[0]: said})
-            except ValidationError as other:
-                error = other
         faults = "; ".join(str(fault) for fault in find_faults(error, model))
-        raise HTTPException(
-            400, f"the last message of the user must be JSON with {', '.join(names)}: {faults}"
-        ) from None
+        wanted = f"the last message of the user must be JSON with {', '.join(names)}"
+        raise HTTPException(400, f"{wanted}: {faults}") from None
 
 
-def _is_object(text: str) -> bool:
+def _read(text: str) -> Any:
+    """The JSON value of a text, or the text."""
     try:
-        return isinstance(json.loads(text), dict)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return False
+        return text
 
 
 def _completion(name: str, answered: Answered) -> dict[str, Any]:

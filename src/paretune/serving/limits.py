@@ -35,7 +35,7 @@ class BodyLimit:
             if len(body) > self._max_bytes:
                 await _too_long(send, self._max_bytes)
                 return
-        parts = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+        parts: list[_Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
         await self._app(scope, lambda: _next(parts, receive), send)
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, TextIO
 
-from paretune.errors import DataError, UsageError
+from paretune.errors import DataError, FatalError, UsageError
 from paretune.eventloop import map_ordered
 from paretune.serving.answers import Answered, Serving, answer
 
@@ -27,24 +27,35 @@ Writer = Callable[[Row, Answered], None]
 async def predictions(serving: Serving, rows: Iterable[Row]) -> AsyncIterator[tuple[Row, Answered]]:
     """Each row with its answer, in the order of the rows. A row that cannot be read is answered with an error.
 
-    Raises FatalError, after which no call can succeed, and UsageError for a row that has a column of an answer's name.
+    Raises FatalError, after which no call can succeed, once what is in flight has come and was given; and UsageError for
+    a row that has a column of an answer's name.
     """
+    fatal: list[FatalError] = []
 
-    async def one(numbered: tuple[int, Row]) -> tuple[Row, Answered]:
+    async def one(numbered: tuple[int, Row]) -> tuple[Row, Answered] | None:
         number, row = numbered
+        if fatal:
+            return None
         if taken := [name for name in _OWN if name in row]:
             raise UsageError(f"the input has a column {taken[0]!r}, as the answers have: rename it")
         try:
             record = serving.read(row, number)
         except DataError as error:
             return row, Answered(None, str(error), (), final=True)
-        return row, await answer(serving.program, record)
+        try:
+            return row, await answer(serving.program, record)
+        except FatalError as error:  # the other calls are paid for: they end as they would
+            fatal.append(error)
+            return None
 
     numbered = enumerate(rows)
     limit = max(256, 2 * sum(model.concurrency for model in set(serving.program.language_models)))
     while chunk := list(itertools.islice(numbered, _AT_ONCE)):
         for done in await map_ordered(one, chunk, limit):
-            yield done
+            if done is not None:
+                yield done
+        if fatal:
+            raise fatal[0]
 
 
 def json_lines_writer(handle: TextIO) -> Writer:
