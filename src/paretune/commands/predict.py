@@ -118,9 +118,9 @@ def _capped(arguments: argparse.Namespace, done: int) -> str:
     kept = (
         "--no-ledger kept none of them"
         if arguments.no_ledger
-        else "they are in the ledger: run again, with a higher cap or none, and only the others are paid for"
+        else "they are in the ledger: with a higher cap or none, only the others are paid for"
     )
-    return f"{given} allows no further call: {done:,} rows are answered; {kept}"
+    return f"{given} allows no further call; rows answered: {done:,}; {kept}"
 
 
 def _absolute(name: str) -> Path | None:

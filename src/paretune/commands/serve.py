@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import signal
 import sys
 
 from paretune.commands.predict import add_program_arguments, opened_serving
@@ -54,6 +55,8 @@ def run(arguments: argparse.Namespace) -> None:
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_S,
         )
+        for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises again what ended it, once all is answered
+            signal.signal(number, lambda *_: None)
         uvicorn.Server(config).run()
     print("ended", file=sys.stderr)
 

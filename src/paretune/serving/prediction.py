@@ -27,8 +27,8 @@ Writer = Callable[[Row, Answered], None]
 async def predictions(serving: Serving, rows: Iterable[Row]) -> AsyncIterator[tuple[Row, Answered]]:
     """Each row with its answer, in the order of the rows. A row that cannot be read is answered with an error.
 
-    Raises FatalError, after which no call can succeed, once what is in flight has come and was given; and UsageError for
-    a row that has a column of an answer's name.
+    Raises FatalError, after which no call can succeed, once the answers in flight were given; and UsageError for a row
+    that has a column of an answer's name.
     """
     fatal: list[FatalError] = []
 
