@@ -42,7 +42,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
     },
     "predict": {
         "paretune predict --input rows.csv --output answers.csv": "the winner's answers to new rows",
-        "paretune predict winner.json --input - < rows.jsonl": "a program's file, without a project",
+        "paretune predict winner.json --input rows.jsonl": "a program's file, without a project",
     },
     "serve": {
         "paretune serve winner.json": "http://127.0.0.1:8000: /predict, /v1/chat/completions, /openapi.json",
