@@ -20,8 +20,8 @@ from call_options import request_with
 from paretune.errors import ConfigError, FatalError, RefusedInputError
 from paretune.eventloop import map_ordered, run_maybe_nested
 from paretune.lm.backends.local import LocalBackend
-from paretune.lm.backends.local_models import find_gguf
 from paretune.lm.backends.local_memory import loaded_models
+from paretune.lm.backends.local_models import find_gguf
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.types import Request
 
