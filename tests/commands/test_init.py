@@ -433,4 +433,5 @@ def test_every_shared_option_watches_a_file_that_projects_have() -> None:
     """A project has no conf/layout/…: what DVC watches for code of one's own must be there all the same."""
     for path in (SHARED / "conf").rglob("*.yaml"):
         text = path.read_text(encoding="utf-8")
-        assert all("conf/own.py" in line for line in text.splitlines() if line.startswith("source:")), path
+        sources = [line for line in text.splitlines() if line.startswith("source:")]
+        assert all("conf/own.py" in line or line.startswith("source: ???") for line in sources), path

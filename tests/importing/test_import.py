@@ -245,7 +245,7 @@ def test_logs_of_inspect(form: str, tmp_path: Path, capsys: Capsys) -> None:
     assert (first["model"], first["solver"], first["n"]) == ("openai/m", "generate", "20")
     assert float(first["val_reward"]) == pytest.approx(12 / 19) and float(second["val_reward"]) == 0.25
     assert (first["replicates"], second["replicates"]) == ("1", "2")
-    assert float(first["val_tokens_per_request"]) == 17 / 2 and float(first["val_latency"]) == 0.75
+    assert float(first["val_tokens_per_request"]) == 17 and float(first["val_latency"]) == 0.75
     assert "of 60 cells 0 are missing and 1 failed" in capsys.readouterr().err
     cells = list(read_cells(paths[:1], Columns({}), score="judge/tone"))
     assert {cell.outcome.reward for cell in cells} == {0.5, None}

@@ -23,7 +23,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """The options of the command."""
     command.add_argument("--port", type=int, default=0, help="where to listen (default: any free port)")
     command.add_argument("--name", default="client", help="whom `paretune calls` shows as the one who asked")
-    command.add_argument("command", nargs="*", metavar="COMMAND", help="run this with the gateway (after --), then end")
+    command.add_argument("line", nargs="*", metavar="COMMAND", help="run this with the gateway (after --), then end")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     place = Path.cwd()
     with contextlib.chdir(find_root(place)):
-        status = asyncio.run(_serve(arguments.port, arguments.name, arguments.command, place))
+        status = asyncio.run(_serve(arguments.port, arguments.name, arguments.line, place))
     if status:
         sys.exit(status)
 

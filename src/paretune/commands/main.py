@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"paretune {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", title="commands")
 
     command = commands.add_parser("compose", help="compose conf/ into params.yaml, as `dvc exp run` does")
     command.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="e.g. tuner=random search.max_trials=20")
