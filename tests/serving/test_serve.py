@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -201,6 +202,15 @@ def test_what_cannot_be_served(
     assert expected in capsys.readouterr().err
 
 
+def test_a_port_that_is_taken(program_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line that names it."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(SystemExit):
+            main(["serve", str(program_file), "--port", str(port)])
+    assert f"cannot listen on 127.0.0.1 port {port}" in capsys.readouterr().err
+
+
 def test_without_the_extra(
     program_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,8 +239,8 @@ def test_the_end_waits_for_answers(program_file: Path, upstream: OpenAIServer, t
     command = [sys.executable, "-m", "paretune", "serve", str(program_file), "--port", "0"]
     with subprocess.Popen(command, env=environment, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        line = next(line for line in process.stderr if "running on" in line)
-        address = line.split("running on ")[1].split()[0]
+        line = next(line for line in process.stderr if line.startswith("serving tickets at"))
+        address = line.split(" at ")[1].split()[0]
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(called, f"{address}/predict", {"text": "a"})
             until = time.monotonic() + 30

@@ -6,6 +6,7 @@ import argparse
 import ipaddress
 import os
 import signal
+import socket
 import sys
 
 from paretune.commands.predict import add_program_arguments, opened_serving
@@ -44,21 +45,37 @@ def run(arguments: argparse.Namespace) -> None:
         from paretune.serving.app import make_app
     except ImportError as error:
         raise ConfigError(f"paretune serve needs an extra ({error}): pip install 'paretune[serve]'") from None
-    with opened_serving(arguments, ledger=arguments.cache) as serving:
+    with (
+        _listening(arguments.host, arguments.port) as listener,
+        opened_serving(arguments, ledger=arguments.cache) as serving,
+    ):
         app = make_app(serving, token=token, concurrency=arguments.concurrency)
         config = uvicorn.Config(
             app,
-            host=arguments.host,
-            port=arguments.port,
-            log_level="info",
+            log_level="warning",
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_S,
         )
         for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises again what ended it, once all is answered
             signal.signal(number, lambda *_: None)
-        uvicorn.Server(config).run()
+        host, port = listener.getsockname()[:2]
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        print(
+            f"serving {serving.program.name} at {address} (/predict, /v1, /openapi.json)", file=sys.stderr, flush=True
+        )
+        uvicorn.Server(config).run(sockets=[listener])
     print("ended", file=sys.stderr)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that has the port, before the program is loaded. Raises UsageError where it cannot have it."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}; choose another --port"
+        ) from None
 
 
 def _token(name: str | None) -> str | None:
