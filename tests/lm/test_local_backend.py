@@ -256,3 +256,25 @@ def test_nothing_listens_when_the_process_is_gone(end: str, code: int) -> None:
     host, _, port = done.stdout.strip().removeprefix("http://").partition(":")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((host, int(port)), timeout=1)
+
+
+def test_the_process_ends_where_a_call_was_given_up(tmp_path: Path) -> None:
+    """The server works on the call still: the end waits for it, where it would else never come."""
+    script = f"""
+import asyncio
+from paretune import LanguageModel, run_maybe_nested
+from paretune.lm.options import CallOptions
+from paretune.lm.types import Request
+
+async def main():
+    model = LanguageModel({BUILT_IN!r})
+    request = Request(messages=(("user", "Tell a long story."),), options=CallOptions(max_tokens=200))
+    call = asyncio.create_task(model.complete(request))
+    await asyncio.sleep(1.0)
+    call.cancel()
+    await asyncio.wait([call])
+
+run_maybe_nested(main())
+"""
+    environment = {**os.environ, "PARETUNE_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", script], env=environment, timeout=60, check=True)

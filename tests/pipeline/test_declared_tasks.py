@@ -16,14 +16,18 @@ from hypothesis import strategies as st
 from paretune.errors import ConfigError, DataError
 from paretune.files import canonical_json
 from paretune.metrics import FieldF1
+from paretune.pipeline.data_models import output_model
 from paretune.pipeline.rows import open_dataset
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.base import check_sections, section
 from paretune.pipeline.sections.data import DataParams
 from paretune.pipeline.sections.layout import LayoutParams
 from paretune.pipeline.sections.task import TaskParams
+from paretune.programs.saved_models import is_rebuildable, model_from_schema, schema_of
 from paretune.schemas.data_model import DataModel
+from paretune.schemas.match import match_of
 from paretune.schemas.parsing import parse_json
+from paretune.schemas.text_form import cue
 
 TASK = {"name": "t", "instructions": "Take the fields.", "input": {"fields": {"text": {"type": "str"}}}}
 
@@ -320,3 +324,26 @@ def test_reward_and_metrics_follow_from_the_fields() -> None:
     )
     own = section(params({"note": fields["note"]}, metrics=[]), "layout", LayoutParams)
     assert (own.declared_reward, own.declared_metrics) == ({**judge, "as": "note"}, ())
+
+
+@settings(max_examples=60, deadline=None)
+@given(field_maps(2), st.booleans(), st.data())
+def test_every_declared_answer_is_built_again_from_a_program_file(
+    fields: dict[str, Any], strict: bool, data: st.DataObject
+) -> None:
+    """The class from the file asks, reads, compares and is written as the declared one; no class is handed over."""
+    sections = params(fields)
+    layout = section(sections, "layout", LayoutParams)
+    layout = layout.model_copy(update={"output": layout.output.model_copy(update={"strict_labels": strict})})
+    declared = output_model(section(sections, "task", TaskParams), layout)
+    assert is_rebuildable(declared)
+    rebuilt = model_from_schema(json.loads(json.dumps(schema_of(declared))))
+    assert (rebuilt.get_schema(), rebuilt.strict_labels) == (declared.get_schema(), strict)
+    assert [match_of(info) for info in rebuilt.model_fields.values()] == [
+        match_of(info) for info in declared.model_fields.values()
+    ]
+    row = {name: data.draw(values_of(field)) for name, field in fields.items()}
+    first, second = declared.model_validate(row), rebuilt.model_validate(row)
+    assert first.get_json() == second.get_json()
+    assert schema_of(rebuilt) == schema_of(declared)
+    assert [cue(rebuilt, name) for name in fields] == [cue(declared, name) for name in fields]

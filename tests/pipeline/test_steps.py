@@ -456,3 +456,20 @@ def test_any_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: dict[
     assert again.output == outcome.output
     assert sum(len(model.backend.calls) for model in made.values()) == expected  # type: ignore[attr-defined]
     ledger.close()
+
+
+@pytest.mark.parametrize("name", ["default", "draft_then_check", "summarise_then_answer", "vote"])
+def test_presets_come_back_from_a_file(models: dict[str, LanguageModel], tmp_path: Path, name: str) -> None:
+    """What is loaded without any class asks the very same, so that the ledger has all replies, and answers the same."""
+    params = yaml.safe_load(compose(ROOT, [f"program={name}"], tmp_path / "params.yaml").read_text())
+    program = run_maybe_nested(ProgramSetup(params).declared_program({}))
+    record = {"text": "text 4"}
+    output = run_maybe_nested(program(record))
+    program.save(tmp_path / "program.json")
+    loaded = Program.load(tmp_path / "program.json", custom_objects={model.model: model for model in models.values()})
+    sessions = [model.ledger.session for model in models.values()]
+    paid = [session.paid for session in sessions]
+    again = run_maybe_nested(loaded(record))
+    assert sum(paid) == program.calls_per_run == loaded.calls_per_run
+    assert [session.paid for session in sessions] == paid
+    assert again is not None and again.get_json() == output.get_json()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
-from datetime import date
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -264,7 +264,7 @@ def test_other_files_are_refused(tmp_path, content):
 
 def test_rich_data_model_is_built_again():
     """A class built from the schema has the same schema and takes and refuses the same records."""
-    rebuilt = model_from_schema(json.loads(json.dumps(Rich.model_json_schema())))
+    rebuilt = model_from_schema(json.loads(json.dumps(schema_of(Rich))))
     assert is_rebuildable(Rich)
     assert rebuilt.get_schema() == Rich.get_schema()
     good = {
@@ -295,7 +295,7 @@ def even(value: int) -> int:
 @pytest.mark.parametrize(
     "annotation",
     [
-        date,
+        time,
         Colour,
         Any,
         tuple[int, str],
@@ -324,7 +324,7 @@ def test_plain_data_models_come_back(fields):
     """Whatever the plain types, the schema of the rebuilt class is the same, keys in the same order."""
     model = create_model("Some", __base__=DataModel, **{name: (kind, ...) for name, kind in fields.items()})
     assert is_rebuildable(model)
-    rebuilt = model_from_schema(model.model_json_schema())
+    rebuilt = model_from_schema(schema_of(model))
     assert json.dumps(rebuilt.get_schema()) == json.dumps(model.get_schema())
 
 
@@ -385,9 +385,6 @@ def test_what_the_schema_does_not_tell_of_a_class(config):
     inner = create_model("Inner", __config__=config, field=(str, ...))
     outer = create_model("Outer", __base__=DataModel, field=(inner, ...))
     assert not is_rebuildable(own) and not is_rebuildable(outer)
-    strict = create_model("Strict", __base__=DataModel, field=(str, ...))
-    strict.strict_labels = True
-    assert not is_rebuildable(strict)
 
 
 json_values = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5)

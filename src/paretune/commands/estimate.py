@@ -6,9 +6,8 @@ import contextlib
 import hashlib
 import json
 import math
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from paretune.estimating.spending import Spending, Tally, added, chosen, spendin
 from paretune.eventloop import run_maybe_nested
 from paretune.files import read_jsonl, write_jsonl
 from paretune.pipeline.evaluation import baseline_program
+from paretune.pipeline.finished_program import inside
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.rows import open_dataset, validation_rows
 from paretune.pipeline.scoring import Records
@@ -50,7 +50,7 @@ Split = tuple[Records, Records]
 def report(root: Path, overrides: Sequence[str] = (), *, as_json: bool = False) -> str:
     """What the search of ``root/params.yaml`` (or of the configuration that Hydra overrides give) would take, and the
     held-out test after it: lines for people, or JSON."""
-    with contextlib.chdir(root), tempfile.TemporaryDirectory() as scratch, _importable(root):
+    with tempfile.TemporaryDirectory() as scratch, inside(root):
         file = compose(root, overrides, Path(scratch) / "params.yaml") if overrides else "params.yaml"
         estimate, test, n = run_maybe_nested(_estimate(read_params(file), Path(scratch)))
     smallest = [detectable_difference(n, differing) for differing in _DIFFERING]
@@ -95,17 +95,6 @@ async def _estimate(params: Mapping[str, Any], scratch: Path) -> tuple[Estimate,
         tallies["baseline"] = added([trained, rehearsal.evaluation(len(test[1]))] * replicates)
         models |= rehearsal.models
     return estimate, {name: spending(tally, models, view) for name, tally in tallies.items()}, len(test[1])
-
-
-@contextlib.contextmanager
-def _importable(root: Path) -> Iterator[None]:
-    """A stage finds a builder of the project's own in its folder and in src/; so does this."""
-    before = list(sys.path)
-    sys.path[:0] = [str(root), str(root / "src")]
-    try:
-        yield
-    finally:
-        sys.path[:] = before
 
 
 def _data(params: Mapping[str, Any], setup: ProgramSetup, scratch: Path) -> tuple[Split, Split, Split]:

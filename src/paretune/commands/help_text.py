@@ -36,6 +36,17 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "paretune compare main workspace": "the winners of two revisions",
     },
     "experiments": {"paretune experiments": "of the last commit"},
+    "export": {
+        "paretune export --format curl": "the winner's request for the first validation example",
+        "paretune export --format program -o winner.json": "all of it, for predict, serve and Program.load",
+    },
+    "predict": {
+        "paretune predict --input rows.csv --output answers.csv": "the winner's answers to new rows",
+        "paretune predict winner.json --input rows.jsonl": "a program's file, without a project",
+    },
+    "serve": {
+        "paretune serve winner.json": "http://127.0.0.1:8000: /predict, /v1/chat/completions, /openapi.json",
+    },
     "gateway": {
         "paretune gateway -- python my_app.py": "an app of yours, its calls with ledger and budget",
     },

@@ -8,7 +8,7 @@ import hashlib
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from paretune.errors import FatalError, RefusedInputError, TransientError
 from paretune.files import canonical_json, digest
@@ -16,6 +16,7 @@ from paretune.lm.backends.choose import backend_for
 from paretune.lm.backends.recorded import RecordedBackend, Recordings
 from paretune.lm.lacks import find_lack
 from paretune.lm.ledger.ledger import Ledger, default_ledger
+from paretune.lm.ledger.none import NoLedger
 from paretune.lm.limiter import Limiter, shared_limiter, shared_places
 from paretune.lm.sending import Retries, Sending
 from paretune.lm.settings import settings_of
@@ -79,7 +80,7 @@ class LanguageModel:
         Whether the model reasons before each reply without being told to (see ``ChainOfThought``); None: as litellm
         knows.
     ledger
-        Where replies are kept; the project's ledger when None.
+        Where replies are kept; the project's ledger when None; False: nowhere, and no file is made.
     backend
         Another way to reach the model (the scripted one of the tests); chosen by the name when None.
     recordings
@@ -101,7 +102,7 @@ class LanguageModel:
         fallbacks: Sequence[LanguageModel | str] | None = None,
         price: Mapping[str, float] | Price | None = None,
         reasons: bool | None = None,
-        ledger: Ledger | None = None,
+        ledger: Ledger | Literal[False] | None = None,
         backend: Backend | None = None,
         recordings: Recordings | None = None,
     ) -> None:
@@ -119,7 +120,7 @@ class LanguageModel:
         self.total_timeout_s: float = settings["total_timeout_s"] or 10 * settings["timeout_s"]
         self._given_up = 0
         self.reasons: bool | None = settings["reasons"]
-        self.ledger = ledger if ledger is not None else default_ledger()
+        self.ledger = NoLedger() if ledger is False else ledger if ledger is not None else default_ledger()
         shared = {"max_attempts": self.max_attempts, "timeout_s": settings["timeout_s"], "fallbacks": ()}
         self.fallbacks = [
             LanguageModel(other, ledger=ledger, **shared) if isinstance(other, str) else other

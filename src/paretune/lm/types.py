@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from paretune.errors import ConfigError, UsageError
 from paretune.lm.options import CallOptions
@@ -13,6 +13,7 @@ from paretune.lm.usage import billed_completion_tokens, cached_tokens
 
 __all__ = [
     "CHAT_FORMS",
+    "HTTPRequest",
     "REFUSAL",
     "Answer",
     "Backend",
@@ -36,6 +37,16 @@ CHAT_FORMS = "native, prompt or text"
 
 
 _NO_OPTIONS = CallOptions()
+
+
+class HTTPRequest(NamedTuple):
+    """A request as it goes over HTTP (POST); what holds the key names an environment variable in its place."""
+
+    url: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    #: The environment variable whose ``$NAME`` stands in the headers or the address; None where no key is sent.
+    key_env: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 from paretune.datasets.huggingface import HuggingFaceDataset
 from paretune.datasets.rows import shortened
 from paretune.datasets.split import split_indices
-from paretune.datasets.templates import VariableList
+from paretune.datasets.templates import RowTemplate, VariableList
 from paretune.errors import ConfigError, DataError
 from paretune.files import canonical_json, read_jsonl
 from paretune.pipeline.cells import derived_template, label_hint, listed, record_of
@@ -24,7 +24,7 @@ from paretune.schemas.data_model import DataModel, is_score
 from paretune.schemas.faults import did_you_mean
 from paretune.schemas.field_types import item_of, labels_of
 
-__all__ = ["as_labels", "gold_labels", "known_labels", "open_dataset", "validation_rows"]
+__all__ = ["as_labels", "gold_labels", "input_template", "known_labels", "open_dataset", "validation_rows"]
 
 
 def open_dataset(task: TaskParams, layout: LayoutParams, data: DataParams, split: str) -> HuggingFaceDataset:
@@ -64,6 +64,21 @@ def open_dataset(task: TaskParams, layout: LayoutParams, data: DataParams, split
             "output_of": functools.partial(record_of, fields=answers, labels=task.labels),
         },
         **options,
+    )
+
+
+def input_template(task: TaskParams, name: str) -> RowTemplate:
+    """What makes the input of a row, which needs no answer; ``name`` stands in errors for the data."""
+    return RowTemplate(
+        task.input.template or derived_template("input", task.input.fields),
+        input_model(task),
+        kind="input",
+        dataset=name,
+        variables={
+            "labels": task.labels,
+            "as_labels": functools.partial(as_labels, labels=task.labels),
+            "input_of": functools.partial(record_of, fields=task.input.fields, labels=task.labels),
+        },
     )
 
 

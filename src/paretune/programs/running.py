@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: So many examples are begun at a time at least: a module of one's own may call language models that nobody knows of.
 _AT_LEAST = 256
 
-__all__ = ["Evaluation", "Ran", "evaluate", "evaluation_of", "predict", "run_all"]
+__all__ = ["Evaluation", "Ran", "evaluate", "evaluation_of", "predict", "run_all", "why_invalid"]
 
 #: How providers say that a reply ended at a limit of tokens, and that a filter held it back.
 _LIMITED = ("length", "max_tokens", "model_length")
@@ -129,14 +129,14 @@ async def _run_example(program: Program, row: Row, y: DataModel, sample: Sample)
             if output is not None:
                 reward = Scored.of(checked_reward(await program.reward(y, output), program.reward.name))
             else:
-                kind, failure = _why_invalid(calls)
+                kind, failure = why_invalid(calls)
             status = "invalid" if output is None else "ok"
         except RefusedInputError as error:
             output, status, failure = None, "invalid", str(error)
             kind = "filtered" if error.filtered else "refused"
         except InvalidOutputError as error:
             output, status, failure = None, "invalid", str(error)
-            kind, _ = _why_invalid(calls)
+            kind, _ = why_invalid(calls)
         except (TransientError, NotRecordedError, JudgementError) as error:
             output, reward, status, failure = None, None, "failed", str(error)
     replies = [call.reply for call in calls]
@@ -158,7 +158,7 @@ async def _run_example(program: Program, row: Row, y: DataModel, sample: Sample)
     return Ran(outcome, tuple(calls[:own_calls]))
 
 
-def _why_invalid(calls: Sequence[Call]) -> tuple[InvalidKind, str | None]:
+def why_invalid(calls: Sequence[Call]) -> tuple[InvalidKind, str | None]:
     """Why a program gave no record, by the last reply that did not validate; with the text of a refusal."""
     reply = next((call.reply for call in reversed(calls) if call.output is None), None)
     if reply is None:  # a module of the user's own gave none

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import operator
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Interval, Le, Lt, MaxLen, MinLen, MultipleOf
@@ -15,10 +17,12 @@ from pydantic_core import PydanticUndefined
 
 from paretune.schemas.data_model import DataModel, Score, has_validators
 from paretune.schemas.field_types import models_in
+from paretune.schemas.match import Match, match_of
 
 __all__ = ["is_rebuildable", "model_from_schema", "schema_of"]
 
 _PLAIN: dict[str, Any] = {"string": str, "integer": int, "number": float, "boolean": bool, "null": None}
+_DATES: dict[str, Any] = {"date": date, "date-time": datetime}
 _CONSTRAINTS = {
     "minimum": "ge",
     "maximum": "le",
@@ -36,7 +40,7 @@ _WORDS = {
     *_CONSTRAINTS, "$ref", "type", "enum", "const", "anyOf", "oneOf", "allOf", "not", "items", "prefixItems",
     "uniqueItems", "properties", "required", "additionalProperties", "patternProperties", "propertyNames",
     "minProperties", "maxProperties", "format", "contentEncoding", "contentMediaType", "discriminator", "default",
-    "title", "description", "examples",
+    "title", "description", "examples", "$match", "$strict_labels", "$checked",
 }  # fmt: skip
 #: What a schema tells by the words above.
 _LIMITS = (Ge, Gt, Interval, Le, Lt, MaxLen, MinLen, MultipleOf)
@@ -45,25 +49,80 @@ _CONFIGS: tuple[Mapping[str, Any], ...] = (DataModel.model_config, {}, {"extra":
 _SCORES = Score.__metadata__[1].json_schema  # type: ignore[attr-defined]
 
 
+class _Definitions:
+    """The classes inside of a schema, each built once."""
+
+    def __init__(self, schemas: Mapping[str, Any]) -> None:
+        self._schemas = schemas
+        self._models: dict[str, type[Any]] = {}
+
+    def model(self, reference: str) -> type[Any]:
+        name = reference.rsplit("/", 1)[-1]
+        if name not in self._models:
+            schema = self._schemas[name]
+            if "properties" not in schema:
+                raise _NotSaid(reference)
+            base = DataModel if schema.get("additionalProperties") is False else BaseModel
+            self._models[name] = _model(schema, self, base)
+        return self._models[name]
+
+
 class _NotSaid(ValueError):
     """A schema that says more than this module understands."""
 
 
-class _OwnTitles(GenerateJsonSchema):
-    """The titles that fields were given, and none made of their names: a title is what prompts call a field."""
+class _Whole(GenerateJsonSchema):
+    """A schema with all that is declared: how fields are compared, whether labels are strict, and whether the limit of
+    a list is checked (that of a declared task is only asked for). A title is what prompts call a field, so that none is
+    made of its name."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
+    def model_schema(self, schema: Any) -> dict[str, Any]:
+        whole = super().model_schema(schema)
+        for name, info in schema["cls"].model_fields.items():
+            if (match := match_of(info)) != Match():
+                whole["properties"][name]["$match"] = dataclasses.asdict(match)
+        if getattr(schema["cls"], "strict_labels", False):
+            whole["$strict_labels"] = True
+        return whole
+
+    def list_schema(self, schema: Any) -> dict[str, Any]:
+        whole = super().list_schema(schema)
+        return {**whole, "$checked": True} if "maxItems" in whole else whole
+
 
 def schema_of(model: type[DataModel]) -> dict[str, Any]:
     """The JSON schema from which a class is built again."""
-    return model.model_json_schema(schema_generator=_OwnTitles)
+    schema = model.model_json_schema(schema_generator=_Whole)
+    definitions = schema.pop("$defs", {})
+    names: dict[str, str] = {}  # pydantic's names of classes that are called alike have their modules in them
+    renamed: dict[str, Any] = {}
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, list):
+            return [walk(part) for part in node]
+        if not isinstance(node, dict):
+            return node
+        reference = node.get("$ref")
+        if not isinstance(reference, str):
+            return {key: walk(part) for key, part in node.items()}
+        key = reference.rsplit("/", 1)[-1]
+        if key not in names:
+            title = definitions[key].get("title", key)
+            alike = sum(definitions[other].get("title", other) == title for other in names)
+            names[key] = f"{title}_{alike}" if alike else title
+            renamed[names[key]] = walk(definitions[key])
+        return {**node, "$ref": f"#/$defs/{names[key]}"}
+
+    whole: dict[str, Any] = walk(schema)
+    return {**whole, "$defs": renamed} if renamed else whole
 
 
 def model_from_schema(schema: Mapping[str, Any]) -> type[DataModel]:
     """The data model of a JSON schema that ``schema_of`` a rebuildable class gave."""
-    return _model(schema, schema.get("$defs", {}), DataModel)
+    return _model(schema, _Definitions(schema.get("$defs", {})), DataModel)
 
 
 def is_rebuildable(model: type[DataModel]) -> bool:
@@ -86,7 +145,6 @@ def _has_code(model: type[BaseModel]) -> bool:
     return (
         has_validators(model)
         or any(written)
-        or getattr(model, "strict_labels", False)
         or model.model_config not in _CONFIGS
         or any(_does_more(info) or not _is_plain(info.annotation) for info in model.model_fields.values())
     )
@@ -98,7 +156,7 @@ def _does_more(info: FieldInfo) -> bool:
     return (
         info.default_factory is not None
         or bool(info.exclude)
-        or not (extra is None or (isinstance(extra, dict) and not _WORDS & set(extra)))
+        or not (extra is None or (isinstance(extra, dict) and not _WORDS - {"maxItems"} & set(extra)))
         or not all(map(_is_told, info.metadata))
     )
 
@@ -112,7 +170,7 @@ def _is_plain(annotation: Any) -> bool:
         return _is_plain(arguments[0]) and all(map(_is_told, arguments[1:]))
     if not arguments:
         is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-        return is_model or annotation in (*_PLAIN.values(), type(None), ...)
+        return is_model or annotation in (*_PLAIN.values(), *_DATES.values(), type(None), ...)
     return all(map(_is_plain, arguments))
 
 
@@ -120,12 +178,12 @@ def _is_told(item: Any) -> bool:
     """Whether the schema tells all that something in the metadata of a field does."""
     if isinstance(item, FieldInfo):
         return not _does_more(item)
-    if item is None or isinstance(item, _LIMITS) or item in Score.__metadata__:  # type: ignore[attr-defined]
+    if item is None or isinstance(item, (*_LIMITS, Match)) or item in Score.__metadata__:  # type: ignore[attr-defined]
         return True
     return set(getattr(item, "__dict__", ())) == {"pattern"}
 
 
-def _model(schema: Mapping[str, Any], definitions: Mapping[str, Any], base: type[Any]) -> type[Any]:
+def _model(schema: Mapping[str, Any], definitions: _Definitions, base: type[Any]) -> type[Any]:
     required = schema.get("required", [])
     fields: dict[str, Any] = {}
     for name, node in schema.get("properties", {}).items():
@@ -135,8 +193,15 @@ def _model(schema: Mapping[str, Any], definitions: Mapping[str, Any], base: type
         default = _default(node["default"], annotation) if "default" in node else PydanticUndefined
         words = {word: node.get(word) for word in ("title", "description", "examples")}
         extra = {word: value for word, value in node.items() if word not in _WORDS}
+        if _is_only_asked_for(node):
+            extra["maxItems"] = node["maxItems"]
+        if "$match" in node:
+            annotation = Annotated[annotation, Match(**node["$match"])]
         fields[name] = (annotation, Field(default, **words, json_schema_extra=extra or None))
-    return create_model(schema["title"], __base__=base, __doc__=schema.get("description"), **fields)
+    model: type[Any] = create_model(schema["title"], __base__=base, __doc__=schema.get("description"), **fields)
+    if schema.get("$strict_labels"):
+        model.strict_labels = True
+    return model
 
 
 def _default(value: Any, annotation: Any) -> Any:
@@ -147,18 +212,23 @@ def _default(value: Any, annotation: Any) -> Any:
         return value
 
 
-def _annotation(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
+def _annotation(node: Mapping[str, Any], definitions: _Definitions) -> Any:
     kind = _kind(node, definitions)
     limits = {_CONSTRAINTS[key]: value for key, value in node.items() if key in _CONSTRAINTS}
+    if _is_only_asked_for(node):
+        del limits["max_length"]
+        kind = Annotated[kind, Field(json_schema_extra={"maxItems": node["maxItems"]})]
     return Annotated[kind, Field(**limits)] if limits else kind
 
 
-def _kind(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
+def _is_only_asked_for(node: Mapping[str, Any]) -> bool:
+    """Whether a list has a limit that a longer reply may pass."""
+    return "maxItems" in node and "$checked" not in node
+
+
+def _kind(node: Mapping[str, Any], definitions: _Definitions) -> Any:
     if "$ref" in node:
-        target = definitions[node["$ref"].rsplit("/", 1)[-1]]
-        if "properties" not in target:
-            raise _NotSaid(node["$ref"])
-        return _model(target, definitions, DataModel if target.get("additionalProperties") is False else BaseModel)
+        return definitions.model(node["$ref"])
     if "enum" in node:
         return Score if node["enum"] == _SCORES["enum"] and node.get("type") == "number" else _literal(node["enum"])
     if "const" in node:
@@ -172,7 +242,7 @@ def _kind(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
         return dict[str, _annotation(node["additionalProperties"], definitions)]  # type: ignore[misc]
     if kind not in _PLAIN:
         raise _NotSaid(kind)
-    return _PLAIN[kind]
+    return _DATES.get(node.get("format", ""), _PLAIN[kind]) if kind == "string" else _PLAIN[kind]
 
 
 def _literal(values: list[Any]) -> Any:

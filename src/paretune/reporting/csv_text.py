@@ -14,7 +14,7 @@ from paretune.terminal import plain
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["read_table", "without_formulas"]
+__all__ = ["guarded", "read_table", "without_formulas"]
 
 #: What makes a spreadsheet take text for a formula, by OWASP's list; and the mark itself, so that it can be taken off.
 _RISKY = ("=", "+", "-", "@", "\t", "'")
@@ -25,7 +25,7 @@ _WORDS = {"": None, "True": True, "False": False}
 def without_formulas(table: pandas.DataFrame) -> pandas.DataFrame:
     """The table with an apostrophe before each text (names of columns too) that a spreadsheet would compute, and
     without what could steer a terminal (see ``plain``)."""
-    return table.map(_guarded).rename(columns=_guarded)
+    return table.map(guarded).rename(columns=guarded)
 
 
 def read_table(text: str, name: str, texts: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
@@ -47,7 +47,7 @@ def read_table(text: str, name: str, texts: frozenset[str] = frozenset()) -> lis
     ]
 
 
-def _guarded(value: Any) -> Any:
+def guarded(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = plain(value, lines=True)

@@ -14,6 +14,7 @@ from paretune.errors import BudgetError, UsageError
 from paretune.eventloop import run_maybe_nested, run_together
 from paretune.lm.ledger.budget import Budget
 from paretune.lm.ledger.ledger import Session
+from paretune.lm.ledger.none import NoLedger
 from paretune.lm.sending import drain
 from paretune.programs.examples import with_arrays
 from paretune.programs.program import Program
@@ -190,6 +191,11 @@ class Tuner(Results):
         self._recalled = True
         with self._charging():
             plan = self.planned = await self.plan(x, y, **fit)
+        if any(isinstance(ledger, NoLedger) for ledger in plan.ledgers):
+            raise UsageError(
+                "a search keeps every reply, so that none is paid for twice, and needs a ledger: leave out "
+                "PARETUNE_LEDGER=off and LanguageModel(ledger=False), which are for programs at work"
+            )
         self._file = plan.record
         with locked(plan.record) as store:
             if self.overwrite:

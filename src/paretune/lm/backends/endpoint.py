@@ -8,11 +8,11 @@ import time
 from typing import Any
 
 from paretune.errors import FatalError, TransientError
-from paretune.lm.backends.http import post, status_of
+from paretune.lm.backends.http import head, post, status_of
 from paretune.lm.backends.litellm_errors import NO_KEY, named_error
 from paretune.lm.backends.protocol import Completion, options, prompt_of, read_completion, read_passed
 from paretune.lm.masking import logins_of, masked, place_of, public_address, without_secrets
-from paretune.lm.types import CHAT_FORMS, Answer, Price, Request
+from paretune.lm.types import CHAT_FORMS, Answer, HTTPRequest, Price, Request
 
 __all__ = ["Endpoint"]
 
@@ -120,16 +120,43 @@ class Endpoint:
 
     async def _post(self, request: Request) -> Any:
         """Exchange a request as it was composed."""
-        path = _TEXT if request.structured_output == "completion" else _CHAT
-        body = {"model": self.model.partition("/")[2], **prompt_of(request), **options(request), **self._extra(request)}
-        reply, _ = await post(self._address() or _OPENAI, path, body, self._sent_key(), self.timeout_s)
+        address, path = self._address() or _OPENAI, self._path(request)
+        reply, _ = await post(address, path, self._body(request), self._sent_key(), self.timeout_s)
         return reply
+
+    def _path(self, request: Request) -> str:
+        return _TEXT if request.structured_output == "completion" else _CHAT
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        name = self.model.partition("/")[2]
+        return {"model": name, **prompt_of(request), **options(request), **self._extra(request)}
 
     async def _pass_on(self, request: Request) -> str:
         """Exchange a request that a program composed; the reply as it came."""
         body = {**self.extra_body, **(request.body or {}), "model": self.model.partition("/")[2]}
         _, text = await post(self._address() or _OPENAI, request.path, body, self._sent_key(), self.timeout_s)
         return text
+
+    async def composed(self, request: Request) -> HTTPRequest:
+        """The request as it would be sent, without a key or a login; nothing is sent, and no key is read.
+
+        Raises FatalError where that cannot be told.
+        """
+        named = self.api_key_env or (_variable(self.model) if self.api_base is None else None)
+        key = NO_KEY if named is None else f"${named}"
+        keyless = type(self)(
+            self.model, api_base=public_address(self._address()), api_key=key, timeout_s=self.timeout_s
+        )
+        try:
+            return (await keyless._composed(request))._replace(key_env=named)
+        except Exception as error:
+            if (refused := named_error(error, self.label)) is None:
+                raise
+            raise FatalError(f"{refused}") from None
+
+    async def _composed(self, request: Request) -> HTTPRequest:
+        url, headers = head(self._address() or _OPENAI, self._path(request), self._sent_key())
+        return HTTPRequest(str(url), headers, self._body(request), None)
 
     def _sent_key(self) -> str:
         return self._api_key() or _of_environment(self.model, "API_KEY") or NO_KEY
@@ -191,6 +218,10 @@ class Endpoint:
 
 def _of_environment(model: str, *kinds: str) -> str | None:
     """What the environment names for the model's provider, as litellm looks for it: an address, or the key."""
-    provider = model.partition("/")[0].upper() if "/" in model else "OPENAI"
-    found = (os.environ.get(f"{provider}_{kind}", "").strip() for kind in kinds)
+    found = (os.environ.get(_variable(model, kind), "").strip() for kind in kinds)
     return next((value for value in found if value), None)
+
+
+def _variable(model: str, kind: str = "API_KEY") -> str:
+    provider = model.partition("/")[0].upper() if "/" in model else "OPENAI"
+    return f"{provider}_{kind}"

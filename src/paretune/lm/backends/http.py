@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import aiohttp
     import yarl
 
-__all__ = ["NoReplyError", "ServerError", "connections", "post", "post_to", "status_of"]
+__all__ = ["NoReplyError", "ServerError", "connections", "head", "post", "post_to", "status_of"]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -133,7 +133,7 @@ async def post(address: str, path: str, fields: Mapping[str, Any], key: str, tim
 
     ``address`` may hold a login, which is sent in the place of the key, and end with a query, which stays at the end.
     """
-    url, headers = _head(address, path, key)
+    url, headers = head(address, path, key)
     return await post_to(url, headers, fields, timeout_s)
 
 
@@ -161,11 +161,11 @@ async def post_to(
 async def status_of(address: str, path: str, key: str, timeout_s: float) -> int:
     """The status of the reply to a request that says nothing, which no server can take for a question: it costs
     nothing, and tells whether there is such a path. Raises what ``post`` raises."""
-    status, _, _ = await _exchange(*_head(address, path, key), b"", timeout_s)
+    status, _, _ = await _exchange(*head(address, path, key), b"", timeout_s)
     return status
 
 
-def _head(address: str, path: str, key: str) -> tuple[yarl.URL, dict[str, str]]:
+def head(address: str, path: str, key: str) -> tuple[yarl.URL, dict[str, str]]:
     """Where a request goes, and its headers."""
     url, login = _place(address, path)
     return url, {"Authorization": login or f"Bearer {key}", "Content-Type": "application/json"}

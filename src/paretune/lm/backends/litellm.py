@@ -14,10 +14,10 @@ from paretune.lm.backends.endpoint import Endpoint
 from paretune.lm.backends.litellm_errors import NO_KEY, load_litellm, without_advice
 from paretune.lm.backends.litellm_names import check_extra, name_fault
 from paretune.lm.backends.litellm_prices import listed_price
-from paretune.lm.backends.litellm_wire import Wires
+from paretune.lm.backends.litellm_wire import Wires, lasting_headers, unsent
 from paretune.lm.backends.protocol import options, prompt_of
 from paretune.lm.masking import without_login
-from paretune.lm.types import Pricing, Request
+from paretune.lm.types import HTTPRequest, Pricing, Request
 
 __all__ = ["LitellmBackend", "refused_options"]
 
@@ -89,6 +89,14 @@ class LitellmBackend(Endpoint):
             return await self._by_litellm(request)
         place = [self._address(), self._api_key(), self._secrets()]
         return await self._wires.exchange(request, place, self.timeout_s, lambda: self._by_litellm(request))
+
+    async def _composed(self, request: Request) -> HTTPRequest:
+        if request.structured_output == "completion" and self.model.startswith("openai/"):
+            return await super()._composed(request)
+        load_litellm()
+        check_extra(request.options.extra)
+        found = await unsent(lambda: self._by_litellm(request))
+        return HTTPRequest(str(found.url), lasting_headers(found), json.loads(found.content), None)
 
     async def _by_litellm(self, request: Request) -> Any:
         litellm = load_litellm()

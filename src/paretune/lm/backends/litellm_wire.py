@@ -19,7 +19,7 @@ from paretune.lm.types import Request
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Wires", "watch"]
+__all__ = ["Wires", "lasting_headers", "unsent", "watch"]
 
 #: How long what was learnt holds, in seconds: some providers' keys are tickets that litellm renews.
 _HOLDS_S = 300.0
@@ -34,6 +34,34 @@ def watch(request: httpx.Request) -> None:
     watching = _watching.get()
     if watching is not None:
         watching(request)
+
+
+class _NotSentError(Exception):
+    """Ends a call of litellm's before anything is sent."""
+
+
+async def unsent(by_litellm: Callable[[], Awaitable[Any]]) -> httpx.Request:
+    """The request that a call of litellm's would send, which is not sent. Raises what litellm raises before that."""
+    found: list[httpx.Request] = []
+
+    def stop(request: httpx.Request) -> None:
+        found.append(request)
+        raise _NotSentError
+
+    token = _watching.set(stop)
+    try:
+        await by_litellm()
+    except Exception:
+        if not found:
+            raise
+    finally:
+        _watching.reset(token)
+    return found[0]
+
+
+def lasting_headers(request: httpx.Request) -> dict[str, str]:
+    """The headers that do not belong to one connection or one body."""
+    return {name: value for name, value in request.headers.items() if name.lower() not in _OF_ONE_CALL}
 
 
 class Wire(NamedTuple):
@@ -126,5 +154,4 @@ def _read(found: httpx.Request, request: Request) -> Wire | None:
     tool = request.structured_output == "tool"  # litellm makes a tool of a schema that a provider does not take
     if not plain or messages != prompt_of(request).get("messages") or ("tools" in fields) != tool:
         return None
-    headers = {name: value for name, value in found.headers.items() if name.lower() not in _OF_ONE_CALL}
-    return Wire(str(found.url), headers, fields)
+    return Wire(str(found.url), lasting_headers(found), fields)

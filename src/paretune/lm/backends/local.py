@@ -16,6 +16,7 @@ import json
 import os
 import re
 import secrets
+import time
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,8 @@ from paretune.lm.types import Answer, Price, Pricing, Request
 
 __all__ = ["LocalBackend"]
 
+#: How long a server that stops waits for calls that were given up, in seconds.
+_IDLE_S = 120.0
 #: Tokens of context for each request in flight.
 _CONTEXT = 2048
 #: What llama.cpp takes beside the file and the context, in bytes: measured for a small model.
@@ -148,15 +151,31 @@ class _Server:
             threads.poll = 0  # wait without spinning: other processes want the cores as well
         parameters.cache_ram_mib = 0  # no second cache of prompts: it grows to gigabytes
         parameters.use_jinja = True
+        parameters.endpoint_slots = True
         parameters.verbosity = -1
         self._server = xllamacpp.Server(parameters)
         self.address = self._server.listening_address
         _bypass_proxy("127.0.0.1")
 
     def stop(self) -> None:
-        """Stop listening and free the memory."""
+        """Stop listening and free the memory.
+
+        A server that works on a call while it stops never ends, and it does not heed that a client has gone: a call
+        that was given up is waited for.
+        """
+        until = time.monotonic() + _IDLE_S
+        while self._is_at_work() and time.monotonic() < until:
+            time.sleep(0.05)
         self._server = None
         gc.collect()  # the server stops when its last reference goes
+
+    def _is_at_work(self) -> bool:
+        request = urllib.request.Request(f"{self.address}/slots", headers={"Authorization": f"Bearer {self.key}"})
+        try:
+            with urllib.request.urlopen(request, timeout=_IDLE_S) as response:
+                return any(slot["is_processing"] for slot in json.load(response))
+        except OSError:
+            return False
 
 
 def _bypass_proxy(host: str) -> None:

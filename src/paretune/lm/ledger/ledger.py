@@ -28,10 +28,13 @@ from paretune.lm.ledger.rescue_file import RescueFile
 from paretune.lm.ledger.values import COLUMNS, reply_of, storable, usage_text, with_unknown
 from paretune.lm.types import Reply
 
-__all__ = ["Ledger", "Session", "default_ledger"]
+__all__ = ["SWITCH", "Ledger", "Session", "default_ledger"]
 
 #: No call is sent with less than this free on the disk: its reply, and those in flight, must find room.
 MIN_FREE_BYTES = 16 << 20
+
+#: The environment variable that switches the default ledger off.
+SWITCH = "PARETUNE_LEDGER"
 
 _READ = f"SELECT {COLUMNS} FROM calls WHERE key = ?"
 _STORE = f"INSERT OR IGNORE INTO calls ({CALLS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -286,6 +289,14 @@ _ledgers: dict[Path, Ledger] = {}
 
 
 def default_ledger() -> Ledger:
-    """The ledger of the project (``.paretune/ledger.sqlite``, see files.state_root), one object a file."""
+    """The ledger of the project (``.paretune/ledger.sqlite``, see files.state_root), one object a file; one that keeps
+    nothing where the environment says ``PARETUNE_LEDGER=off``. Raises ConfigError for another value of it."""
+    wish = os.environ.get(SWITCH, "on")
+    if wish not in ("on", "off"):
+        raise ConfigError(f"{SWITCH} must be on or off (got {wish!r})")
+    if wish == "off":
+        from paretune.lm.ledger.none import NoLedger
+
+        return _ledgers.setdefault(Path(os.devnull), NoLedger())
     path = (state_root() / "ledger.sqlite").absolute()
     return _ledgers.setdefault(path, Ledger(path))
