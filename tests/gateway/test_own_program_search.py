@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,6 +132,17 @@ def test_from_the_search_to_the_report(project: OpenAIServer, own_state: Path) -
     evaluate.main()
     assert (read_json("reports/run.json")["lm_calls_paid"], len(project.asked)) == (0, sent)
     assert _without_times(Path("data/search/trials.jsonl").read_text()) == _without_times(before)
+    _predict_again()
+    assert len(project.asked) == sent
+
+
+def _predict_again() -> None:
+    """The winner answers the test rows once more, in a process that ends by itself."""
+    command = [sys.executable, "-m", "paretune", "predict", "--input", "data/sample/test.jsonl", "--limit", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, len(rows)) == (0, 3), done.stderr
+    assert all(row["prediction"]["label"] == LABELS[row["label"]] for row in rows)
 
 
 def _without_times(text: str) -> list[Any]:

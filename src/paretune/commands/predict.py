@@ -82,7 +82,11 @@ def opened_serving(arguments: argparse.Namespace, *, ledger: bool = True) -> Ite
     finished = Finished(root)
     trial = finished.record(finished.name_of(arguments.trial) if arguments.trial else finished.winner)
     with inside(root):
-        yield run_maybe_nested(finished_serving(read_params(), trial))
+        serving = run_maybe_nested(finished_serving(read_params(), trial))
+        try:
+            yield serving
+        finally:
+            run_maybe_nested(serving.close())
 
 
 async def _predict(

@@ -39,6 +39,7 @@ async def finished_program(params: Mapping[str, Any], record: TrialRecord) -> Pr
 
 async def finished_serving(params: Mapping[str, Any], record: TrialRecord) -> Serving:
     """The trial's program, and rows read by the task's own templates."""
-    program = await finished_program(params, record)
+    setup = ProgramSetup(params)
+    program = await rebuild(setup, record.values, record.state)
     template = input_template(section(params, "task", TaskParams), "input")
-    return Serving(program, template.render)
+    return Serving(program, template.render, setup.close)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,18 @@ class Answered:
     final: bool = False
 
 
+async def _nothing() -> None:
+    """A program that only calls language models has nothing to end."""
+
+
 @dataclass(frozen=True)
 class Serving:
     """A program with one input and one output, and how a row becomes its input."""
 
     program: Program
     read: Callable[[Mapping[str, Any], int], DataModel]
+    #: Ends what the program has begun on this event loop: processes of one's own, and the gateway that they call.
+    close: Callable[[], Coroutine[Any, Any, None]] = _nothing
 
     @property
     def input_model(self) -> type[DataModel]:

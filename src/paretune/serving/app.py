@@ -6,12 +6,13 @@ Errors tell what the client can mend; what else goes wrong is in the log of the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Union
 
 from fastapi import FastAPI, HTTPException, Request
@@ -62,7 +63,15 @@ def make_app(serving: Serving, *, token: str | None = None, concurrency: int = 6
     inputs are answered at a time, over all requests; the others wait.
     """
     program = serving.program
-    app = FastAPI(title=program.name, version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await serving.close()
+
+    app = FastAPI(
+        lifespan=lifespan, title=program.name, version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json"
+    )
     app.add_middleware(BodyLimit)
     began, turn = int(time.time()), asyncio.Semaphore(concurrency)
 
