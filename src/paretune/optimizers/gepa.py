@@ -85,6 +85,8 @@ class GEPA(Optimizer):
         self._record: list[dict[str, Any]] = []
         self._running: list[int] = []
         self._examples_due = True
+        #: Whether a loaded record is one of this training.
+        self._checked = True
         self._resumed = False
 
     @property
@@ -97,7 +99,7 @@ class GEPA(Optimizer):
             self.few_shot.begin(gold, replicate)
         if not self._resumed:
             self._original, self._record = {}, []
-        self._resumed, self._examples_due = False, True
+        self._resumed, self._examples_due, self._checked = False, True, not self._record
         self._replicate, self._gold = replicate, dict(gold)
 
     def planned_calls(self, modules: Sequence[Trainable], batches: int, runs: int) -> int:
@@ -111,10 +113,15 @@ class GEPA(Optimizer):
         if not modules:
             self._running = list(batch)
             return self._running
+        if not self._checked:
+            self._next_question(examples)
+            self._checked = True
         while self._open() is None:
             question = self._next_question(examples)
             if "module" in question:
-                question["text"] = await self._new(question, modules)
+                question["text"] = await self._new(question["module"], modules)
+            elif self._record:
+                self._record[-1].pop("replies", None)  # only reflection needs them
             self._record.append(question)
         entry = self._record[-1]
         done = len(entry["rewards"])
@@ -136,14 +143,13 @@ class GEPA(Optimizer):
             return
         for seen in observations:
             entry["rewards"].append(self._overall() if seen.reward is None else seen.reward)
-            if entry["traced"]:
-                entry["replies"].append({name: dict(reply) for name, reply in seen.replies.items()})
+            entry["replies"].append({name: dict(reply) for name, reply in seen.replies.items()})
 
     def end_epoch(self, modules: Sequence[Trainable]) -> None:
         self._examples_due = True
         if self.few_shot is not None:
             self.few_shot.end_epoch(modules)
-        scored = [entry for entry in self._record if "rewards" in entry and not entry["traced"] and _complete(entry)]
+        scored = [entry for entry in self._record if entry.get("front") and _complete(entry)]
         if scored:
             best = max(scored, key=lambda entry: sum(entry["rewards"]))  # the earliest of equals
             self._install(best["candidate"], modules)
@@ -173,7 +179,7 @@ class GEPA(Optimizer):
 
     def _is_child(self) -> bool:
         """Whether new instructions run on the minibatch of those that they are to replace."""
-        return len(self._record) > 1 and "module" in self._record[-2]
+        return len(self._record) > 1 and self._record[-2].get("text") is not None
 
     def _overall(self) -> float:
         rewards = [reward for entry in self._record for reward in entry.get("rewards", ())]
@@ -189,7 +195,7 @@ class GEPA(Optimizer):
                 seed_candidate={name: text or "" for name, text in self._original.items()},
                 trainset=rest,
                 valset=front,
-                adapter=_Replay(self._record),
+                adapter=_Replay(self._record, front),
                 reflection_minibatch_size=min(self.minibatch, len(rest)),
                 perfect_score=EARNED,
                 stop_callbacks=lambda state: False,
@@ -200,21 +206,21 @@ class GEPA(Optimizer):
         except _Unanswered as unanswered:
             if unanswered.question is None:
                 raise UsageError(
-                    "GEPA asks for something else than its recorded state has: the state is of other training examples, "
-                    "another seed or another version of the library gepa; train anew"
+                    "GEPA asks for something else than its recorded state has: the state is of other training "
+                    "examples, another seed or another version of the library gepa; train anew"
                 ) from None
             return unanswered.question
         raise AssertionError("GEPA ended by itself")
 
-    async def _new(self, question: Mapping[str, Any], modules: Sequence[Trainable]) -> str | None:
+    async def _new(self, name: str, modules: Sequence[Trainable]) -> str | None:
         """New instructions for one module, or None where no new ones were proposed."""
-        module = next(module for module in modules if module.name == question["module"])
+        module = next(module for module in modules if module.name == name)
         parent, known = self._record[-1], [entry for entry in self._record if "module" in entry]
         gold = self._gold.get(module.name, ())
         runs = zip(parent["indices"], parent["rewards"], parent["replies"], strict=True)
         shown = [_shown(gold, index, reward, replies.get(module.name)) for index, reward, replies in runs]
         mean = round(sum(parent["rewards"]) / len(shown), 3)
-        parent["replies"] = []  # nobody asks for them again
+        del parent["replies"]  # nobody asks for them again
         text = await propose_instructions(
             self.language_model or module.language_model,
             Experience(
@@ -244,18 +250,15 @@ class _Unanswered(BaseException):
 class _Replay:
     """Answers GEPA from the record."""
 
-    def __init__(self, record: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, record: Sequence[dict[str, Any]], front: Sequence[int]) -> None:
         self._answers = iter(record)
+        self._front = list(front)
 
     def evaluate(self, batch: list[int], candidate: dict[str, str], capture_traces: bool = False) -> Any:
-        from gepa import EvaluationBatch
+        from gepa.core.adapter import EvaluationBatch
 
-        entry = self._next({"indices": list(batch), "candidate": dict(candidate), "traced": capture_traces})
-        return EvaluationBatch(
-            outputs=list(batch),
-            scores=list(entry["rewards"]),
-            trajectories=list(batch) if capture_traces else None,
-        )
+        entry = self._next({"indices": list(batch), "candidate": dict(candidate), "front": batch == self._front})
+        return EvaluationBatch(outputs=list(batch), scores=list(entry["rewards"]), trajectories=list(batch))
 
     def make_reflective_dataset(
         self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
@@ -275,6 +278,8 @@ class _Replay:
             raise _Unanswered(question if "module" in question else {**question, "rewards": [], "replies": []})
         if any(entry.get(key) != value for key, value in question.items()):
             raise _Unanswered(None)
+        if "rewards" in entry and not _complete(entry):
+            raise _Unanswered(entry)
         return entry
 
 
@@ -287,7 +292,7 @@ class _Silent:
 
 def _optimize() -> Any:
     try:
-        from gepa import optimize
+        from gepa.api import optimize
     except ImportError:
         raise UsageError(
             "GEPA needs the library gepa: pip install 'paretune[gepa]', or search instructions with OPRO (opro)"
