@@ -40,6 +40,7 @@ bench: $(STAMP)
 	python benchmarks/pareto.py
 	python benchmarks/coverage.py
 	python benchmarks/racing.py
+	python benchmarks/instructions.py 3
 
 $(STAMP): requirements.lock
 	@'$(PYTHON)' -c '$(SUPPORTED)' 2>/dev/null || { \
