@@ -232,8 +232,9 @@ class GEPA(Optimizer):
             variant=int(np.random.default_rng([self.seed, self._replicate, 2, len(known)]).integers(2**31)),
             name="gepa",
         )
-        earlier = {_words(entry["candidate"][module.name]) for entry in self._record if "rewards" in entry}
-        return None if text is None or _words(text) in earlier else text
+        # What lost on one minibatch may be proposed again: it is run on another one.
+        accepted = {_words(entry["candidate"][name]) for entry in self._record if entry.get("front")}
+        return None if text is None or _words(text) in accepted else text
 
     def _install(self, candidate: Mapping[str, str], modules: Sequence[Trainable]) -> None:
         for module in modules:
