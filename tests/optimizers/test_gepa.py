@@ -7,7 +7,6 @@ import signal
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
