@@ -44,6 +44,7 @@ bench: $(STAMP)
 	python benchmarks/pareto.py
 	python benchmarks/coverage.py
 	python benchmarks/racing.py
+	python benchmarks/instructions.py 3
 
 dist: $(STAMP)
 	rm -rf dist

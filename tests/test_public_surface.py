@@ -85,7 +85,7 @@ NAMES = {
         "Metric",
         "Outcome",
     ],
-    "paretune.optimizers": ["OPRO", "Observation", "Optimizer", "RandomFewShot"],
+    "paretune.optimizers": ["GEPA", "OPRO", "Observation", "Optimizer", "RandomFewShot"],
     "paretune.rewards": [
         "Criterion",
         "ExactMatch",

@@ -21,7 +21,7 @@ from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.budget import Budget
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Price, Request
-from paretune.optimizers import OPRO, RandomFewShot
+from paretune.optimizers import GEPA, OPRO, RandomFewShot
 from paretune.rewards import LMAsJudge
 from paretune.tuners import GridSearch, RandomSearch
 from paretune.tuners.oracles.bayesian import BayesianOptimization
@@ -273,6 +273,16 @@ def test_proposals_of_a_training_that_goes_on(model, tuner):
     estimate = paretune.estimate(search, **fit_arguments(batch_size=6))
     search.search(**fit_arguments(batch_size=6))
     assert estimate.calls.low == estimate.calls.high == sum(record.calls for record in search.trial_records())
+
+
+def test_proposals_whose_number_is_not_known(model, tuner):
+    """How often GEPA reflects depends on the rewards: none at the least, and at most once a minibatch."""
+    pytest.importorskip("gepa", reason="needs the extra gepa")
+    search = tuner(builder_of(model, lambda hp: GEPA(few_shot=RandomFewShot(1, 1))))
+    estimate = paretune.estimate(search, **fit_arguments(batch_size=6))
+    search.search(**fit_arguments(batch_size=6))
+    paid = sum(record.calls for record in search.trial_records())
+    assert estimate.calls.low < paid <= estimate.calls.high
 
 
 def test_calls_at_once(model, tuner):

@@ -15,7 +15,7 @@ from paretune.errors import ConfigError
 from paretune.lm.backends.local_memory import loaded_models
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.options import CallOptions
-from paretune.optimizers import OPRO, RandomFewShot
+from paretune.optimizers import GEPA, OPRO, RandomFewShot
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.sections.together import check_together
 from paretune.tuners.building import build
@@ -29,8 +29,10 @@ PARAMS = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").re
     [
         ({"few_shot": 0}, (type(None), type(None))),
         ({"few_shot": 2}, (RandomFewShot, type(None))),
-        ({"few_shot": 0, "instruction_search": True}, (OPRO, type(None))),
-        ({"few_shot": 2, "instruction_search": True}, (OPRO, RandomFewShot)),
+        ({"few_shot": 0, "instruction_search": "opro"}, (OPRO, type(None))),
+        ({"few_shot": 0, "instruction_search": "gepa"}, (GEPA, type(None))),
+        ({"few_shot": 2, "instruction_search": "opro"}, (OPRO, RandomFewShot)),
+        ({"few_shot": 2, "instruction_search": "gepa"}, (GEPA, RandomFewShot)),
     ],
 )
 def test_what_is_trained(values: dict[str, Any], expected: tuple[type, type]) -> None:

@@ -358,7 +358,7 @@ def test_examples_and_instructions_of_every_step(models: dict[str, LanguageModel
 
 def test_instructions_of_every_step(models: dict[str, LanguageModel]) -> None:
     """The steps take turns, each proposal is asked of the step's own model, and all of it is in the estimate."""
-    params = declared(CHECKED, instruction_search=True)
+    params = declared(CHECKED, instruction_search="opro")
     tuner = searched(ProgramSetup(params), params, batch_size=1)
     (record,) = tuner.trial_records()
     assert record.calls == (6 + 3) * 2 + 3  # before every second of the six batches one proposal

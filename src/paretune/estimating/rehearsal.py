@@ -19,6 +19,7 @@ from paretune.estimating.recording import RecordingModel
 from paretune.estimating.sizes import placeholder_record, prompt_tokens, reply_tokens
 from paretune.estimating.spending import Tally, added
 from paretune.lm.language_model import LanguageModel
+from paretune.optimizers.gepa import GEPA
 from paretune.optimizers.opro import OPRO
 from paretune.programs.examples import Examples
 from paretune.programs.generator import Generator
@@ -86,8 +87,12 @@ class Rehearsal:
         if optimizer is not None and self.proposing is not None:
             batches = math.ceil(n_train / batch_size)
             generators = self.program.generators
-            until, before = (optimizer.planned_calls(generators, batches * end) for end in (epochs, initial_epoch))
-            tallies.append(self.proposing.take(until - before, parallel))
+            until, before = (
+                optimizer.planned_calls(generators, batches * end, n_train * end) for end in (epochs, initial_epoch)
+            )
+            proposed = self.proposing.take(until - before, parallel)
+            least = 1 if optimizer.plans_exactly else 0
+            tallies.append({name: taken * np.array([least, 1]) for name, taken in proposed.items()})
         return added(tallies)
 
     def evaluation(self, examples: int) -> Tally:
@@ -118,12 +123,12 @@ async def rehearse(program: Program, fit: Mapping[str, Any], view: LedgerView, r
         every += _rows(program, *fit["validation_data"])
     sample = _evenly(every, rows)
     optimizer: Any = program.optimizer
-    shows = optimizer.few_shot if isinstance(optimizer, OPRO) else optimizer
+    shows = optimizer.few_shot if isinstance(optimizer, (GEPA, OPRO)) else optimizer
     numbers = getattr(shows, "numbers", None)
     fewest, most = (_shown(numbers, lengths, end) for end in (0, 1))
     less = await _recorded(program, sample, view, Sample(), fewest)
     more = less if most is None else await _recorded(program, sample, view, Sample(), most, thoughts=True)
-    longer = 1000 if isinstance(optimizer, OPRO) else 0  # proposed instructions are longer than one's own
+    longer = 1000 if isinstance(optimizer, (GEPA, OPRO)) else 0  # proposed instructions are longer than one's own
     times = Counter(generator for generator, _ in _generator_inputs(program, *sample[0]))
     questions = []
     for generator, recorder in less.items():

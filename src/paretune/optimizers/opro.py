@@ -125,10 +125,10 @@ class OPRO(Optimizer):
         self._current = None
         self._gold = dict(gold)
 
-    def planned_calls(self, modules: Sequence[Trainable], batches: int) -> int:
+    def planned_calls(self, modules: Sequence[Trainable], batches: int, runs: int) -> int:
         first = self._step if self._resumed else 0
         own = sum(self._proposes_at(step) for step in range(first, first + batches)) if modules else 0
-        return own + (self.few_shot.planned_calls(modules, batches) if self.few_shot is not None else 0)
+        return own + (self.few_shot.planned_calls(modules, batches, runs) if self.few_shot is not None else 0)
 
     async def propose(self, modules: Sequence[Trainable], batch: Sequence[int]) -> None:
         if self.few_shot is not None:
@@ -206,6 +206,7 @@ class OPRO(Optimizer):
             ),
             options=self.options,
             variant=int(self._rng.integers(2**31)),
+            name="opro",
         )
         if text is None or _words(text) in {_words(known.instructions[module.name]) for known in self._candidates}:
             return None

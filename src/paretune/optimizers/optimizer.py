@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from paretune.configurable import Configurable
 from paretune.lm.language_model import LanguageModel
@@ -41,6 +41,8 @@ class Optimizer(Configurable, ABC):
     """Base class. All randomness comes from a generator seeded in ``begin``; the state is JSON."""
 
     seed: int = 0
+    #: Whether ``planned_calls`` is what a training takes when every reply is valid, and not the most that it may take.
+    plans_exactly: ClassVar[bool] = True
 
     @property
     def language_models(self) -> tuple[LanguageModel, ...]:
@@ -51,6 +53,12 @@ class Optimizer(Configurable, ABC):
     def begin(self, gold: Mapping[str, Sequence[Example]], replicate: int = 0) -> None:
         """Start training (or go on, after ``load_state``). ``gold`` gives for each module the examples known so far,
         by training index; a module that they are not known for has none."""
+
+    async def next_batch(self, modules: Sequence[Trainable], batch: Sequence[int], examples: int) -> Sequence[int]:
+        """Install a candidate, and give the training examples (indices below ``examples``) that run under it: those of
+        ``batch``, or as many or fewer that the optimizer chooses itself, at least one."""
+        await self.propose(modules, batch)
+        return batch
 
     @abstractmethod
     async def propose(self, modules: Sequence[Trainable], batch: Sequence[int]) -> None:
@@ -66,9 +74,9 @@ class Optimizer(Configurable, ABC):
     def end_epoch(self, modules: Sequence[Trainable]) -> None:
         """Install the best candidate so far, which is then validated."""
 
-    def planned_calls(self, modules: Sequence[Trainable], batches: int) -> int:
-        """How many calls the proposals of a training take that has so many batches, and goes on from the loaded state
-        if there is one."""
+    def planned_calls(self, modules: Sequence[Trainable], batches: int, runs: int) -> int:
+        """How many calls the proposals of a training take that has so many batches, with so many runs of examples in
+        all, and goes on from the loaded state if there is one."""
         return 0
 
     @abstractmethod

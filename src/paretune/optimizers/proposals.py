@@ -48,17 +48,19 @@ async def propose_instructions(
     *,
     options: CallOptions,
     variant: int,
+    name: str,
 ) -> str | None:
     """The instructions that one call proposes, or None where there are no usable ones.
 
-    ``variant`` tells the same question, asked again, apart in the ledger. Raises FatalError; a call that fails for
+    ``variant`` tells the same question, asked again, apart in the ledger; ``name`` is the
+    caller's, as the ledger's calls are attributed. Raises FatalError; a call that fails for
     another reason proposes nothing.
     """
     writer = writer_for(language_model, Experience, Proposal)
     with tracing(current_sample()._replace(replicate=variant)) as calls:
         try:
             proposal = await generate_record(
-                "opro",
+                name,
                 language_model,
                 writer,
                 writer.prefix(_QUESTION, ()),

@@ -8,6 +8,7 @@ from typing import Any
 
 from paretune.errors import ConfigError
 from paretune.lm.language_model import LanguageModel
+from paretune.optimizers.gepa import GEPA
 from paretune.optimizers.opro import OPRO
 from paretune.optimizers.optimizer import Optimizer
 from paretune.optimizers.random_few_shot import RandomFewShot
@@ -72,9 +73,10 @@ def optimizer_of(steps: Sequence[Step], program: ProgramParams, seed: int) -> Op
             optimizer = RandomFewShot(program.few_shot, program.few_shot, **shared)
         else:
             optimizer = RandomFewShot(nb_examples={str(step.name): step.settings.few_shot for step in steps}, **shared)
-    if program.instruction_search:
-        optimizer = OPRO(few_shot=optimizer, seed=seed)
-    return optimizer
+    if program.instruction_search == "none":
+        return optimizer
+    searches: dict[str, type[OPRO | GEPA]] = {"opro": OPRO, "gepa": GEPA}
+    return searches[program.instruction_search](few_shot=optimizer, seed=seed)
 
 
 async def _seen(step: Step, given: Mapping[str, Symbol], gives: type[DataModel]) -> Symbol:

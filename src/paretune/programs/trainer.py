@@ -72,7 +72,8 @@ class History:
 async def train(program: Program, examples: Examples, validation: Examples | None, options: FitOptions) -> History:
     """Train a compiled program.
 
-    Each epoch runs every training example once, batch by batch, each batch under the candidate that the optimizer
+    Each epoch has as many runs as there are training examples (each runs once, where the optimizer does not choose
+    otherwise), batch by batch, each batch under the candidate that the optimizer
     proposed before it; then installs the best candidate and validates it. Each epoch draws replies of its own, also for
     a question that an earlier epoch asked, and so does a judge. So a program with one generator makes
     ``epochs * (N_train + N_val)`` calls, and those of the optimizer's proposals. Without an optimizer there is nothing
@@ -142,25 +143,28 @@ async def _train_epoch(
     order = np.arange(len(examples))
     if options.shuffle:
         order = np.random.default_rng([optimizer.seed, options.replicate, epoch]).permutation(len(examples))
-    outcomes: dict[int, Outcome] = {}
+    outcomes: list[tuple[int, Outcome]] = []
     drafts = _drafts(program)
-    for number, start in enumerate(range(0, len(order), options.batch_size)):
-        batch = [int(index) for index in order[start : start + options.batch_size]]
+    number = 0
+    while len(outcomes) < len(order):
+        batch = [int(index) for index in order[len(outcomes) : len(outcomes) + options.batch_size]]
         await callbacks.call("on_train_batch_begin", number, {})
-        await optimizer.propose(program.generators, batch)
+        batch = list(await optimizer.next_batch(program.generators, batch, len(order)))
         ran = await run_all(program, examples, batch, Sample(options.replicate, epoch, training=True))
-        outcomes.update(zip(batch, (item.outcome for item in ran), strict=True))
+        outcomes += zip(batch, (item.outcome for item in ran), strict=True)
         seen = zip(batch, ran, strict=True)
         optimizer.observe([_observation(index, examples.gold[index], item, drafts) for index, item in seen])
         if callbacks.callbacks:
             gold = [examples.gold[index] for index in batch]
             logs = evaluation_of(program, [item.outcome for item in ran], gold).values
             await callbacks.call("on_train_batch_end", number, logs)
+        number += 1
         if program.stop_training:
             break
     optimizer.end_epoch(program.generators)
-    done = sorted(outcomes)
-    return evaluation_of(program, [outcomes[index] for index in done], [examples.gold[index] for index in done])
+    outcomes.sort(key=lambda one: one[0])
+    gold = [examples.gold[index] for index, _ in outcomes]
+    return evaluation_of(program, [outcome for _, outcome in outcomes], gold)
 
 
 def _params(program: Program, examples: Examples, validation: Examples | None, options: FitOptions) -> dict[str, Any]:

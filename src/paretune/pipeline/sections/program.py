@@ -44,7 +44,7 @@ class ProgramParams(ModuleParams):
     source: str
     stratify: bool = True
     sampling: Literal["softmax", "random"] = "softmax"
-    instruction_search: bool = False
+    instruction_search: Literal["none", "opro", "gepa"] = "none"
     steps: dict[str, StepParams] = Field(default_factory=dict)
 
     @model_validator(mode="after")
