@@ -62,9 +62,9 @@ def recorded_space(
             f"search.space: recorded replies are the same whatever {', '.join(others)} may be: vary the model alone "
             "(search=recorded), or give each recorded configuration a name, as a model of its own"
         )
-    for name in ("few_shot", "chain_of_thought", "instruction_search"):
-        if getattr(program, name):
-            raise ConfigError(f"program.{name}: has no effect on recorded replies; set it to 0 or false")
+    for name, off in (("few_shot", "0"), ("chain_of_thought", "false"), ("instruction_search", "none")):
+        if getattr(program, name) not in (0, False, "none"):
+            raise ConfigError(f"program.{name}: has no effect on recorded replies; set it to {off}")
     if kind is not None and kind.kind == "choice":
         every = [f"{PREFIX}{name}" for name in models]
         values = [name for value in kind.values for name in (every if value == EVERY_RECORDED else [value])]
