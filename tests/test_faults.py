@@ -67,10 +67,11 @@ def search(tmp_path: Path) -> Callable[..., GridSearch]:
         name: str = "search",
         max_attempts: int = 2,
         temperatures: Sequence[float] = (0.0, 1.0),
+        timeout_s: float = 3.0,  # where each request counts, no busy machine may take so long
         **options: Any,
     ) -> GridSearch:
         given = {"api_base": server.api_base, "ledger": Ledger(tmp_path / f"{name}.sqlite"), "concurrency": 8}
-        model = LanguageModel("openai/m", timeout_s=0.6, max_attempts=max_attempts, **{**given, **options})
+        model = LanguageModel("openai/m", timeout_s=timeout_s, max_attempts=max_attempts, **{**given, **options})
 
         async def no_pause(seconds: float) -> None:
             """Wait zero seconds."""
@@ -105,7 +106,7 @@ def test_what_was_answered_counts_as_without_faults(search: Callable[..., GridSe
         clean = search(server, "clean").trial_records()
         assert len(server.asked) == 2 * N
     in_all = 0
-    for seed in range(3):
+    for seed in range(2):
         with openai_server(FaultyServer(script, seed, A_THIRD)) as server:
             records = search(server, f"faulty-{seed}").trial_records()
             assert server.peak <= 8
@@ -141,7 +142,7 @@ def test_with_enough_tries_the_scores_are_the_same(search: Callable[..., GridSea
         clean = search(server, "clean").trial_records()
     faults = dict.fromkeys((*INFRASTRUCTURE, "slow"), 0.1)
     with openai_server(FaultyServer(script, 0, faults, latency_s=0.002)) as server:
-        records = search(server, "faulty", max_attempts=100, total_timeout_s=1e9).trial_records()
+        records = search(server, "faulty", max_attempts=100, timeout_s=0.6, total_timeout_s=1e9).trial_records()
         assert all(server.met[fault] for fault in INFRASTRUCTURE)
     for record, expected in zip(records, clean, strict=True):
         assert record.retries > 0 == expected.retries
