@@ -1,4 +1,4 @@
-"""``paretune gateway``: the project's language models by OpenAI's protocol on loopback, for any program."""
+"""``paretune gateway``: the project's language models by OpenAI's protocol, for any program, here or on other machines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ["add_arguments", "run"]
@@ -17,11 +17,19 @@ __all__ = ["add_arguments", "run"]
 _KEY = "PARETUNE_GATEWAY_KEY"
 #: How often what is known of who asked is written, in seconds.
 _FLUSH_S = 2.0
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+#: The shortest key, in characters, with which other machines are let in.
+_SHORTEST = 16
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The options of the command."""
     command.add_argument("--port", type=int, default=0, help="where to listen (default: any free port)")
+    command.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help=f"the address to listen on (default: this machine alone; others need the key in {_KEY})",
+    )
     command.add_argument("--name", default="client", help="whom `paretune calls` shows as the one who asked")
     command.add_argument("line", nargs="*", metavar="COMMAND", help="run this with the gateway (after --), then end")
 
@@ -32,12 +40,12 @@ def run(arguments: argparse.Namespace) -> None:
 
     place = Path.cwd()
     with contextlib.chdir(find_root(place)):
-        status = asyncio.run(_serve(arguments.port, arguments.name, arguments.line, place))
+        status = asyncio.run(_serve(arguments, place))
     if status:
         sys.exit(status)
 
 
-async def _serve(port: int, name: str, command: Sequence[str], place: Path) -> int:
+async def _serve(arguments: argparse.Namespace, place: Path) -> int:
     from paretune.errors import ConfigError, UsageError
     from paretune.gateway.environment import client_environment
     from paretune.gateway.keys import Run
@@ -48,18 +56,29 @@ async def _serve(port: int, name: str, command: Sequence[str], place: Path) -> i
     from paretune.pipeline.programs import ProgramSetup
     from paretune.pipeline.sections.base import read_params, section
     from paretune.pipeline.sections.budget import BudgetParams
+    from paretune.pipeline.sections.lm import LmParams
 
+    host, port, command = arguments.host, arguments.port, arguments.line
+    if host not in _LOOPBACK and len(os.environ.get(_KEY, "")) < _SHORTEST:
+        raise UsageError(
+            f"--host {host}: whoever reaches the gateway from another machine needs a key: set {_KEY} to a random text "
+            f"of at least {_SHORTEST} characters, here and there"
+        )
     params = read_params()
+    if section(params, "lm", LmParams).gateway is not None:
+        raise ConfigError("lm.gateway: a gateway calls the models itself: set it to null here, and to this one's "
+                          "address where its clients run")
     setup = ProgramSetup(params)
     ledger = default_ledger()
     gateway = Gateway(setup.language_model, lambda: setup.models)
     budget = Budget(**section(params, "budget", BudgetParams).model_dump(), ledger=ledger)
-    with budget.charging(), attributed_to(search="gateway", trial=name):
+    with budget.charging(), attributed_to(search="gateway", trial=arguments.name):
         key = gateway.keys.issue(Run(draws=False), os.environ.get(_KEY))
     try:
-        address = await gateway.start(port)
+        address = await gateway.start(port, host, ledger)
     except (OSError, OverflowError) as error:
-        raise ConfigError(f"--port {port}: the gateway cannot listen there: {error}; name another port") from None
+        place_named = f"--port {port}" if host in _LOOPBACK else f"--host {host} --port {port}"
+        raise ConfigError(f"{place_named}: the gateway cannot listen there: {error}; name another one") from None
     ended = asyncio.Event()
     for stop in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends asyncio.run

@@ -7,6 +7,7 @@ connection that asked for it: a client that goes away loses nothing that was sen
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +17,9 @@ from aiohttp import web
 from paretune.errors import FatalError, ParetuneError
 from paretune.gateway.keys import Keys, Run
 from paretune.gateway.protocol import Refusal, events, fields_of, refusal_of
+from paretune.gateway.remote import RemoteCalls
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.passing import PATHS
 from paretune.lm.types import Reply, Request
 
@@ -36,7 +39,7 @@ class Gateway:
 
     def __init__(self, language_model: Callable[[str], LanguageModel], names: Callable[[], Sequence[str]]) -> None:
         self.keys = Keys()
-        self._language_model = language_model
+        self.language_model = language_model
         self._names = names
         self._tasks: set[asyncio.Task[Reply]] = set()
         self._runner: web.AppRunner | None = None
@@ -44,8 +47,9 @@ class Gateway:
         #: Where it is reached, once it has started: what clients call the base URL.
         self.address = ""
 
-    async def start(self, port: int = 0) -> str:
-        """Listen on loopback (on a free port for 0); the address. Raises OSError where the port is taken."""
+    async def start(self, port: int = 0, host: str = "127.0.0.1", ledger: Ledger | None = None) -> str:
+        """Listen on loopback or another ``host`` (on a free port for 0); the address. With a ``ledger`` other
+        processes of paretune may call their models here too. Raises OSError where the port is taken."""
         application = web.Application(client_max_size=_MAX_BYTES, middlewares=[_errors_in_form])
         for path in PATHS:
             application.router.add_post(f"/v1{path}", self._complete)
@@ -53,11 +57,13 @@ class Gateway:
         application.router.add_post("/paretune/keys", self._issue)
         application.router.add_delete("/paretune/keys", self._revoke)
         application.router.add_get("/health", self._health)
+        if ledger is not None:
+            RemoteCalls(self, ledger).add_to(application)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port, backlog=1024)
+        site = web.TCPSite(self._runner, host, port, backlog=1024)
         await site.start()
-        self.address = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+        self.address = f"http://{_named(host)}:{self._runner.addresses[0][1]}/v1"
         return self.address
 
     async def close(self) -> None:
@@ -67,7 +73,8 @@ class Gateway:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def _run_of(self, request: web.Request) -> Run:
+    def run_of(self, request: web.Request) -> Run:
+        """The run on whose behalf a client calls. Raises Refusal for one that is not known."""
         key = self.keys.find(request.headers.get("Authorization", ""))
         if key is None or key.run is None:
             raise Refusal(401, "this key is not known here: use the one in OPENAI_API_KEY", code="invalid_api_key")
@@ -77,13 +84,13 @@ class Gateway:
         return web.json_response({"status": "ok", "in_flight": len(self._tasks)})
 
     async def _models(self, request: web.Request) -> web.Response:
-        self._run_of(request)
+        self.run_of(request)
         owned = {"object": "model", "created": self._began, "owned_by": "paretune"}
         return web.json_response({"object": "list", "data": [{"id": name, **owned} for name in self._names()]})
 
     async def _issue(self, request: web.Request) -> web.Response:
         """A key for one run, for whoever has the key of a client: so that other processes tell their runs apart."""
-        run = self._run_of(request)
+        run = self.run_of(request)
         if run.draws:
             raise Refusal(403, "the key of a run issues no others")
         try:
@@ -95,7 +102,7 @@ class Gateway:
 
     async def _revoke(self, request: web.Request) -> web.Response:
         """The end of a run: its key is forgotten."""
-        if not self._run_of(request).draws:
+        if not self.run_of(request).draws:
             raise Refusal(403, "only the key of a run ends with it")
         key = self.keys.find(request.headers["Authorization"])
         assert key is not None
@@ -103,21 +110,21 @@ class Gateway:
         return web.json_response({})
 
     async def _complete(self, request: web.Request) -> web.Response:
-        run, path = self._run_of(request), request.path.removeprefix("/v1")
+        run, path = self.run_of(request), request.path.removeprefix("/v1")
         fields = fields_of(path, await request.read())
-        model = self._model(run, fields.get("model") or "")
+        model = self.model_of(run, fields.get("model") or "")
         retried = request.headers.get("x-stainless-retry-count", "0") != "0"
-        reply = await self._replied(run, model, run.request(path, model.model, fields, retried))
+        reply = await self.replied(run, model, run.request(path, model.model, fields, retried))
         if fields.get("stream") and path != "/embeddings":  # all of it is there already: its events are one body
             body, kind = b"".join(events(path, reply.text, fields)), "text/event-stream"
         else:
             body, kind = reply.text.encode(), "application/json"
         return web.Response(body=body, content_type=kind, charset="utf-8", headers=_accounts(reply))
 
-    def _model(self, run: Run, name: str) -> LanguageModel:
+    def model_of(self, run: Run, name: str) -> LanguageModel:
         """The model that a client names. Raises Refusal where there is none."""
         try:
-            model = self._language_model(named_like(name, self._names()))
+            model = self.language_model(named_like(name, self._names()))
             if fault := model.name_fault():
                 raise FatalError(fault)
         except ParetuneError as error:
@@ -126,8 +133,8 @@ class Gateway:
             raise Refusal(404, f"{error}; there are: {known}", code="model_not_found") from None
         return model
 
-    async def _replied(self, run: Run, model: LanguageModel, request: Request) -> Reply:
-        """The reply, by a task that outlives the connection."""
+    async def replied(self, run: Run, model: LanguageModel, request: Request, *, noted: bool = True) -> Reply:
+        """The reply, by a task that outlives the connection; ``noted``: the ledger notes who asked."""
 
         async def call() -> Reply:
             try:
@@ -135,7 +142,8 @@ class Gateway:
             except ParetuneError as error:
                 run.failed(error)
                 raise
-            run.succeeded(model, reply)
+            if noted:
+                run.succeeded(model, reply)
             return reply
 
         task = asyncio.create_task(call(), context=run.context.copy())
@@ -152,6 +160,13 @@ def named_like(name: str, names: Sequence[str]) -> str:
         return names[0]
     alike = [each for each in names if each.partition("/")[2] == name]
     return name if name in names or len(alike) != 1 else alike[0]
+
+
+def _named(host: str) -> str:
+    """A host as an address names it; this machine's name for all of its addresses."""
+    if host in ("0.0.0.0", "::"):
+        return socket.getfqdn()
+    return f"[{host}]" if ":" in host else host
 
 
 @web.middleware

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from paretune.errors import FatalError, RefusedInputError, TransientError
 from paretune.files import canonical_json, digest
 from paretune.lm.backends.choose import backend_for
+from paretune.lm.backends.gateway import GatewayBackend, gateway_ledger
 from paretune.lm.backends.recorded import RecordedBackend, Recordings
 from paretune.lm.lacks import find_lack
 from paretune.lm.ledger.ledger import Ledger, default_ledger
@@ -85,6 +86,9 @@ class LanguageModel:
         Another way to reach the model (the scripted one of the tests); chosen by the name when None.
     recordings
         Where the replies of a model ``recorded/NAME`` are: a ``paretune.Recording``.
+    gateway
+        The address of a ``paretune gateway`` (its key is in ``PARETUNE_GATEWAY_KEY``) that calls the model: then how it
+        is reached, limits, retries, fallbacks and prices are those of the gateway, and what is given here is not used.
     """
 
     def __init__(
@@ -105,13 +109,19 @@ class LanguageModel:
         ledger: Ledger | Literal[False] | None = None,
         backend: Backend | None = None,
         recordings: Recordings | None = None,
+        gateway: str | None = None,
     ) -> None:
         place = {"api_base": api_base, "api_key_env": api_key_env, "fallbacks": fallbacks, "price": price}
         rates = {"requests_per_minute": requests_per_minute, "tokens_per_minute": tokens_per_minute}
         tries = {"timeout_s": timeout_s, "total_timeout_s": total_timeout_s, "max_attempts": max_attempts}
         given = {"concurrency": concurrency, "reasons": reasons, "recordings": recordings, **place, **rates, **tries}
+        given["gateway"] = gateway
         settings = settings_of(model, given, by_name=backend is None)
-        recordings = settings.pop("recordings")
+        recordings, gateway = settings.pop("recordings"), settings.pop("gateway")
+        if gateway is not None:  # all else is the gateway's business
+            backend = GatewayBackend(model, gateway)
+            settings |= {"fallbacks": (), "reasons": None}
+            ledger = gateway_ledger(gateway) if ledger is None else ledger
         self.model = model
         self.concurrency: int = settings["concurrency"]
         limits: list[int | None] = [settings["requests_per_minute"], settings["tokens_per_minute"]]
@@ -119,7 +129,7 @@ class LanguageModel:
         self.max_attempts: int = settings["max_attempts"]
         self.total_timeout_s: float = settings["total_timeout_s"] or 10 * settings["timeout_s"]
         self._given_up = 0
-        self.reasons: bool | None = settings["reasons"]
+        self._reasons: bool | None = settings["reasons"]
         self.ledger = NoLedger() if ledger is False else ledger if ledger is not None else default_ledger()
         shared = {"max_attempts": self.max_attempts, "timeout_s": settings["timeout_s"], "fallbacks": ()}
         self.fallbacks = [
@@ -132,6 +142,8 @@ class LanguageModel:
         if backend is None and recordings is None and all(other.arguments is not None for other in self.fallbacks):
             others = [other.arguments for other in self.fallbacks]
             self.arguments = {"model": model, **settings, "fallbacks": others, "price": described(fixed)}
+        elif gateway is not None:
+            self.arguments = {"model": model, **settings, "price": described(fixed), "gateway": gateway}
         reached = {name: settings[name] for name in ("api_base", "api_key_env", "timeout_s", "concurrency")}
         self.backend = backend or backend_for(model, price=fixed, recordings=recordings, **reached)
         server, key = settings["api_base"], settings["api_key_env"]
@@ -146,6 +158,11 @@ class LanguageModel:
 
     def __repr__(self) -> str:
         return f"LanguageModel({self.model!r})"
+
+    @property
+    def reasons(self) -> bool | None:
+        """Whether the model is declared to reason before each reply; None: as its capabilities say."""
+        return self.backend.reasons if isinstance(self.backend, GatewayBackend) else self._reasons
 
     @property
     def capabilities(self) -> dict[str, Any]:
@@ -179,6 +196,8 @@ class LanguageModel:
     @property
     def identity(self) -> dict[str, Any]:
         """The model as a search's results depend on it: what its replies are keyed by, and its fallbacks."""
+        if isinstance(self.backend, GatewayBackend):
+            return self.backend.whole_identity
         others = {"reasons": self.reasons, "fallbacks": [other.identity for other in self.fallbacks]}
         return {**self._own(), **{name: value for name, value in others.items() if value not in (None, [])}}
 
@@ -196,6 +215,8 @@ class LanguageModel:
     def pricing(self) -> dict[str, Any] | None:
         """The price of now as JSON values, with those of the fallbacks; None where nothing is known. It changes when
         what the same replies cost does; nobody is asked for it."""
+        if isinstance(self.backend, GatewayBackend):
+            return self.backend.pricing
         own, others = described(self.price()), {other.model: other.pricing for other in self.fallbacks}
         return {"own": own, "fallbacks": others} if any(others.values()) else own
 
@@ -267,6 +288,8 @@ class LanguageModel:
         if isinstance(self.backend, RecordedBackend):  # nothing is sent: no limit, no retry, no budget
             answer, seconds = self.backend.read(keyed.request)
             return self._store(keyed, answer, seconds, 1, served=True)
+        if isinstance(self.backend, GatewayBackend):
+            return self._copied(keyed, await self.backend.complete(keyed.request))
         traffic = self._traffic_here()
         sending = traffic.on_the_way.get(keyed.key)
         if sending is not None:
@@ -279,6 +302,13 @@ class LanguageModel:
         sending = Sending(self.model, self.backend, keyed.request, traffic.limiter, retries, store)
         sending.list_in(traffic.on_the_way, keyed.key)
         return await sending.wait()
+
+    def _copied(self, keyed: _KeyedRequest, reply: Reply) -> Reply:
+        """A gateway's reply, which the ledger here keeps too, unless it is a fallback's."""
+        if reply.key == keyed.key:
+            return self.ledger.put(keyed.key, self.model, keyed.text, reply).at(self.price())
+        self.ledger.session.add(reply)
+        return reply
 
     def _store(
         self, keyed: _KeyedRequest, answer: Answer, latency_s: float | None, attempts: int, served: bool = False

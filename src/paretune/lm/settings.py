@@ -27,6 +27,7 @@ _DEFAULTS: dict[str, Any] = {
     "price": None,
     "reasons": None,
     "recordings": None,
+    "gateway": None,
 }
 _ABOVE_ZERO = ("requests_per_minute", "tokens_per_minute", "timeout_s", "total_timeout_s")
 _PRICES = ("prompt", "completion", "cached")
@@ -60,9 +61,10 @@ def settings_of(model: str, given: Mapping[str, Any], by_name: bool) -> dict[str
     for name in _ABOVE_ZERO:
         if settings[name] is not None and not settings[name] > 0:
             raise UsageError(f"{name} must be above 0, or None (got {settings[name]})")
-    api_base = settings["api_base"]
-    if api_base is not None and (fault := address_fault(api_base)):
-        raise UsageError(f"api_base {fault} (got {masked(api_base)!r})")
+    for name in ("api_base", "gateway"):
+        address = settings[name]
+        if address is not None and (fault := address_fault(address)):
+            raise UsageError(f"{name} {fault} (got {masked(address)!r})")
     if isinstance(settings["fallbacks"], str):
         raise UsageError(f"fallbacks must be a list of models (got {settings['fallbacks']!r})")
     return {**settings, "price": _price(settings["price"])}

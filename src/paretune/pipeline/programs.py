@@ -213,6 +213,8 @@ class ProgramSetup:
             reached["price"] = reached["price"].model_dump()
         if name.startswith(PREFIX):
             reached["recordings"] = self._recording
+        if self.lm.gateway is not None:  # it knows the fallbacks
+            return {**reached, "fallbacks": [], "gateway": self.lm.gateway}
         others = [other for other in reached["fallbacks"] if other != name] if with_fallbacks else []
         return {**reached, "fallbacks": [self._make_language_model(other, with_fallbacks=False) for other in others]}
 

@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from paretune.lm.ledger.rescue_file import RescueFile
 from paretune.lm.ledger.values import COLUMNS, reply_of, storable, usage_text, with_unknown
 from paretune.lm.types import Reply
 
-__all__ = ["SWITCH", "Ledger", "Session", "default_ledger"]
+__all__ = ["SWITCH", "Ledger", "Note", "Session", "default_ledger"]
 
 #: No call is sent with less than this free on the disk: its reply, and those in flight, must find room.
 MIN_FREE_BYTES = 16 << 20
@@ -43,7 +43,8 @@ _NOTE = f"INSERT OR IGNORE INTO asked ({NOTES}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 
 #: So many notes are written together.
 _BATCH = 500
 
-_Note = tuple[str, str, str, str, str, int, bool, bool, float]
+#: A row of the table of who asked: key, search, trial, example, module, replicate, valid, paid, at.
+Note = tuple[str, str, str, str, str, int, bool, bool, float]
 
 
 @dataclass
@@ -54,6 +55,14 @@ class Session:
     spent_usd: float = 0.0
     served: int = 0
 
+    def add(self, reply: Reply) -> None:
+        """Count a reply."""
+        if reply.served:
+            self.served += 1
+        else:
+            self.paid += 1
+            self.spent_usd += reply.cost_usd or 0.0
+
 
 class Ledger:
     """Replies by key, who asked for them, and facts about models that are asked once (what a model supports)."""
@@ -62,7 +71,7 @@ class Ledger:
     _connection: sqlite3.Connection | None
     _closing: weakref.finalize[Any, Any] | None
     _inode: tuple[int, int] | None
-    _notes: list[_Note]
+    _notes: list[Note]
     _room_until: float
 
     def __init__(self, path: str | Path) -> None:
@@ -106,11 +115,7 @@ class Ledger:
             reply.reasoning,
         )
         row = tuple(map(storable, values))
-        if reply.served:
-            self.session.served += 1
-        else:
-            self.session.paid += 1
-            self.session.spent_usd += reply.cost_usd or 0.0
+        self.session.add(reply)
         try:
             with self._usable() as connection:
                 is_first = connection.execute(_STORE, row).rowcount > 0
@@ -132,6 +137,11 @@ class Ledger:
             self._notes.append((reply.key, *who, replicate, valid, not reply.served, time.time()))
             if len(self._notes) >= _BATCH:
                 self.flush()
+
+    def take_notes(self, notes: Iterable[Note]) -> None:
+        """Add what another process has noted, and write it."""
+        self._notes.extend(notes)
+        self.flush()
 
     def flush(self) -> None:
         """Write the notes that wait. Where that fails they are dropped: they are worth less than what runs."""
@@ -249,7 +259,7 @@ def _store(connection: sqlite3.Connection, rows: list[list[Any]]) -> None:
         connection.executemany(_STORE, [(*row, None)[:_COLUMNS] for row in rows])  # some are of before the last column
 
 
-def _close(connection: sqlite3.Connection, notes: list[_Note]) -> None:
+def _close(connection: sqlite3.Connection, notes: list[Note]) -> None:
     """Close a connection (of a closed or forgotten ledger, or at the end of the process) after its last notes."""
     with contextlib.suppress(sqlite3.Error):
         if notes:

@@ -71,12 +71,14 @@ class RecordingParams(Params):
 
 class LmParams(Params):
     """Section ``lm``: the default model, how models are reached, and exceptions by model name. ``source`` is the file
-    that DVC watches: that of recorded replies, where ``recording`` says what is in it."""
+    that DVC watches: that of recorded replies, where ``recording`` says what is in it. ``gateway`` is the address of a
+    ``paretune gateway`` that calls the models."""
 
     source: str | None = None
     model: str = Field(min_length=1)
     api_base: Address | None = None
     api_key_env: str | None = None
+    gateway: Address | None = None
     concurrency: InFlight = 8
     requests_per_minute: PerMinute | None = None
     tokens_per_minute: PerMinute | None = None
