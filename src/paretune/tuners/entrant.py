@@ -14,7 +14,6 @@ from paretune.programs.running import Evaluation, evaluation_of, run_all
 from paretune.programs.trainer import FitOptions, History, train
 from paretune.prompting.trace import Sample
 from paretune.trials.record import Dropped, TrialRecord
-from paretune.tuners.keras_api import Trial
 from paretune.tuners.run_trial import TrialOptions, best_epoch, run_of, trial_record
 from paretune.tuners.spaces import Values
 
@@ -89,7 +88,7 @@ class Entrant:
 
     def __init__(
         self,
-        trial: Trial,
+        trial: str,
         values: Values,
         fit: Mapping[str, Any],
         build: Callable[[int], Awaitable[Program]],
@@ -127,7 +126,7 @@ class Entrant:
     def finished(self, dropped: Dropped | None = None) -> TrialRecord:
         """The trial's record, by the examples that were run."""
         runs = [run_of(each.history, each.evaluations(), self.options, len(self.order)) for each in self._replicates]
-        record = trial_record(self.trial.trial_id, self.values, runs, self.options)
+        record = trial_record(self.trial, self.values, runs, self.options)
         if dropped is not None and record.completed:
             record = replace(record, status="DROPPED", dropped=dropped)
         return replace(record, seconds=round(self._seconds, 3))

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from paretune.errors import SearchError
 from paretune.lm.ledger.attribution import attributed_to
-from paretune.programs.program import Program
 from paretune.trials.frontier import frontier
 from paretune.trials.record import TrialRecord
 from paretune.trials.store import TrialStore
-from paretune.tuners.keras_api import FailedTrialError, HyperParameters, Trial, TrialStatus
+from paretune.tuners.executor import Executor, TrialTask
+from paretune.tuners.keras_api import FailedTrialError, Trial, TrialStatus
 from paretune.tuners.oracles.base import ReplayableOracle, trial_id
 from paretune.tuners.progress import Progress, summary_line
-from paretune.tuners.run_trial import TrialOptions, planned_calls_of, run_trial
+from paretune.tuners.run_trial import TrialOptions
 from paretune.tuners.spaces import Values, plain
 
 __all__ = ["SearchRun", "restore"]
-
-Build = Callable[[HyperParameters, Mapping[str, Any]], Awaitable[Program]]
-BuildReplicate = Callable[[int], Awaitable[Program]]
 
 
 class SearchRun:
@@ -36,19 +33,18 @@ class SearchRun:
     def __init__(
         self,
         oracle: ReplayableOracle,
-        build: Build,
+        executor: Executor,
         store: TrialStore,
         known: Mapping[str, TrialRecord],
         fit: Mapping[str, Any],
         options: TrialOptions,
         progress: Progress,
     ) -> None:
-        self.oracle, self.build, self.store, self.known = oracle, build, store, known
+        self.oracle, self.executor, self.store, self.known = oracle, executor, store, known
         self.fit, self.options, self.progress = fit, options, progress
         #: Those of the known trials that were scored as this run does; the others keep their values alone.
         self.scored = {name: record for name, record in known.items() if record.scoring == options.scoring}
         self.records: dict[str, TrialRecord] = {}
-        self._building = asyncio.Lock()
         #: Guards the oracle, and tells the slots that wait for a result.
         self._turn = asyncio.Condition()
 
@@ -108,48 +104,24 @@ class SearchRun:
         return None if values is None else {name: plain(value) for name, value in values.items()}
 
     async def _run(self, trial: Trial) -> TrialRecord:
-        values, fit, build = self._prepared(trial)
         started = time.monotonic()
-        for _ in range(1 + self.options.retries):
-            try:
-                record = await run_trial(build, trial.trial_id, values, self.options, fit)
-            except FailedTrialError as error:
-                record = self._rejected(trial, values, error)
-                break
-            if record.completed:
-                break
+        try:
+            record = await self.executor.run(self._task(trial))
+        except FailedTrialError as error:
+            record = self._rejected(trial.trial_id, error)
         return replace(record, seconds=round(time.monotonic() - started, 3), scoring=self.options.scoring)
 
-    def _rejected(self, trial: Trial, values: Values, error: FailedTrialError) -> TrialRecord:
-        self.progress.trial_started(trial.trial_id, 0)
-        return TrialRecord(trial.trial_id, "FAILED", values, error=f"rejected by the hypermodel: {error}")
+    def _rejected(self, number: str, error: FailedTrialError) -> TrialRecord:
+        self.progress.trial_started(number, 0)
+        values = dict(self.oracle.trials[number].hyperparameters.values)
+        return TrialRecord(number, "FAILED", values, error=f"rejected by the hypermodel: {error}")
 
-    def _prepared(self, trial: Trial) -> tuple[Values, Mapping[str, Any], BuildReplicate]:
-        """A trial's values (to which those are added that only the hypermodel declares), the arguments of its ``fit``,
-        and what builds the program of each of its replicates, in the state from which its training begins."""
-        values = dict(trial.hyperparameters.values)
-        fit = self._fit(values)
-        before = self.records[values["tuner/trial_id"]] if "tuner/trial_id" in values else None
-        proposed = {kind.name for kind in trial.hyperparameters.space}
-
-        async def build(replicate: int) -> Program:
-            async with self._building:  # one at a time: the modules' automatic names start anew with each program
-                point = trial.hyperparameters.copy()
-                program = await self.build(point, fit)
-            #: Those that only the hypermodel declares, and that are not varied.
-            values.update({name: plain(value) for name, value in point.values.items() if name not in proposed})
-            if before is not None:  # the training goes on from where it was
-                program.load_state(before.replicates[replicate].reached or {})
-            self.progress.trial_started(trial.trial_id, self.options.replicates * planned_calls_of(program, fit))
-            return program
-
-        return values, fit, build
-
-    def _fit(self, values: Values) -> Mapping[str, Any]:
-        """The arguments of ``fit`` for a trial, whose epochs may be those of Hyperband."""
-        if "tuner/epochs" not in values:
-            return self.fit
-        return {**self.fit, "epochs": values["tuner/epochs"], "initial_epoch": values["tuner/initial_epoch"]}
+    def _task(self, trial: Trial) -> TrialTask:
+        """A trial as data."""
+        values, states = dict(trial.hyperparameters.values), None
+        if "tuner/trial_id" in values:  # its training goes on from where another one's was
+            states = tuple(one.reached or {} for one in self.records[values["tuner/trial_id"]].replicates)
+        return TrialTask(trial.trial_id, values, states)
 
     def _finish(self, trial: Trial, record: TrialRecord) -> None:
         self._record(trial, record)

@@ -24,7 +24,7 @@ from paretune.stats.racing import Racing, drops, looks
 from paretune.trials.goals import Goals
 from paretune.trials.record import Dropped, TrialRecord
 from paretune.trials.rules import Rule
-from paretune.tuners.entrant import Entrant
+from paretune.tuners.executor import Racer
 from paretune.tuners.keras_api import FailedTrialError, Trial
 from paretune.tuners.loop import SearchRun
 from paretune.tuners.oracles.base import check_choice, trial_id
@@ -111,7 +111,7 @@ class _Cohort:
     numbers: range
     rivals: Sequence[TrialRecord]
     until: int
-    running: dict[str, Entrant] = field(default_factory=dict)
+    running: dict[str, Racer] = field(default_factory=dict)
     busy: int = 0
 
 
@@ -125,21 +125,21 @@ class RacingRun(SearchRun):
         self._order = np.random.default_rng(self.oracle.seed).permutation(n).tolist()
         self._looks = looks(n)
         self._cohorts: dict[range, _Cohort] = {}
-        self._ready: deque[tuple[_Cohort, Entrant]] = deque()
+        self._ready: deque[tuple[_Cohort, Racer]] = deque()
 
     async def slot(self) -> None:
         """Run one slice of one trial after another until all have ended."""
         while (found := await self._next()) is not None:
             cohort, entrant = found
             if entrant.record is None:
-                with attributed_to(search=self.store.path.stem, trial=entrant.trial.trial_id):
+                with attributed_to(search=self.store.path.stem, trial=entrant.trial):
                     await self._go_on(entrant, cohort.until)
             async with self._turn:
                 self._arrived(cohort, entrant)
                 self._turn.notify_all()
             self._stop_when_all_fail()
 
-    async def _next(self) -> tuple[_Cohort, Entrant] | None:
+    async def _next(self) -> tuple[_Cohort, Racer] | None:
         """Who runs a slice next, as soon as somebody may; None when all have ended."""
         async with self._turn:
             while True:
@@ -156,7 +156,7 @@ class RacingRun(SearchRun):
                 else:
                     return None
 
-    def _entered(self, trial: Trial) -> tuple[_Cohort, Entrant]:
+    def _entered(self, trial: Trial) -> tuple[_Cohort, Racer]:
         number = int(trial.trial_id) - 1
         numbers = self.oracle.cohort(number)
         if numbers not in self._cohorts:
@@ -165,24 +165,24 @@ class RacingRun(SearchRun):
             until = self._looks[0] if rivals or len(numbers) > 1 else len(self._order)
             self._cohorts[numbers] = _Cohort(numbers, rivals, until)
         cohort = self._cohorts[numbers]
-        entrant = Entrant(trial, *self._prepared(trial), self.options, self._order)
+        entrant = self.executor.racer(self._task(trial), self._order)
         if all(trial_id(each) in self.scored for each in numbers):  # else the race is repeated
             entrant.record = self.scored[trial.trial_id]
         cohort.running[trial.trial_id] = entrant
         cohort.busy += 1
         return cohort, entrant
 
-    async def _go_on(self, entrant: Entrant, until: int) -> None:
+    async def _go_on(self, entrant: Racer, until: int) -> None:
         try:
             await entrant.run(until)
         except FailedTrialError as error:
-            entrant.record = self._rejected(entrant.trial, entrant.values, error)
+            entrant.record = self._rejected(entrant.trial, error)
 
-    def _arrived(self, cohort: _Cohort, entrant: Entrant) -> None:
+    def _arrived(self, cohort: _Cohort, entrant: Racer) -> None:
         """A trial has run its slice, or has failed, or was known."""
         cohort.busy -= 1
         if entrant.record is not None:
-            self._end(cohort, entrant, entrant.record)
+            self._end(cohort, entrant.record)
         self._settle(cohort)
 
     def _settle(self, cohort: _Cohort) -> None:
@@ -193,22 +193,22 @@ class RacingRun(SearchRun):
         running = [cohort.running[name] for name in sorted(cohort.running, key=int)]
         if cohort.until == len(self._order):
             for entrant in running:
-                self._end(cohort, entrant, entrant.finished())
+                self._end(cohort, entrant.finished())
             return
         for entrant, dropped in self._dropped(running, cohort):
-            self._end(cohort, entrant, entrant.finished(dropped))
+            self._end(cohort, entrant.finished(dropped))
         if len(cohort.running) > 1 or cohort.rivals:
             cohort.until = next(look for look in self._looks if look > cohort.until)
         else:
             cohort.until = len(self._order)
         cohort.busy = len(cohort.running)
-        self._ready.extend((cohort, entrant) for entrant in running if entrant.trial.trial_id in cohort.running)
+        self._ready.extend((cohort, entrant) for entrant in running if entrant.trial in cohort.running)
 
-    def _dropped(self, running: Sequence[Entrant], cohort: _Cohort) -> list[tuple[Entrant, Dropped]]:
+    def _dropped(self, running: Sequence[Racer], cohort: _Cohort) -> list[tuple[Racer, Dropped]]:
         places = sorted(self._order[: cohort.until])
         ran = [entrant.outcomes() for entrant in running]
         ran += [[[one.examples[place] for place in places] for one in rival.replicates] for rival in cohort.rivals]
-        names = [entrant.trial.trial_id for entrant in running] + [rival.trial for rival in cohort.rivals]
+        names = [entrant.trial for entrant in running] + [rival.trial for rival in cohort.rivals]
         values = np.array([_per_example(each, self.race.costs) for each in ran])
         found = drops(
             values[:, 0],
@@ -225,14 +225,14 @@ class RacingRun(SearchRun):
             for entrant in [running[drop.loser]]
         ]
 
-    def _end(self, cohort: _Cohort, entrant: Entrant, record: TrialRecord) -> None:
+    def _end(self, cohort: _Cohort, record: TrialRecord) -> None:
         del cohort.running[record.trial]
         if self.scored.get(record.trial) != record:
             record = replace(record, scoring=self.options.scoring)
             self.store.append(record)
         if record.dropped is not None and record.trial in self.progress.planned:
             self.progress.trial_started(record.trial, record.calls)
-        self._finish(entrant.trial, record)
+        self._finish(self.oracle.trials[record.trial], record)
 
 
 def _per_example(replicates: Sequence[Sequence[Outcome]], costs: Mapping[str, int]) -> NDArray[np.float64]:

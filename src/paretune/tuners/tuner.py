@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -34,6 +34,7 @@ from paretune.tuners.building import (
     explore,
     validates,
 )
+from paretune.tuners.executor import Executor, LocalExecutor
 from paretune.tuners.identity import Explored, fingerprint, scoring
 from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.loop import SearchRun
@@ -52,6 +53,14 @@ __all__ = ["Tuner"]
 
 #: How long the end of a search waits for the calls that are still in flight, in seconds: they are paid for.
 _DRAIN_S = 50.0
+
+
+Executing = Callable[[LocalExecutor, Plan], contextlib.AbstractAsyncContextManager[Executor]]
+
+
+@contextlib.asynccontextmanager
+async def _in_this_process(local: LocalExecutor, plan: Plan) -> AsyncIterator[Executor]:
+    yield local
 
 
 class Tuner(Results):
@@ -164,6 +173,8 @@ class Tuner(Results):
             max_consecutive_failures=max_consecutive_failed_trials,
             keep_reached=self._oracle.continues,
         )
+        #: Gives what runs the trials of a search, given what would run them in this process.
+        self.executing: Executing = _in_this_process
         self._records: dict[str, TrialRecord] = {}
         self.resumed = 0
         self.session = Session()
@@ -212,13 +223,16 @@ class Tuner(Results):
             notes = start_notes(self._oracle, plan.total, stale)
             for note in (*notes, *self.race_rule.notes(self.rule, self._oracle.goals)):
                 progress.note(note)
-            search = (self._oracle, self._build, store, known, plan.fit, self.options, progress)
+            local = LocalExecutor(
+                self._build, self._oracle.hyperparameters, plan.fit, self.options, progress.trial_started
+            )
+            search = (self._oracle, local, store, known, plan.fit, self.options, progress)
             run = SearchRun(*search) if plan.race is None else RacingRun(*search, race=plan.race)
             self.stopped, self._records = None, run.records
             self._status = functools.partial(Status.of, plan, run, usage, self.rule)
             try:
                 with self._charging():
-                    async with kept_on_disk(self._status):
+                    async with self.executing(local, plan) as run.executor, kept_on_disk(self._status):
                         await run_together([run.slot() for _ in range(self.parallel_trials)])
             except BudgetError as error:
                 if not any(record.completed for record in (*known.values(), *run.records.values())):
