@@ -1,4 +1,4 @@
-"""Language models that are called through a gateway: as if they were called here, but with one home for all accounts."""
+"""Language models that are called through a gateway: as if they were called here, with one home for accounts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_request_arrives_as_it_was_sent(request_: Request) -> None:
     assert arrived.stated() == request_.stated()
 
 
-@pytest.mark.parametrize("kind", [name for name in all_errors.__all__])
+@pytest.mark.parametrize("kind", list(all_errors.__all__))
 def test_an_error_arrives_as_its_kind(kind: str) -> None:
     """Every kind of error comes back as itself, with its message and what it says beside that."""
     error: ParetuneError = getattr(all_errors, kind)("why")

@@ -1,4 +1,4 @@
-"""``paretune gateway``: the project's language models by OpenAI's protocol, for any program, here or on other machines."""
+"""``paretune gateway``: the project's language models by OpenAI's protocol, for programs here and elsewhere."""
 
 from __future__ import annotations
 
@@ -66,8 +66,10 @@ async def _serve(arguments: argparse.Namespace, place: Path) -> int:
         )
     params = read_params()
     if section(params, "lm", LmParams).gateway is not None:
-        raise ConfigError("lm.gateway: a gateway calls the models itself: set it to null here, and to this one's "
-                          "address where its clients run")
+        raise ConfigError(
+            "lm.gateway: a gateway calls the models itself: set it to null here, and to this one's "
+            "address where its clients run"
+        )
     setup = ProgramSetup(params)
     ledger = default_ledger()
     gateway = Gateway(setup.language_model, lambda: setup.models)

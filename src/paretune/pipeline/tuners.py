@@ -23,8 +23,10 @@ from paretune.trials.rules import Rule
 from paretune.tuners import TUNERS
 from paretune.tuners.tuner import Tuner
 
-__all__ = ["code_digest", "declared_rule", "make_tuner", "replying"]
+__all__ = ["code_digest", "declared_rule", "make_tuner", "replying", "search_data"]
 
+#: The examples of a search.
+TRAIN, VALIDATION = Path("data/splits/train.jsonl"), Path("data/splits/val.jsonl")
 #: The sections whose values decide what a trial's replies are.
 _IDENTITY = ("task", "layout", "program")
 #: The settings of language models that decide what a reply is; the others decide when it comes and what it costs.
@@ -62,6 +64,13 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
         **chosen.options,
         **({} if entry.plans_epochs else {"max_trials": search.max_trials}),
     )
+
+
+def search_data(setup: ProgramSetup) -> dict[str, Any]:
+    """The arguments of a tuner's ``search``: the examples to train and to validate on, and for how long."""
+    x, y = setup.scoring.read(TRAIN)
+    length = {"epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
+    return {"x": x, "y": y, "validation_data": setup.scoring.read(VALIDATION), **length}
 
 
 def declared_rule(params: Mapping[str, Any]) -> Rule:

@@ -13,14 +13,13 @@ from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.run_stage import run_stage
 from paretune.pipeline.scoring import measures_of_trial
 from paretune.pipeline.sections.base import read_params
-from paretune.pipeline.tuners import make_tuner
+from paretune.pipeline.tuners import make_tuner, search_data
 from paretune.trials.record import race_savings
 from paretune.trials.replies import write_replies
 from paretune.trials.store import write_trials
 from paretune.trials.winner import Best
 from paretune.tuners.replies import asked_by_example
 
-SPLITS = Path("data/splits")
 OUTPUT = Path("data/search")
 RUN = Path("reports/run.json")
 
@@ -30,17 +29,20 @@ def main() -> None:
     started = time.monotonic()
     params = read_params()
     setup = ProgramSetup(params)
-    x, y = setup.scoring.read(SPLITS / "train.jsonl")
-    validation = setup.scoring.read(SPLITS / "val.jsonl")
+    fit = search_data(setup)
+    validation = fit["validation_data"]
     run_maybe_nested(setup.fit_space())
     tuner = make_tuner(params, setup)
-    fit = {"validation_data": validation, "epochs": setup.search.epochs, "batch_size": setup.search.batch_size}
-    print(estimate(tuner, x, y, **fit), file=sys.stderr)
+    if setup.search.executor == "dask":
+        from paretune.pipeline.cluster import on_dask  # Dask is an extra, and slow to load
+
+        tuner.executing = on_dask(params, setup)
+    print(estimate(tuner, **fit), file=sys.stderr)
     print("look at it while it runs: paretune report --watch", file=sys.stderr)
     setup.check_models(tuner.space)
     finished = False
     try:
-        tuner.search(x, y, **fit)
+        tuner.search(**fit)
         records = tuner.trial_records()
         write_trials(OUTPUT / "trials.jsonl", records)
         assert tuner.planned is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from paretune.metrics.outcome import Outcome
@@ -101,6 +101,10 @@ class TrialRecord:
     def outcomes(self) -> tuple[Outcome, ...]:
         """What became of the validation examples, one replicate after the other."""
         return tuple(outcome for replicate in self.replicates for outcome in replicate.examples)
+
+    def ended_by(self, dropped: Dropped | None) -> TrialRecord:
+        """This record, of a trial that a race has ended unless it failed (None: it was not ended)."""
+        return replace(self, status="DROPPED", dropped=dropped) if dropped is not None and self.completed else self
 
     def row(self) -> dict[str, Any]:
         """This record as JSON values, the same in every run of the search; ``dropped`` stands in those of dropped

@@ -127,9 +127,7 @@ class Entrant:
         """The trial's record, by the examples that were run."""
         runs = [run_of(each.history, each.evaluations(), self.options, len(self.order)) for each in self._replicates]
         record = trial_record(self.trial, self.values, runs, self.options)
-        if dropped is not None and record.completed:
-            record = replace(record, status="DROPPED", dropped=dropped)
-        return replace(record, seconds=round(self._seconds, 3))
+        return replace(record.ended_by(dropped), seconds=round(self._seconds, 3))
 
     async def _failed(self, until: int) -> bool:
         """Train and run the examples up to so many; whether too many have failed in a replicate, the last one then."""

@@ -59,8 +59,8 @@ class Executor(Protocol):
 class LocalExecutor:
     """Runs trials in this process.
 
-    ``build`` makes the program at a point of the ``space``, ``fit`` are the arguments of ``Program.fit``. ``started`` is
-    told the number of a trial and how many calls it will make.
+    ``build`` makes the program at a point of the ``space``, ``fit`` are the arguments of ``Program.fit``. ``started``
+    is told the number of a trial and how many calls it will make.
     """
 
     def __init__(

@@ -63,6 +63,11 @@ class Session:
             self.paid += 1
             self.spent_usd += reply.cost_usd or 0.0
 
+    def clear(self) -> None:
+        """Begin to count anew."""
+        self.paid = self.served = 0
+        self.spent_usd = 0.0
+
 
 class Ledger:
     """Replies by key, who asked for them, and facts about models that are asked once (what a model supports)."""

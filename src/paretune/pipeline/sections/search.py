@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -10,6 +11,8 @@ from paretune.pipeline.sections.base import Params, Seed, dotted
 from paretune.pipeline.sections.space import SpaceParams, of_enabled_steps
 
 __all__ = ["SearchParams"]
+
+_SCHEDULER = re.compile(r"(tcp|tls|ws|wss|ucx)://\S+:\d+")
 
 
 class SearchParams(Params):
@@ -27,11 +30,21 @@ class SearchParams(Params):
     max_retries_per_trial: int = Field(default=0, ge=0, le=1_000)
     racing: Literal["none", "sound", "fast"] = "none"
     protect: Literal["winner", "frontier"] = "winner"
+    executor: Literal["local", "dask"] = "local"
+    workers: int | None = Field(default=None, gt=0, le=1_000)
+    scheduler: str | None = None
 
     @field_validator("space", mode="before")
     @classmethod
     def _dotted(cls, space: Any) -> Any:
         return dotted(space) if isinstance(space, dict) else space
+
+    @field_validator("scheduler")
+    @classmethod
+    def _address(cls, scheduler: str | None) -> str | None:
+        if scheduler is not None and not _SCHEDULER.fullmatch(scheduler):
+            raise ValueError("must be the address of a Dask scheduler: tcp://HOST:8786")
+        return scheduler
 
     @field_validator("space")
     @classmethod

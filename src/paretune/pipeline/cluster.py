@@ -1,0 +1,214 @@
+"""Trials as tasks on a Dask cluster: see decision 023.
+
+The driver keeps the oracle, the numbers of trials and the record. Workers get data and return data; language models are
+called by the gateway, in this process or where ``lm.gateway`` says: one ledger, one budget, one set of limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from paretune.errors import ConfigError, SearchError
+from paretune.gateway.keys import Run
+from paretune.gateway.server import Gateway
+from paretune.lm.backends.gateway import KEY
+from paretune.lm.ledger.ledger import Ledger, default_ledger
+from paretune.lm.transport import error_of
+from paretune.metrics.outcome import Outcome
+from paretune.pipeline.programs import ProgramSetup
+from paretune.pipeline.sections.search import SearchParams
+from paretune.pipeline.worker import run_task
+from paretune.trials.record import Dropped, TrialRecord
+from paretune.tuners.executor import Executor, LocalExecutor, Racer, TrialTask
+from paretune.tuners.keras_api import FailedTrialError
+from paretune.tuners.plan import Plan
+from paretune.tuners.tuner import Executing
+
+__all__ = ["on_dask"]
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+#: So many workers may die with a trial before that is the trial's fault.
+_DEATHS = 20
+#: How Dask is set here: it tells of dead workers by itself, and waits long for a scheduler that is gone.
+_SETTINGS = {
+    "distributed.scheduler.allowed-failures": _DEATHS,
+    "distributed.comm.timeouts.connect": "10s",
+    "distributed.logging.distributed": "critical",
+    "distributed.admin.system-monitor.gil.enabled": False,
+}
+
+
+def on_dask(params: Mapping[str, Any], setup: ProgramSetup) -> Executing:
+    """What runs a search's trials on the cluster that section ``search`` names, or on one of this machine's."""
+
+    @contextlib.asynccontextmanager
+    async def executing(local: LocalExecutor, plan: Plan) -> AsyncIterator[Executor]:
+        search = {"params": params, "name": plan.record.stem, "folder": str(Path.cwd())}
+        async with _gateway(setup) as place, _client(setup.search) as client:
+            shared = setup.lm.gateway is not None
+            yield _DaskExecutor(client, json.dumps({**search, **place}), local, plan.ledgers if shared else ())
+
+    return executing
+
+
+class _DaskExecutor:
+    """Runs trials on a cluster. ``counting``: ledgers whose calls are counted elsewhere."""
+
+    def __init__(self, client: Any, search: str, local: LocalExecutor, counting: Sequence[Ledger]) -> None:
+        self._client, self._search, self._local, self._counting = client, search, local, counting
+        self._numbers = itertools.count()
+        self._last: dict[str, Any] = {}
+
+    async def run(self, task: TrialTask) -> TrialRecord:
+        await self._local.check(task)
+        return TrialRecord.from_row((await self.submit(task))["record"])
+
+    def racer(self, task: TrialTask, order: Sequence[int]) -> Racer:
+        return _DaskRacer(self, task, order)
+
+    async def check(self, task: TrialTask) -> None:
+        await self._local.check(task)
+
+    async def submit(self, task: TrialTask, order: Sequence[int] = (), until: int | None = None) -> dict[str, Any]:
+        """The result of a task: see ``worker.run_task``. The slices of a race go to the worker that ran the last one,
+        unless another one is free earlier. Raises the task's error."""
+        given = json.dumps({**vars(task), "order": list(order), "until": until})
+        key = f"trial-{task.trial}-{next(self._numbers)}-{os.urandom(4).hex()}"
+        last = self._last.get(task.trial)
+        place = {} if last is None else {"workers": last, "allow_other_workers": True}
+        future = self._client.submit(run_task, self._search, given, key=key, pure=False, **place)
+        try:
+            result: dict[str, Any] = json.loads(await self._result(future, task.trial))
+            if until is not None:
+                self._last[task.trial] = next(iter((await self._client.who_has([future])).values()), None) or None
+        finally:
+            future.release()
+        if "rejected" in result:
+            raise FailedTrialError(result["rejected"])
+        if "error" in result:
+            raise error_of(result["error"])
+        for ledger, used in zip(self._counting, result["used"], strict=False):
+            for name, value in used.items():
+                setattr(ledger.session, name, getattr(ledger.session, name) + value)
+        return result
+
+    async def _result(self, future: Any, trial: str) -> str:
+        from distributed import CancelledError, KilledWorker
+
+        try:
+            result: str = await future
+            return result
+        except KilledWorker:
+            raise SearchError(
+                f"trial {trial} ended {_DEATHS} workers that ran it (too little memory?); what was paid for is kept"
+            ) from None
+        except (CancelledError, OSError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            raise SearchError(
+                "the Dask scheduler is gone; what was paid for is kept, and the next run goes on from here"
+            ) from None
+
+
+@contextlib.asynccontextmanager
+async def _gateway(setup: ProgramSetup) -> AsyncIterator[dict[str, str]]:
+    """Where workers call language models, and the key for that. Raises ConfigError where they could not reach it."""
+    address, scheduler = setup.lm.gateway, setup.search.scheduler
+    if _is_elsewhere(scheduler) and (address is None or not _is_elsewhere(address)):
+        raise ConfigError(
+            f"search.scheduler: the workers of {scheduler!r} are on other machines, which must reach a gateway: start "
+            "`paretune gateway --host ADDRESS` in this folder, and set lm.gateway to http://ADDRESS:PORT"
+        )
+    if address is not None:
+        yield {"gateway": address, "key": os.environ.get(KEY, "")}
+        return
+    gateway = Gateway(setup.language_model, lambda: setup.models)
+    key = gateway.keys.issue(Run(draws=False))  # on behalf, and under the budget, of this search
+    try:
+        yield {"gateway": await gateway.start(ledger=default_ledger()), "key": key.text}
+    finally:
+        await gateway.close()
+
+
+def _is_elsewhere(address: str | None) -> bool:
+    return address is not None and urlsplit(address).hostname not in _LOOPBACK
+
+
+@contextlib.asynccontextmanager
+async def _client(search: SearchParams) -> AsyncIterator[Any]:
+    """A client of the cluster. Raises ConfigError where there is none."""
+    try:
+        import dask
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise ConfigError("search.executor dask needs Dask: pip install 'paretune[distributed]'") from None
+    with dask.config.set(_SETTINGS):
+        async with contextlib.AsyncExitStack() as stack:
+            place: Any = search.scheduler
+            if place is None:
+                workers = search.workers or min(search.parallel_trials, os.cpu_count() or 1)
+                place = await stack.enter_async_context(
+                    LocalCluster(
+                        n_workers=workers,
+                        threads_per_worker=math.ceil(search.parallel_trials / workers),
+                        host="127.0.0.1",
+                        dashboard_address=None,
+                        memory_limit=0,
+                        silence_logs=logging.CRITICAL,
+                        asynchronous=True,
+                    )
+                )
+            try:
+                client = await stack.enter_async_context(Client(place, asynchronous=True))
+            except (OSError, ValueError) as error:
+                raise ConfigError(f"search.scheduler: no Dask scheduler answers at {place!r} ({error})") from None
+            yield client
+
+
+class _DaskRacer:
+    """A trial in a race on a cluster; see ``tuners.entrant.Entrant``. Each slice is a task, which goes to the worker of
+    the last one where that is free, and else begins anew, from the ledger."""
+
+    def __init__(self, executor: _DaskExecutor, task: TrialTask, order: Sequence[int]) -> None:
+        self.trial = task.trial
+        self.record: TrialRecord | None = None
+        self._executor, self._task, self._order = executor, task, order
+        self._found: TrialRecord | None = None
+        self._calls_left = 0
+        self._seconds = 0.0
+
+    async def run(self, until: int) -> None:
+        if self._found is None:
+            await self._executor.check(self._task)
+        started = time.monotonic()
+        result = await self._executor.submit(self._task, self._order, until)
+        self._seconds += time.monotonic() - started
+        self._found, self._calls_left = TrialRecord.from_row(result["record"]), result["calls_left"]
+        self.record = self.finished() if result["ended"] else None
+
+    def outcomes(self) -> list[list[Outcome]]:
+        return [list(replicate.examples) for replicate in self._so_far.replicates]
+
+    def calls_left(self) -> int:
+        return self._calls_left
+
+    def finished(self, dropped: Dropped | None = None) -> TrialRecord:
+        return replace(self._so_far.ended_by(dropped), seconds=round(self._seconds, 3))
+
+    @property
+    def _so_far(self) -> TrialRecord:
+        assert self._found is not None, "run() comes first"
+        return self._found

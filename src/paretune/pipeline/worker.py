@@ -1,0 +1,136 @@
+"""A worker of a search on many machines: it builds the same search from the same params, and runs one trial of it at a
+time. All that arrives and all that is returned is JSON.
+
+A worker keeps nothing that counts: the replies that it needs come through the gateway, from the ledger there where they
+were paid for before. So a task that is run again, here or elsewhere, ends as it would have.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from paretune.errors import ConfigError, ParetuneError, UsageError
+from paretune.eventloop import run_maybe_nested
+from paretune.lm.backends.gateway import KEY, GatewayBackend
+from paretune.lm.ledger.attribution import attributed_to
+from paretune.lm.ledger.ledger import Ledger
+from paretune.lm.transport import error_values
+from paretune.pipeline.programs import ProgramSetup
+from paretune.pipeline.tuners import VALIDATION, make_tuner, search_data
+from paretune.programs.program import Program
+from paretune.tuners.executor import LocalExecutor, Racer, TrialTask
+from paretune.tuners.keras_api import FailedTrialError, HyperParameters
+
+__all__ = ["PROJECT", "run_task"]
+
+#: Names the project's folder on a worker's machine, where it has another path than on the head.
+PROJECT = "PARETUNE_PROJECT"
+_lock = threading.Lock()
+_searches: dict[str, _Search] = {}
+
+
+def run_task(search: str, task: str) -> str:
+    """Run a trial, or a part of it; both arguments and the result are the JSON of an object.
+
+    ``search`` has ``params``, ``name`` (of the search, in the ledger), ``gateway``, ``key`` and ``folder``. ``task``
+    has the fields of a TrialTask and, in a race, the ``order`` of the validation examples and ``until`` how many to run
+    them. The result has the ``record`` of the trial, as far as it was run; whether it has ``ended``, and how many
+    ``calls_left`` there are; ``used``: the calls since the last result of this worker. Or it has an ``error``, or why
+    the hypermodel has ``rejected`` the values.
+    """
+    try:
+        with _lock:
+            if search not in _searches:
+                _searches.clear()  # of an earlier one
+                _searches[search] = _Search(json.loads(search))
+            found = _searches[search]
+        result = run_maybe_nested(found.run(json.loads(task)))
+    except FailedTrialError as error:
+        result = {"rejected": str(error)}
+    except ParetuneError as error:
+        result = {"error": error_values(error)}
+    return json.dumps(result)
+
+
+class _Search:
+    """A search as this worker has built it."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        folder = Path(os.environ.get(PROJECT) or given["folder"])
+        if not (folder / VALIDATION).is_file():
+            raise ConfigError(
+                f"a worker finds no {VALIDATION} in {str(folder)!r}: give it a copy of the project with the data of "
+                f"this search, and name its folder in {PROJECT}"
+            )
+        os.chdir(folder)
+        sys.path += [str(path) for path in (folder, folder / "src") if str(path) not in sys.path]
+        os.environ["PARETUNE_HOME"] = tempfile.mkdtemp(prefix="paretune-worker-")
+        os.environ[KEY] = given["key"]
+        self._name: str = given["name"]
+        self._racers: dict[str, Racer] = {}
+        lm = {**given["params"]["lm"], "gateway": given["gateway"], "env_file": None}
+        run_maybe_nested(self._build({**given["params"], "lm": lm}))
+
+    async def _build(self, params: Mapping[str, Any]) -> None:
+        setup = ProgramSetup(params)
+        await setup.fit_space()
+        tuner = make_tuner(params, setup)
+        plan = await tuner.plan(**search_data(setup))
+        if plan.record.stem != self._name:
+            raise ConfigError(
+                f"a worker builds another search from its copy of the project in {str(Path.cwd())!r}: code, data or "
+                "packages there are not those of the head; make them equal"
+            )
+        self._ledgers = plan.ledgers
+        self._executor = LocalExecutor(_checked(tuner._build), plan.oracle.hyperparameters, plan.fit, tuner.options)
+
+    async def run(self, task: dict[str, Any]) -> dict[str, Any]:
+        order, until = task.pop("order"), task.pop("until")
+        states = task.pop("states")
+        trial = TrialTask(**task, states=None if states is None else tuple(states))
+        result: dict[str, Any] = {"ended": True, "calls_left": 0}
+        try:
+            with attributed_to(search=self._name, trial=trial.trial):
+                if until is None:
+                    record = await self._executor.run(trial)
+                else:
+                    racer = self._racers.pop(trial.trial, None) or self._executor.racer(trial, order)
+                    await racer.run(until)
+                    record = racer.record or racer.finished()
+                    result = {"ended": racer.record is not None, "calls_left": racer.calls_left()}
+                    if racer.record is None:
+                        self._racers[trial.trial] = racer
+        finally:
+            for ledger in self._ledgers:
+                ledger.flush()
+        return {**result, "record": record.row(), "used": [_used(ledger) for ledger in self._ledgers]}
+
+
+def _used(ledger: Ledger) -> dict[str, Any]:
+    """What a ledger has counted since this was asked last."""
+    used = vars(ledger.session).copy()
+    ledger.session.clear()
+    return used
+
+
+def _checked(build: Any) -> Any:
+    """Refuse programs whose models are not reached through the gateway."""
+
+    async def built(point: HyperParameters, fit: Mapping[str, Any]) -> Program:
+        program: Program = await build(point, fit)
+        for model in program.language_models:
+            if not isinstance(model.backend, GatewayBackend):
+                raise UsageError(
+                    f"search.executor dask: {model.model!r} has a backend of its own, which a worker cannot share: "
+                    "name the model alone, or run with search.executor local"
+                )
+        return program
+
+    return built
