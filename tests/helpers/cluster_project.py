@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from contextlib import chdir
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,9 +26,9 @@ from paretune.commands.compose import compose
 TUNERS: dict[str, list[str]] = {
     "grid": ["search.max_trials=4"],
     "random": ["search.max_trials=4"],
-    "bayesian": ["search.max_trials=5", "+tuner.options.num_initial_points=2"],
-    "pareto": ["search.max_trials=5"],
-    "hyperband": ["+tuner.options.max_epochs=3", "search.max_trials=null"],
+    "bayesian": ["search.max_trials=5", "tuner.num_initial_points=2"],
+    "pareto": ["search.max_trials=5", "tuner.num_initial_points=2"],
+    "hyperband": ["tuner.max_epochs=3"],
 }
 _ROWS = {"train": 8, "val": 24}
 
@@ -87,9 +91,8 @@ def search(folder: Path) -> Searched:
 
 def left_by(folder: Path) -> Searched:
     """What the last search has left."""
-    return Searched(
-        (folder / "data/search/trials.jsonl").read_bytes(), json.loads((folder / "reports/run.json").read_text())
-    )
+    run = json.loads((folder / "reports/run.json").read_text())
+    return Searched((folder / "data/search/trials.jsonl").read_bytes(), run)
 
 
 def forget_records(state: Path) -> None:
@@ -99,3 +102,29 @@ def forget_records(state: Path) -> None:
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(paretune.__file__).parent.parent)}
+
+
+def workers_of(process: int) -> list[int]:
+    """The worker processes that the driver of a search has started, and that run."""
+    import psutil  # comes with Dask
+
+    found = []
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(process).children():
+            with contextlib.suppress(psutil.Error):
+                if child.status() != psutil.STATUS_ZOMBIE and "spawn_main" in " ".join(child.cmdline()):
+                    found.append(child.pid)
+    return found
+
+
+def kill_workers(process: subprocess.Popen[str], kills: int, seed: int, longest_pause_s: float) -> int:
+    """Kill a worker of a search again and again, at random moments, until that is done or the search has ended; how
+    often it was done."""
+    rng, killed = random.Random(seed), 0
+    while killed < kills and process.poll() is None:
+        time.sleep(rng.uniform(0, longest_pause_s))
+        if workers := workers_of(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(rng.choice(workers), signal.SIGKILL)
+                killed += 1
+    return killed

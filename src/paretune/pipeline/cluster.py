@@ -159,23 +159,32 @@ async def _client(search: SearchParams) -> AsyncIterator[Any]:
         async with contextlib.AsyncExitStack() as stack:
             place: Any = search.scheduler
             if place is None:
-                workers = search.workers or min(search.parallel_trials, os.cpu_count() or 1)
-                place = await stack.enter_async_context(
-                    LocalCluster(
-                        n_workers=workers,
-                        threads_per_worker=math.ceil(search.parallel_trials / workers),
-                        host="127.0.0.1",
-                        dashboard_address=None,
-                        memory_limit=0,
-                        silence_logs=logging.CRITICAL,
-                        asynchronous=True,
-                    )
-                )
+                place = await stack.enter_async_context(_cluster_here(LocalCluster, search))
             try:
                 client = await stack.enter_async_context(Client(place, asynchronous=True))
             except (OSError, ValueError) as error:
                 raise ConfigError(f"search.scheduler: no Dask scheduler answers at {place!r} ({error})") from None
             yield client
+
+
+@contextlib.asynccontextmanager
+async def _cluster_here(kind: Any, search: SearchParams) -> AsyncIterator[Any]:
+    """A cluster of worker processes on this machine, which nobody else can reach."""
+    workers = search.workers or min(search.parallel_trials, os.cpu_count() or 1)
+    try:
+        cluster = await kind(
+            n_workers=workers,
+            threads_per_worker=math.ceil(search.parallel_trials / workers),
+            host="127.0.0.1",
+            dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+            asynchronous=True,
+        )
+    except (OSError, RuntimeError) as error:
+        raise SearchError(f"search.executor dask: no cluster could be started here ({error}); run again") from None
+    async with cluster:
+        yield cluster
 
 
 class _DaskRacer:
