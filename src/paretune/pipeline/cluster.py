@@ -161,7 +161,7 @@ async def _client(search: SearchParams) -> AsyncIterator[Any]:
             if place is None:
                 place = await stack.enter_async_context(_cluster_here(LocalCluster, search))
             try:
-                client = await stack.enter_async_context(Client(place, asynchronous=True))
+                client = await stack.enter_async_context(Client(place, asynchronous=True))  # type: ignore[no-untyped-call]
             except (OSError, ValueError) as error:
                 raise ConfigError(f"search.scheduler: no Dask scheduler answers at {place!r} ({error})") from None
             yield client
