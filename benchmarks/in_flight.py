@@ -26,8 +26,8 @@ ANSWER = '{"a": true, "b": false, "c": false, "d": true, "e": false, "f": false}
 
 
 class Measured(NamedTuple):
-    """Seconds of the whole search, CPU seconds of its process, and of each nap the seconds that it was too long, with the
-    CPU seconds of the loop's thread."""
+    """Seconds of the whole search, CPU seconds of its process, calls, and of each nap the seconds that it was too long,
+    with the CPU seconds of the loop's thread."""
 
     seconds: float
     cpu_s: float
@@ -83,7 +83,11 @@ def search(name: str, api_base: str, in_flight: int, examples: int) -> Measured:
             return program
 
         tuner = paretune.tuners.GridSearch(
-            build_program, "val_reward", directory=folder, parallel_trials=TRIALS, verbose=False,
+            build_program,
+            "val_reward",
+            directory=folder,
+            parallel_trials=TRIALS,
+            verbose=False,
             budget=Budget(calls=10**6, usd=1e6, ledger=ledger),
         )
 

@@ -155,7 +155,7 @@ def test_map_ordered(n, limit):
         nonlocal running, peak
         running += 1
         peak = max(peak, running)
-        for _ in range((n - item) % 7 + 1):
+        for _ in range((n - item) % 7 + n):  # longer than it takes to begin all
             await asyncio.sleep(0)
         running -= 1
         return item * item

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from paretune.errors import FatalError
+from paretune.eventloop import once_in_thread
 from paretune.lm.backends.bodies import ACCEPTED, UnreadableError, read_body
 from paretune.lm.backends.sessions import open_session
 from paretune.lm.masking import public_address, without_login
@@ -41,20 +42,23 @@ class NoReplyError(Exception):
     """No reply came."""
 
 
-def connections() -> aiohttp.ClientSession:
+async def connections() -> aiohttp.ClientSession:
     """The connections of this event loop, to whatever server; how many calls are in flight is decided elsewhere.
 
     Proxies are those of the environment, but never for this machine. Raises FatalError when they cannot be used.
     """
-    import aiohttp
-
     loop = asyncio.get_running_loop()
     session = _sessions.get(loop)
     if session is None or session.closed:
         try:
-            middlewares, trusted = _proxies(), _trusted()
+            trusted = await once_in_thread(_trusted)
+            middlewares = _proxies()
         except (ValueError, OSError) as error:
             raise FatalError(f"the environment's proxies or certificates cannot be used: {error}") from None
+        if (session := _sessions.get(loop)) is not None and not session.closed:
+            return session  # another call was faster
+        import aiohttp
+
         session = _sessions[loop] = open_session(
             connector=aiohttp.TCPConnector(limit=0, ssl=trusted),
             cookie_jar=aiohttp.DummyCookieJar(),  # else servers would hear of each other
@@ -66,7 +70,9 @@ def connections() -> aiohttp.ClientSession:
 
 @functools.cache
 def _trusted() -> ssl.SSLContext:
-    """Whose certificates are trusted, once a process: it takes 25 ms. litellm reads the same variables."""
+    """Whose certificates are trusted, once a process: it takes 25 ms, and the client's import 90. litellm reads the
+    same variables."""
+    import aiohttp  # noqa: F401
     import certifi
 
     wish = os.environ.get("SSL_VERIFY", "")
@@ -161,6 +167,7 @@ async def post_to(
 async def status_of(address: str, path: str, key: str, timeout_s: float) -> int:
     """The status of the reply to a request that says nothing, which no server can take for a question: it costs
     nothing, and tells whether there is such a path. Raises what ``post`` raises."""
+    await connections()  # what it takes is imported
     status, _, _ = await _exchange(*head(address, path, key), b"", timeout_s)
     return status
 
@@ -179,7 +186,8 @@ async def _exchange(
 
     headers = {**headers, "Accept-Encoding": ACCEPTED}
     try:
-        async with connections().post(
+        session = await connections()
+        async with session.post(
             url, data=content, headers=headers, timeout=_timeout(timeout_s), max_redirects=20
         ) as response:
             body = await read_body(response.content.iter_any(), response.headers.get("Content-Encoding"))

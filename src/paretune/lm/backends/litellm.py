@@ -10,6 +10,7 @@ import warnings
 from typing import Any
 
 from paretune.errors import FatalError
+from paretune.eventloop import once_in_thread
 from paretune.lm.backends.endpoint import Endpoint
 from paretune.lm.backends.litellm_errors import NO_KEY, load_litellm, without_advice
 from paretune.lm.backends.litellm_names import check_extra, name_fault
@@ -76,8 +77,9 @@ class LitellmBackend(Endpoint):
         return f"{self.model} continues no text (litellm only holds chats with it)" if chats else ""
 
     async def prepare(self) -> None:
+        if not _warm_up.cache_info().currsize:
+            await once_in_thread(_warm_up)
         self._api_key()
-        _warm_up()
 
     async def _exchange(self, request: Request) -> Any:
         completes = request.structured_output == "completion"

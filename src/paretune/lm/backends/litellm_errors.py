@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from paretune.errors import FatalError, RefusedInputError, TransientError
+from paretune.eventloop import no_full_collections
 from paretune.lm.backends.http import NoReplyError, ServerError
 from paretune.lm.backends.sessions import open_session
 from paretune.lm.masking import masked
@@ -36,10 +38,12 @@ def load_litellm() -> Any:
     os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
     for name in ("AIOHTTP_CONNECTOR_LIMIT", "AIOHTTP_CONNECTOR_LIMIT_PER_HOST"):
         os.environ.setdefault(name, "1000000")  # how many calls are in flight is decided elsewhere
-    import litellm
+    with no_full_collections():  # each would stop whatever else runs
+        import litellm
 
-    from paretune.lm.backends.litellm_transport import limit_replies
+        from paretune.lm.backends.litellm_transport import limit_replies
 
+    gc.freeze()  # half a million objects that live as long as the process
     litellm.suppress_debug_info = True
     litellm.turn_off_message_logging = True
     litellm.redact_messages_in_exceptions = True

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from paretune.eventloop import take_turn
 from paretune.files import canonical_json
 from paretune.lm.backends.http import post_to
 from paretune.lm.backends.protocol import options, prompt_of
@@ -91,6 +92,7 @@ class Wires:
         learning = self._learning.get((id(asyncio.get_running_loop()), kind))
         if learning is not None:
             await learning.wait()
+            await take_turn()
         learnt_at, wire = self._learnt.get(kind, (0.0, None))
         known = kind in self._learnt and time.monotonic() < learnt_at + _HOLDS_S
         if known and wire is None:
