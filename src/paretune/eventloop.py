@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import contextvars
-import gc
 import selectors
-import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
+
+from paretune.collecting import collect_if_grown, seldom_collecting
 
 __all__ = [
     "in_thread",
     "map_ordered",
-    "no_full_collections",
     "once_in_thread",
     "run_maybe_nested",
     "run_together",
@@ -34,17 +32,12 @@ _CLEAN_UP_S = 60.0
 #: How often whoever waits looks up, in seconds: a signal that came just before the wait began would not end it.
 _WAKE_S = 0.5
 #: So many replies are read, items of a map begun or calls sent, before everything else on the loop has its turn.
-_AT_ONCE = 16
-#: After so many items of a map young objects are looked through for cycles: some 10,000.
-_YOUNG = 64
-#: After so much growth of the process all objects are, in MiB.
-_GROWTH_MB = 256.0
+_AT_ONCE = 8
+#: The process's growth is looked at after so many items of a map.
+_ITEMS = 64
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
-#: How many blocks of ``no_full_collections`` are open, the collector's settings outside of them, and at how many MiB it
-#: looks through all objects nevertheless.
-_blocks, _thresholds, _most = 0, gc.get_threshold(), 0.0
 #: Whether the shared loop waits for the code that runs here, so that it cannot be asked to run anything.
 _nested: contextvars.ContextVar[bool] = contextvars.ContextVar("paretune_nested", default=False)
 
@@ -93,10 +86,10 @@ async def map_ordered(
             await room.acquire()
             await take_turn()
             group.create_task(one(position))
-            if position % _YOUNG == _YOUNG - 1:
-                _collect_young()
+            if position % _ITEMS == _ITEMS - 1:
+                collect_if_grown()
 
-    with no_full_collections():
+    with seldom_collecting():
         await _in_group(begin)
     return results
 
@@ -225,47 +218,6 @@ async def take_turn() -> None:
     """Wait while many others go on in this turn of the event loop: where a thousand can go on at the same moment,
     everything else on the loop comes in between."""
     await _turns.setdefault(asyncio.get_running_loop(), _Turns()).take()
-
-
-@contextlib.contextmanager
-def no_full_collections() -> Iterator[None]:
-    """Python looks for cycles among young objects only inside the block.
-
-    With a thousand calls in flight there are half a million old ones. To look through them takes a third of a second,
-    and finds nothing: what a call leaves behind has no cycles. See ``_collect_young`` for those of others.
-    """
-    global _blocks, _thresholds, _most
-    with _lock:
-        if not _blocks:
-            _thresholds, _most = gc.get_threshold(), _peak_mb() + _GROWTH_MB
-            gc.set_threshold(*_thresholds[:2], 1 << 30)
-        _blocks += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _blocks -= 1
-            if not _blocks:
-                gc.set_threshold(*_thresholds)
-
-
-def _collect_young() -> None:
-    """Look for cycles among what is new, before that is much; among everything where the process has grown."""
-    global _most
-    if gc.isenabled():
-        is_large = _peak_mb() > _most
-        gc.collect(2 if is_large else 1)
-        if is_large:
-            _most = _peak_mb() + _GROWTH_MB
-
-
-def _peak_mb() -> float:
-    """The most memory that this process has had, in MiB; 0 where the system does not tell."""
-    if sys.platform == "win32":
-        return 0.0
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 class _Job(Generic[Result]):

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from paretune.collecting import seldom_collecting
 from paretune.errors import BudgetError, UsageError
-from paretune.eventloop import in_thread, no_full_collections, run_maybe_nested, run_together
+from paretune.eventloop import in_thread, run_maybe_nested, run_together
 from paretune.lm.ledger.budget import Budget
 from paretune.lm.ledger.ledger import Session
 from paretune.lm.ledger.none import NoLedger
@@ -208,7 +209,7 @@ class Tuner(Results):
                 "PARETUNE_LEDGER=off and LanguageModel(ledger=False), which are for programs at work"
             )
         self._file = plan.record
-        with locked(plan.record) as store, no_full_collections():
+        with locked(plan.record) as store, seldom_collecting():
             if self.overwrite:
                 store.discard()
                 self.overwrite = False  # what this tuner itself has found stays

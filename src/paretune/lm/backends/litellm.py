@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import importlib
 import json
 import warnings
@@ -160,6 +161,7 @@ def _warm_up() -> None:
     with warnings.catch_warnings():  # pydantic warns of a class of litellm's; its own filter may have been undone
         warnings.simplefilter("ignore")
         litellm.completion("openai/none", [{"role": "user", "content": "x"}], mock_response="x", **nowhere)
+    gc.freeze()  # as in load_litellm
 
 
 def _knows(question: Any, model: str) -> bool:

@@ -13,8 +13,8 @@ from collections.abc import Coroutine, Iterable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from paretune.collecting import seldom_collecting
 from paretune.errors import FatalError, RefusedInputError, TransientError
-from paretune.eventloop import no_full_collections
 from paretune.lm.backends.http import NoReplyError, ServerError
 from paretune.lm.backends.sessions import open_session
 from paretune.lm.masking import masked
@@ -38,7 +38,7 @@ def load_litellm() -> Any:
     os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
     for name in ("AIOHTTP_CONNECTOR_LIMIT", "AIOHTTP_CONNECTOR_LIMIT_PER_HOST"):
         os.environ.setdefault(name, "1000000")  # how many calls are in flight is decided elsewhere
-    with no_full_collections():  # each would stop whatever else runs
+    with seldom_collecting():  # the search would stop whatever else runs, again and again
         import litellm
 
         from paretune.lm.backends.litellm_transport import limit_replies
