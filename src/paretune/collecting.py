@@ -48,7 +48,7 @@ def collect_if_grown() -> None:
 
 
 def _peak_mb() -> float:
-    """The most memory that this process has had, in MiB; where the system does not tell, about what objects take now."""
+    """The most memory that this process has had, in MiB; where the system does not tell, what objects take now."""
     if sys.platform == "win32":
         return sys.getallocatedblocks() * 80 / 2**20
     import resource
