@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import aiohttp
     import yarl
 
-__all__ = ["NoReplyError", "ServerError", "connections", "head", "post", "post_to", "status_of"]
+__all__ = ["NoReplyError", "ServerError", "connections", "exchange", "head", "post", "post_to", "status_of"]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -147,8 +147,7 @@ async def post_to(
     url: yarl.URL | str, headers: Mapping[str, str], fields: Mapping[str, Any], timeout_s: float
 ) -> tuple[Any, str]:
     """The reply to one request with these headers. Raises what ``post`` raises."""
-    content = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    status, headers, raw = await _exchange(url, headers, content, timeout_s)
+    status, headers, raw = await exchange(url, headers, fields, timeout_s)
     failed = status >= 400
     reply, unreadable = None, ""
     try:
@@ -162,6 +161,15 @@ async def post_to(
     if failed or failure:  # some routers answer 200 with an error inside
         raise ServerError(status if failed else _status_in(failure), failure or reply, headers)
     return reply, raw.decode(json.detect_encoding(raw), "replace")
+
+
+async def exchange(
+    url: yarl.URL | str, headers: Mapping[str, str], fields: Mapping[str, Any], timeout_s: float
+) -> tuple[int, Mapping[str, str], bytes]:
+    """Status, headers and body of the reply to one request, whatever they say. Raises NoReplyError, ServerError for a
+    body that cannot be read, and aiohttp's errors."""
+    content = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return await _exchange(url, headers, content, timeout_s)
 
 
 async def status_of(address: str, path: str, key: str, timeout_s: float) -> int:

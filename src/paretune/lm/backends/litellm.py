@@ -16,7 +16,8 @@ from paretune.lm.backends.endpoint import Endpoint
 from paretune.lm.backends.litellm_errors import NO_KEY, load_litellm, without_advice
 from paretune.lm.backends.litellm_names import check_extra, name_fault
 from paretune.lm.backends.litellm_prices import listed_price
-from paretune.lm.backends.litellm_wire import Wires, lasting_headers, unsent
+from paretune.lm.backends.litellm_watch import lasting_headers, unsent
+from paretune.lm.backends.litellm_wire import Wires
 from paretune.lm.backends.protocol import options, prompt_of
 from paretune.lm.masking import without_login
 from paretune.lm.types import HTTPRequest, Pricing, Request
@@ -39,7 +40,7 @@ class LitellmBackend(Endpoint):
 
     def __init__(self, model: str, **options: Any) -> None:
         super().__init__(model, **options)
-        self._wires = Wires()
+        self._wires = Wires(model)
 
     def capabilities(self) -> dict[str, Any]:
         litellm = load_litellm()
@@ -91,7 +92,7 @@ class LitellmBackend(Endpoint):
         if completes:
             return await self._by_litellm(request)
         place = [self._address(), self._api_key(), self._secrets()]
-        return await self._wires.exchange(request, place, self.timeout_s, lambda: self._by_litellm(request))
+        return await self._wires.exchange(request, place, self.timeout_s, self._by_litellm)
 
     async def _composed(self, request: Request) -> HTTPRequest:
         if request.structured_output == "completion" and self.model.startswith("openai/"):
