@@ -11,14 +11,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-_REPLY = {
-    "id": "reply",
-    "object": "chat.completion",
-    "created": 0,
-    "model": "echo",
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": '{"label": "joy"}'}}],
-    "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
-}
+_ANSWER = '{"label": "joy"}'
 _REFUSAL = {"error": {"message": "too many at once"}}
 _HEAD_END = b"\r\n\r\n"
 
@@ -29,14 +22,23 @@ def _response(status: str, body: dict[str, Any]) -> bytes:
     return head + _HEAD_END + content
 
 
-OK, REFUSED = _response("200 OK", _REPLY), _response("429 Too Many Requests", _REFUSAL)
+def _reply(content: str) -> bytes:
+    message = {"role": "assistant", "content": content}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+    more = {"id": "reply", "object": "chat.completion", "created": 0, "model": "echo"}
+    return _response("200 OK", {**more, "choices": [choice], "usage": usage})
+
+
+REFUSED = _response("429 Too Many Requests", _REFUSAL)
 
 
 class Server:
-    """Answers each request after ``latency_s``; refuses (429) what comes while ``most`` are being answered."""
+    """Answers each request with ``answer`` after ``latency_s``; refuses (429) what comes while ``most`` are being
+    answered."""
 
-    def __init__(self, latency_s: float, most: int) -> None:
-        self.latency_s, self.most = latency_s, most
+    def __init__(self, latency_s: float, most: int, answer: str) -> None:
+        self.latency_s, self.most, self.reply = latency_s, most, _reply(answer)
         self.counts: dict[str, float] = {"requests": 0, "refused": 0, "peak": 0}
         self.in_flight = 0
 
@@ -78,12 +80,12 @@ class Client(asyncio.Protocol):
     def reply(self) -> None:
         """The answer of a request whose time has come."""
         self.server.in_flight -= 1
-        self.transport.write(OK)
+        self.transport.write(self.server.reply)
 
 
-def _serve(pipe: Connection, latency_s: float, most: int) -> None:
+def _serve(pipe: Connection, latency_s: float, most: int, answer: str) -> None:
     async def main() -> None:
-        server = Server(latency_s, most)
+        server = Server(latency_s, most, answer)
         loop = asyncio.get_running_loop()
         listening = await loop.create_server(lambda: Client(server), "127.0.0.1", 0, backlog=4096)
         pipe.send(listening.sockets[0].getsockname()[1])
@@ -95,11 +97,11 @@ def _serve(pipe: Connection, latency_s: float, most: int) -> None:
 
 
 @contextmanager
-def loopback(latency_s: float, most: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def loopback(latency_s: float, most: int, answer: str = _ANSWER) -> Iterator[tuple[str, dict[str, Any]]]:
     """Run the server; gives its address, and at the end of the block its counts: requests, refused, peak, cpu_s."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, latency_s, most), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, latency_s, most, answer), daemon=True)
     process.start()
     counts: dict[str, Any] = {}
     try:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import os
 import signal
+import socket
 import threading
+import time
 
 import pytest
 
-from paretune.eventloop import map_ordered, run_maybe_nested, run_together
+from paretune.eventloop import in_thread, map_ordered, once_in_thread, run_maybe_nested, run_together, take_turn
 
 
 async def answer() -> int:
@@ -155,7 +158,7 @@ def test_map_ordered(n, limit):
         nonlocal running, peak
         running += 1
         peak = max(peak, running)
-        for _ in range((n - item) % 7 + 1):
+        for _ in range((n - item) % 7 + n):  # longer than it takes to begin all
             await asyncio.sleep(0)
         running -= 1
         return item * item
@@ -192,3 +195,133 @@ def test_run_together_raises_what_was_raised():
 
     with pytest.raises(ExceptionGroup, match="several"):
         run_maybe_nested(run_together([several()]))
+
+
+def test_what_can_go_on_at_the_same_moment_goes_on_a_few_at_a_time():
+    """Of a thousand that wait for one event, few go on before everything else has had its turn; in order."""
+    gone, longest = [], 0
+
+    async def go(number: int, event: asyncio.Event) -> None:
+        await event.wait()
+        await take_turn()
+        gone.append(number)
+
+    async def look() -> None:
+        nonlocal longest
+        event = asyncio.Event()
+        tasks = [asyncio.create_task(go(number, event)) for number in range(1_000)]
+        await asyncio.sleep(0)
+        event.set()
+        before = 0
+        while len(gone) < 1_000:
+            await asyncio.sleep(0)
+            longest, before = max(longest, len(gone) - before), len(gone)
+        await asyncio.gather(*tasks)
+
+    run_maybe_nested(look())
+    assert gone == list(range(1_000))
+    assert 1 <= longest <= 20
+
+
+def test_a_caller_that_goes_away_takes_no_turn():
+    """Those behind one that was cancelled while it waited go on."""
+
+    async def some() -> int:
+        tasks = [asyncio.create_task(take_turn()) for _ in range(100)]
+        await asyncio.sleep(0)
+        for task in tasks[50:60]:
+            task.cancel()
+        return sum(found is None for found in await asyncio.gather(*tasks, return_exceptions=True))
+
+    assert run_maybe_nested(some()) == 90
+
+
+def test_items_are_begun_a_few_at_a_time():
+    """A thousand items whose work never suspends (the ledger has all replies) leave the loop to others in between."""
+    turns = 0
+
+    async def work(item: int) -> int:
+        return item
+
+    async def both() -> list[int]:
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        watching = asyncio.create_task(others())
+        found = await map_ordered(work, range(1_000), 300)
+        watching.cancel()
+        return found
+
+    assert run_maybe_nested(both()) == list(range(1_000))
+    assert turns > 50
+
+
+def test_many_replies_at_once_are_read_a_few_at_a_time():
+    """Of a hundred sockets that have something to read, the loop reads few before it goes on."""
+    read, longest = 0, 0
+
+    async def look() -> None:
+        nonlocal read, longest
+        loop = asyncio.get_running_loop()
+        pairs = [socket.socketpair() for _ in range(100)]
+
+        def take(ours: socket.socket) -> None:
+            nonlocal read
+            read += len(ours.recv(1))
+            loop.remove_reader(ours)
+
+        for ours, theirs in pairs:
+            loop.add_reader(ours, take, ours)
+            theirs.send(b"x")
+        before = 0
+        while read < 100:
+            await asyncio.sleep(0)
+            longest, before = max(longest, read - before), read
+        for pair in pairs:
+            for end in pair:
+                end.close()
+
+    run_maybe_nested(look())
+    assert longest <= 10
+
+
+def test_a_thread_is_waited_for_when_its_caller_is_cancelled():
+    """What is written in a thread is written when the cancellation goes on."""
+    began, ended = threading.Event(), threading.Event()
+
+    def write() -> None:
+        began.set()
+        time.sleep(0.05)
+        ended.set()
+
+    async def cancel() -> bool:
+        task = asyncio.create_task(in_thread(write))
+        await asyncio.to_thread(began.wait)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return ended.is_set()
+
+    assert run_maybe_nested(cancel())
+
+
+def test_what_many_want_runs_once_in_a_thread():
+    """Whoever comes while it runs gets the same; later it runs anew, and an error is everybody's."""
+    ran = []
+
+    def work() -> int:
+        time.sleep(0.02)
+        ran.append(threading.current_thread().name)
+        if len(ran) > 1:
+            raise Oddity("second")
+        return len(ran)
+
+    async def many() -> list[object]:
+        return await asyncio.gather(*(once_in_thread(work) for _ in range(20)), return_exceptions=True)
+
+    assert run_maybe_nested(many()) == [1] * 20
+    assert [type(each) for each in run_maybe_nested(many())] == [Oddity] * 20
+    assert len(ran) == 2 and "paretune-loop" not in ran

@@ -44,12 +44,12 @@ def scripted(name: str, concurrency: int, **options: Any) -> paretune.LanguageMo
 @pytest.mark.parametrize("concurrency", [3, 300, 600])
 def test_as_many_calls_at_once_as_the_model_allows(concurrency: int) -> None:
     """Neither fewer nor more, in evaluate and in predict."""
-    model = scripted("one", concurrency, latency_s=0.05)
+    model = scripted("one", concurrency, latency_s=0.4)
     program = run_maybe_nested(labelling(model))
     x = [Text(text=f"text {number}") for number in range(700 if concurrency > 9 else 20)]
     run_maybe_nested(program.evaluate(x, [Label(label="joy") for _ in x]))
     assert (model.backend.peak, len(model.backend.calls)) == (concurrency, len(x))  # type: ignore[attr-defined]
-    again = scripted("again", concurrency, latency_s=0.05)
+    again = scripted("again", concurrency, latency_s=0.4)
     assert len(run_maybe_nested(run_maybe_nested(labelling(again)).predict(x))) == len(x)
     assert again.backend.peak == concurrency  # type: ignore[attr-defined]
 

@@ -28,11 +28,7 @@ class RecordingModel(LanguageModel):
     def __init__(self, original: LanguageModel, capabilities: Mapping[str, Any]) -> None:
         super().__init__(original.model, backend=original.backend, ledger=original.ledger, reasons=original.reasons)
         self.requests: list[RecordedRequest] = []
-        self._takes = dict(capabilities)
-
-    @property
-    def capabilities(self) -> dict[str, Any]:
-        return self._takes
+        self._capabilities = dict(capabilities)
 
     async def complete(self, request: Request) -> Reply:
         self.requests.append(RecordedRequest(*self.as_sent(request)))

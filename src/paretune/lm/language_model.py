@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from paretune.errors import FatalError, RefusedInputError, TransientError
+from paretune.eventloop import once_in_thread
 from paretune.files import canonical_json, digest
 from paretune.lm.backends.choose import backend_for
 from paretune.lm.backends.gateway import GatewayBackend, gateway_ledger
@@ -174,6 +175,16 @@ class LanguageModel:
                 known = self.ledger.remember(key, self.backend.capabilities())
             self._capabilities = known
         return self._capabilities
+
+    async def learn(self) -> None:
+        """Find out what this model and its fallbacks take, in a thread: their clients may take seconds to load."""
+        if self._capabilities is None:
+            await once_in_thread(self._learn)
+        for other in self.fallbacks:
+            await other.learn()
+
+    def _learn(self) -> dict[str, Any]:
+        return self.capabilities
 
     def refused(self, **options: Any) -> str | None:
         """Why no request with these options can be sent, as far as it is known before one is; else None. What is taken

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from paretune.errors import TransientError
+from paretune.eventloop import take_turn
 from paretune.lm.ledger.budget import current_budget, prompt_bytes
 from paretune.lm.limiter import Limiter
 from paretune.lm.types import Answer, Backend, Price, Reply, Request
@@ -158,6 +159,7 @@ class Sending:
         estimate = 0 if self.limiter.tokens_per_minute is None else _estimated_tokens(self.request)
         async with self.limiter.attempt(estimate) as place:
             await self.backend.prepare()
+            await take_turn()
             budget = current_budget()
             charge = None if budget is None else await budget.reserve(self.name, self.backend, self.request)
             deadline = asyncio.timeout(self.retries.total_timeout_s - self._spent_s)

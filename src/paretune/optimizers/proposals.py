@@ -56,6 +56,7 @@ async def propose_instructions(
     caller's, as the ledger's calls are attributed. Raises FatalError; a call that fails for
     another reason proposes nothing.
     """
+    await language_model.learn()
     writer = writer_for(language_model, Experience, Proposal)
     with tracing(current_sample()._replace(replicate=variant)) as calls:
         try:

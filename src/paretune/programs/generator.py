@@ -107,6 +107,7 @@ class Generator(Module):
             raise UsageError(
                 f"{self.name} takes a record, of which it learns the fields (got a {type(inputs).__name__})"
             )
+        await self.language_model.learn()
         writer, record = self._writer(type(inputs)), inputs.get_json()
         prefix = self._prefix_of(writer)
 

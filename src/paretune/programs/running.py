@@ -13,7 +13,7 @@ from paretune.errors import (
     RefusedInputError,
     TransientError,
 )
-from paretune.eventloop import map_ordered
+from paretune.eventloop import in_thread, map_ordered
 from paretune.lm.ledger.attribution import attributed_to, current_caller
 from paretune.lm.types import REFUSAL
 from paretune.metrics.measures import measures_of
@@ -62,7 +62,7 @@ class Ran:
 async def evaluate(program: Program, examples: Examples, sample: Sample) -> Evaluation:
     """Run and score every example; one program run each, no barrier anywhere."""
     ran = await run_all(program, examples, range(len(examples)), sample)
-    return evaluation_of(program, [item.outcome for item in ran], examples.gold)
+    return await in_thread(lambda: evaluation_of(program, [item.outcome for item in ran], examples.gold))
 
 
 async def predict(program: Program, x: Sequence[Any]) -> list[Any]:
@@ -99,6 +99,8 @@ async def run_all(program: Program, examples: Examples, indices: Sequence[int], 
                 metric.statistics(gold.get_json(), ran.outcome.output)
         return ran
 
+    for model in program.language_models:  # else a thousand examples would wait for it, and go on at once
+        await model.learn()
     return await map_ordered(one, indices, _at_once(program))
 
 

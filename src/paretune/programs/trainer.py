@@ -12,6 +12,7 @@ import numpy as np
 from paretune.callbacks.callback import CallbackList
 from paretune.callbacks.progress import ProgressDisplay
 from paretune.errors import UsageError
+from paretune.eventloop import in_thread
 from paretune.lm.types import Reply
 from paretune.metrics.measures import measures_of
 from paretune.metrics.outcome import Outcome
@@ -164,7 +165,7 @@ async def _train_epoch(
     optimizer.end_epoch(program.generators)
     outcomes.sort(key=lambda one: one[0])
     gold = [examples.gold[index] for index, _ in outcomes]
-    return evaluation_of(program, [outcome for _, outcome in outcomes], gold)
+    return await in_thread(lambda: evaluation_of(program, [outcome for _, outcome in outcomes], gold))
 
 
 def _params(program: Program, examples: Examples, validation: Examples | None, options: FitOptions) -> dict[str, Any]:

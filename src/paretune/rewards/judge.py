@@ -133,6 +133,7 @@ class LMAsJudge(MaskedReward):
 
     async def _judgement(self, record: dict[str, Any], draw: int) -> DataModel | None:
         """One reply about a comparison; None when it has no valid score."""
+        await self.language_model.learn()
         writer, prefix, schema, options = self._question
         try:
             return await generate_record(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class TrialStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = threading.Lock()
         #: Called before a trial is added: puts on disk what belongs to it elsewhere (who asked for which reply).
         self.before_append: Callable[[], object] = lambda: None
 
@@ -48,11 +50,15 @@ class TrialStore:
         return found, end
 
     def append(self, record: TrialRecord) -> None:
-        """Add a finished trial; it is on disk when this returns."""
-        self.before_append()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Add a finished trial, from whatever thread; it is on disk when this returns."""
         row = {**record.row(), "seconds": record.seconds, "scoring": record.scoring}
         line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        with self._lock:
+            self.before_append()
+            self._write(line)
+
+    def _write(self, line: bytes) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.path, "ab") as handle:
             if handle.tell() and not _ends_with_newline(self.path):
                 line = b"\n" + line

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from paretune.errors import SearchError
+from paretune.eventloop import in_thread
 from paretune.lm.ledger.attribution import attributed_to
 from paretune.trials.frontier import frontier
 from paretune.trials.record import TrialRecord
@@ -60,7 +62,7 @@ class SearchRun:
             if record is None:
                 with attributed_to(search=self.store.path.stem, trial=trial.trial_id):
                     record = await self._run(trial)
-                self.store.append(record)
+                await in_thread(functools.partial(self.store.append, record))
             async with self._turn:
                 self._finish(trial, record)
                 self._turn.notify_all()

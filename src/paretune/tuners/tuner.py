@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from paretune.collecting import seldom_collecting
 from paretune.errors import BudgetError, UsageError
-from paretune.eventloop import run_maybe_nested, run_together
+from paretune.eventloop import in_thread, run_maybe_nested, run_together
 from paretune.lm.ledger.budget import Budget
 from paretune.lm.ledger.ledger import Session
 from paretune.lm.ledger.none import NoLedger
@@ -208,7 +209,7 @@ class Tuner(Results):
                 "PARETUNE_LEDGER=off and LanguageModel(ledger=False), which are for programs at work"
             )
         self._file = plan.record
-        with locked(plan.record) as store:
+        with locked(plan.record) as store, seldom_collecting():
             if self.overwrite:
                 store.discard()
                 self.overwrite = False  # what this tuner itself has found stays
@@ -270,6 +271,7 @@ class Tuner(Results):
         if total is None:
             raise UsageError("the space has no end: give max_trials=…")
         race = self.race_rule.of(self._oracle.goals, total, fit)
+        record = await in_thread(lambda: self._record_path(explored, fit, race))
         space = self._oracle.hyperparameters.copy()
 
         async def build_at(values: Values) -> Program:
@@ -280,7 +282,7 @@ class Tuner(Results):
         return Plan(
             oracle=self._new_oracle(self._oracle.goals, space.copy()),
             total=total,
-            record=self._record_path(explored, fit, race),
+            record=record,
             overwrite=self.overwrite,
             ledgers=explored.ledgers,
             fit=fit,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from paretune.errors import ConfigError, UsageError
 from paretune.lm.backends.litellm_names import is_known
 from paretune.lm.backends.recorded import PREFIX, RecordedBackend, Recordings
+from paretune.lm.open_files import allow_connections
 from paretune.lm.types import Backend, Price
 
 __all__ = ["backend_for"]
@@ -36,6 +37,7 @@ def backend_for(
                 "recordings=paretune.Recording(FILE))"
             )
         return RecordedBackend(model, recordings, price)
+    allow_connections(concurrency)
     if api_base is not None and model.startswith("openai/") and not is_known(model):
         from paretune.lm.backends.server import ServerBackend
 

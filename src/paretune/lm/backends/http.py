@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from paretune.errors import FatalError
+from paretune.eventloop import once_in_thread
 from paretune.lm.backends.bodies import ACCEPTED, UnreadableError, read_body
 from paretune.lm.backends.sessions import open_session
 from paretune.lm.masking import public_address, without_login
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import aiohttp
     import yarl
 
-__all__ = ["NoReplyError", "ServerError", "connections", "head", "post", "post_to", "status_of"]
+__all__ = ["NoReplyError", "ServerError", "connections", "exchange", "head", "post", "post_to", "status_of"]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -41,20 +42,23 @@ class NoReplyError(Exception):
     """No reply came."""
 
 
-def connections() -> aiohttp.ClientSession:
+async def connections() -> aiohttp.ClientSession:
     """The connections of this event loop, to whatever server; how many calls are in flight is decided elsewhere.
 
     Proxies are those of the environment, but never for this machine. Raises FatalError when they cannot be used.
     """
-    import aiohttp
-
     loop = asyncio.get_running_loop()
     session = _sessions.get(loop)
     if session is None or session.closed:
         try:
-            middlewares, trusted = _proxies(), _trusted()
+            trusted = await once_in_thread(_trusted)
+            middlewares = _proxies()
         except (ValueError, OSError) as error:
             raise FatalError(f"the environment's proxies or certificates cannot be used: {error}") from None
+        if (session := _sessions.get(loop)) is not None and not session.closed:
+            return session  # another call was faster
+        import aiohttp
+
         session = _sessions[loop] = open_session(
             connector=aiohttp.TCPConnector(limit=0, ssl=trusted),
             cookie_jar=aiohttp.DummyCookieJar(),  # else servers would hear of each other
@@ -66,7 +70,9 @@ def connections() -> aiohttp.ClientSession:
 
 @functools.cache
 def _trusted() -> ssl.SSLContext:
-    """Whose certificates are trusted, once a process: it takes 25 ms. litellm reads the same variables."""
+    """Whose certificates are trusted, once a process: it takes 25 ms, and the client's import 90. litellm reads the
+    same variables."""
+    import aiohttp  # noqa: F401
     import certifi
 
     wish = os.environ.get("SSL_VERIFY", "")
@@ -141,8 +147,7 @@ async def post_to(
     url: yarl.URL | str, headers: Mapping[str, str], fields: Mapping[str, Any], timeout_s: float
 ) -> tuple[Any, str]:
     """The reply to one request with these headers. Raises what ``post`` raises."""
-    content = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    status, headers, raw = await _exchange(url, headers, content, timeout_s)
+    status, headers, raw = await exchange(url, headers, fields, timeout_s)
     failed = status >= 400
     reply, unreadable = None, ""
     try:
@@ -158,9 +163,19 @@ async def post_to(
     return reply, raw.decode(json.detect_encoding(raw), "replace")
 
 
+async def exchange(
+    url: yarl.URL | str, headers: Mapping[str, str], fields: Mapping[str, Any], timeout_s: float
+) -> tuple[int, Mapping[str, str], bytes]:
+    """Status, headers and body of the reply to one request, whatever they say. Raises NoReplyError, ServerError for a
+    body that cannot be read, and aiohttp's errors."""
+    content = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return await _exchange(url, headers, content, timeout_s)
+
+
 async def status_of(address: str, path: str, key: str, timeout_s: float) -> int:
     """The status of the reply to a request that says nothing, which no server can take for a question: it costs
     nothing, and tells whether there is such a path. Raises what ``post`` raises."""
+    await connections()  # what it takes is imported
     status, _, _ = await _exchange(*head(address, path, key), b"", timeout_s)
     return status
 
@@ -179,7 +194,8 @@ async def _exchange(
 
     headers = {**headers, "Accept-Encoding": ACCEPTED}
     try:
-        async with connections().post(
+        session = await connections()
+        async with session.post(
             url, data=content, headers=headers, timeout=_timeout(timeout_s), max_redirects=20
         ) as response:
             body = await read_body(response.content.iter_any(), response.headers.get("Content-Encoding"))

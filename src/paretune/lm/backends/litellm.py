@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import importlib
 import json
 import warnings
 from typing import Any
 
 from paretune.errors import FatalError
+from paretune.eventloop import once_in_thread
 from paretune.lm.backends.endpoint import Endpoint
 from paretune.lm.backends.litellm_errors import NO_KEY, load_litellm, without_advice
 from paretune.lm.backends.litellm_names import check_extra, name_fault
 from paretune.lm.backends.litellm_prices import listed_price
-from paretune.lm.backends.litellm_wire import Wires, lasting_headers, unsent
+from paretune.lm.backends.litellm_watch import lasting_headers, unsent
+from paretune.lm.backends.litellm_wire import Wires
 from paretune.lm.backends.protocol import options, prompt_of
 from paretune.lm.masking import without_login
 from paretune.lm.types import HTTPRequest, Pricing, Request
@@ -37,7 +40,7 @@ class LitellmBackend(Endpoint):
 
     def __init__(self, model: str, **options: Any) -> None:
         super().__init__(model, **options)
-        self._wires = Wires()
+        self._wires = Wires(model)
 
     def capabilities(self) -> dict[str, Any]:
         litellm = load_litellm()
@@ -76,8 +79,9 @@ class LitellmBackend(Endpoint):
         return f"{self.model} continues no text (litellm only holds chats with it)" if chats else ""
 
     async def prepare(self) -> None:
+        if not _warm_up.cache_info().currsize:
+            await once_in_thread(_warm_up)
         self._api_key()
-        _warm_up()
 
     async def _exchange(self, request: Request) -> Any:
         completes = request.structured_output == "completion"
@@ -88,7 +92,7 @@ class LitellmBackend(Endpoint):
         if completes:
             return await self._by_litellm(request)
         place = [self._address(), self._api_key(), self._secrets()]
-        return await self._wires.exchange(request, place, self.timeout_s, lambda: self._by_litellm(request))
+        return await self._wires.exchange(request, place, self.timeout_s, self._by_litellm)
 
     async def _composed(self, request: Request) -> HTTPRequest:
         if request.structured_output == "completion" and self.model.startswith("openai/"):
@@ -158,6 +162,7 @@ def _warm_up() -> None:
     with warnings.catch_warnings():  # pydantic warns of a class of litellm's; its own filter may have been undone
         warnings.simplefilter("ignore")
         litellm.completion("openai/none", [{"role": "user", "content": "x"}], mock_response="x", **nowhere)
+    gc.freeze()  # as in load_litellm
 
 
 def _knows(question: Any, model: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from collections.abc import Coroutine, Iterable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from paretune.collecting import seldom_collecting
 from paretune.errors import FatalError, RefusedInputError, TransientError
 from paretune.lm.backends.http import NoReplyError, ServerError
 from paretune.lm.backends.sessions import open_session
@@ -36,10 +38,12 @@ def load_litellm() -> Any:
     os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
     for name in ("AIOHTTP_CONNECTOR_LIMIT", "AIOHTTP_CONNECTOR_LIMIT_PER_HOST"):
         os.environ.setdefault(name, "1000000")  # how many calls are in flight is decided elsewhere
-    import litellm
+    with seldom_collecting():  # the search would stop whatever else runs, again and again
+        import litellm
 
-    from paretune.lm.backends.litellm_transport import limit_replies
+        from paretune.lm.backends.litellm_transport import limit_replies
 
+    gc.freeze()  # half a million objects that live as long as the process
     litellm.suppress_debug_info = True
     litellm.turn_off_message_logging = True
     litellm.redact_messages_in_exceptions = True

@@ -6,7 +6,7 @@ import httpx
 from litellm.llms.custom_httpx.aiohttp_transport import LiteLLMAiohttpTransport
 
 from paretune.lm.backends.bodies import ACCEPTED, UnreadableError, read_body
-from paretune.lm.backends.litellm_wire import watch
+from paretune.lm.backends.litellm_watch import watch
 
 __all__ = ["limit_replies"]
 
@@ -21,7 +21,8 @@ def limit_replies() -> None:
 
     async def limited(transport: LiteLLMAiohttpTransport, request: httpx.Request) -> httpx.Response:
         request.headers["Accept-Encoding"] = ACCEPTED
-        watch(request)
+        if (answer := watch(request)) is not None:
+            return answer
         response = await exchange(transport, request)
         headers = response.headers
         try:

@@ -25,7 +25,7 @@ class ServerBackend(Endpoint):
 
     async def prepare(self) -> None:
         self._api_key()
-        connections()
+        await connections()
 
     async def _exchange(self, request: Request) -> Any:
         return await self._post(request)

@@ -151,8 +151,9 @@ class Ledger:
     def flush(self) -> None:
         """Write the notes that wait. Where that fails they are dropped: they are worth less than what runs."""
         if self._notes:
-            notes = self._notes[:]
-            del self._notes[: len(notes)]
+            with self._lock:
+                notes = self._notes[:]
+                del self._notes[: len(notes)]
             with contextlib.suppress(ConfigError), self.transaction() as connection:
                 connection.executemany(_NOTE, notes)
 
