@@ -1,4 +1,4 @@
-"""Trials as tasks on a Dask cluster: see decision 023.
+"""Trials as tasks on a Dask cluster: see decision 022.
 
 The driver keeps the oracle, the numbers of trials and the record. Workers get data and return data; language models are
 called by the gateway, in this process or where ``lm.gateway`` says: one ledger, one budget, one set of limits.
@@ -13,9 +13,7 @@ import json
 import logging
 import math
 import os
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +28,7 @@ from paretune.metrics.outcome import Outcome
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.worker import run_task
+from paretune.terminal import note
 from paretune.trials.record import Dropped, TrialRecord
 from paretune.tuners.executor import Executor, LocalExecutor, Racer, TrialTask
 from paretune.tuners.keras_api import FailedTrialError
@@ -41,6 +40,8 @@ __all__ = ["on_dask"]
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 #: So many workers may die with a trial before that is the trial's fault.
 _DEATHS = 20
+#: How long no worker may be there before that is told, in seconds.
+_PATIENCE_S = 10.0
 #: How Dask is set here: it tells of dead workers by itself, and waits long for a scheduler that is gone.
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": _DEATHS,
@@ -110,9 +111,15 @@ class _DaskExecutor:
         try:
             result: str = await future
             return result
-        except KilledWorker:
+        except KilledWorker as error:
             raise SearchError(
-                f"trial {trial} ended {_DEATHS} workers that ran it (too little memory?); what was paid for is kept"
+                f"trial {trial} ended {error.allowed_failures + 1} workers that ran it (too little memory?); what was "
+                "paid for is kept, and the next run goes on from here"
+            ) from None
+        except ImportError as error:
+            raise ConfigError(
+                f"a worker cannot load what runs a trial ({error}): install the head's version of paretune there, with "
+                "its extra: paretune[distributed]"
             ) from None
         except (CancelledError, OSError) as error:
             task = asyncio.current_task()
@@ -164,7 +171,23 @@ async def _client(search: SearchParams) -> AsyncIterator[Any]:
                 client = await stack.enter_async_context(Client(place, asynchronous=True))  # type: ignore[no-untyped-call]
             except (OSError, ValueError) as error:
                 raise ConfigError(f"search.scheduler: no Dask scheduler answers at {place!r} ({error})") from None
-            yield client
+            watching = asyncio.create_task(_tell_of_none(client, search.scheduler))
+            try:
+                yield client
+            finally:
+                watching.cancel()
+
+
+async def _tell_of_none(client: Any, place: str | None) -> None:
+    """Say that there are no workers, each time that they have been missing for a while: they may be in a queue."""
+    told = False
+    while True:
+        await asyncio.sleep(_PATIENCE_S)
+        with contextlib.suppress(OSError):
+            missing = not await client.ncores()
+            if missing and not told:
+                note(f"no worker has come to {place}; waiting for one: dask worker {place} --nthreads 1")
+            told = missing
 
 
 @contextlib.asynccontextmanager
@@ -197,14 +220,11 @@ class _DaskRacer:
         self._executor, self._task, self._order = executor, task, order
         self._found: TrialRecord | None = None
         self._calls_left = 0
-        self._seconds = 0.0
 
     async def run(self, until: int) -> None:
         if self._found is None:
             await self._executor.check(self._task)
-        started = time.monotonic()
         result = await self._executor.submit(self._task, self._order, until)
-        self._seconds += time.monotonic() - started
         self._found, self._calls_left = TrialRecord.from_row(result["record"]), result["calls_left"]
         self.record = self.finished() if result["ended"] else None
 
@@ -215,7 +235,7 @@ class _DaskRacer:
         return self._calls_left
 
     def finished(self, dropped: Dropped | None = None) -> TrialRecord:
-        return replace(self._so_far.ended_by(dropped), seconds=round(self._seconds, 3))
+        return self._so_far.ended_by(dropped)
 
     @property
     def _so_far(self) -> TrialRecord:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from paretune.files import digest_files, state_root
+from paretune.files import digest, digest_files, state_root
 from paretune.import_closure import closure
 from paretune.lm.ledger.budget import Budget
 from paretune.pipeline.command_files import process_files
@@ -102,5 +102,6 @@ def replying(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def code_digest(own: Iterable[str] = (), more: Collection[Path] = ()) -> str:
     """A digest of the code that a search runs: all that this module reaches; what each ``module:name`` of the user's
-    own reaches in the project's folder and its src/; and some files ``more``."""
-    return digest_files(sorted({*closure([__name__]), *own_files(own), *more}))
+    own reaches in the project's folder and its src/; and some files ``more``. It is the same wherever they are."""
+    files = {*closure([__name__]), *own_files(own), *more}
+    return digest(sorted(digest_files([file]) for file in files))
