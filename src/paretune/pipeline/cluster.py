@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import itertools
 import json
 import logging
@@ -27,7 +28,6 @@ from paretune.lm.transport import error_of
 from paretune.metrics.outcome import Outcome
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.sections.search import SearchParams
-from paretune.pipeline.worker import run_task
 from paretune.terminal import note
 from paretune.trials.record import Dropped, TrialRecord
 from paretune.tuners.executor import Executor, LocalExecutor, Racer, TrialTask
@@ -46,9 +46,10 @@ _PATIENCE_S = 10.0
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": _DEATHS,
     "distributed.comm.timeouts.connect": "10s",
-    "distributed.logging.distributed": "critical",
     "distributed.admin.system-monitor.gil.enabled": False,
 }
+#: A lambda travels as its code: a worker that cannot import the function by its name would end of it, without a word.
+_run_task = lambda search, task: importlib.import_module("paretune.pipeline.worker").run_task(search, task)  # noqa: E731
 
 
 def on_dask(params: Mapping[str, Any], setup: ProgramSetup) -> Executing:
@@ -89,7 +90,7 @@ class _DaskExecutor:
         key = f"trial-{task.trial}-{next(self._numbers)}-{os.urandom(4).hex()}"
         last = self._last.get(task.trial)
         place = {} if last is None else {"workers": last, "allow_other_workers": True}
-        future = self._client.submit(run_task, self._search, given, key=key, pure=False, **place)
+        future = self._client.submit(_run_task, self._search, given, key=key, pure=False, **place)
         try:
             result: dict[str, Any] = json.loads(await self._result(future, task.trial))
             if until is not None:
@@ -118,8 +119,8 @@ class _DaskExecutor:
             ) from None
         except ImportError as error:
             raise ConfigError(
-                f"a worker cannot load what runs a trial ({error}): install the head's version of paretune there, with "
-                "its extra: paretune[distributed]"
+                f"a worker cannot load what runs a trial ({error}): install there what is installed here, in the same "
+                "versions, paretune[distributed] first of all"
             ) from None
         except (CancelledError, OSError) as error:
             task = asyncio.current_task()
@@ -162,6 +163,8 @@ async def _client(search: SearchParams) -> AsyncIterator[Any]:
         from distributed import Client, LocalCluster
     except ImportError:
         raise ConfigError("search.executor dask needs Dask: pip install 'paretune[distributed]'") from None
+    for logger in ("distributed", "distributed.client"):  # what goes wrong is told here
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
     with dask.config.set(_SETTINGS):
         async with contextlib.AsyncExitStack() as stack:
             place: Any = search.scheduler
@@ -192,14 +195,15 @@ async def _tell_of_none(client: Any, place: str | None) -> None:
 
 @contextlib.asynccontextmanager
 async def _cluster_here(kind: Any, search: SearchParams) -> AsyncIterator[Any]:
-    """A cluster of worker processes on this machine, which nobody else can reach."""
+    """A cluster of worker processes on this machine, which no other machine can reach."""
     workers = search.workers or min(search.parallel_trials, os.cpu_count() or 1)
     try:
         cluster = await kind(
             n_workers=workers,
             threads_per_worker=math.ceil(search.parallel_trials / workers),
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # its page is off, not its port
+            scheduler_kwargs={"dashboard": False},
             memory_limit=0,
             silence_logs=logging.CRITICAL,
             asynchronous=True,
