@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from paretune.errors import BudgetError, ConfigError, UsageError
 from paretune.files import canonical_json
@@ -80,6 +80,11 @@ class Budget:
         self.account = account
         self.ledger = ledger if ledger is not None else default_ledger()
         self._has_tables = False
+
+    def declared(self) -> dict[str, Any] | None:
+        """The caps that there are, and the account; None where there is no cap."""
+        caps = {name: cap for name, cap in self.caps.items() if cap is not None}
+        return {**caps, "account": self.account} if caps else None
 
     @contextlib.contextmanager
     def charging(self) -> Iterator[Budget]:
