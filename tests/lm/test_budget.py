@@ -278,9 +278,9 @@ def test_nobody_waits_for_the_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dead process's reservation of 720 tokens will not turn out cheaper: with 1,000 the next call is refused."""
     model = ScriptedLanguageModel(lambda _: "x")
     budget = Budget(tokens=1000)
-    machine, boot, number, started = this_process().split(" ")
+    place, number, started = this_process().rsplit(" ", 2)
     with monkeypatch.context() as patch:
-        patch.setattr("paretune.lm.ledger.budget.this_process", lambda: f"{machine} {boot} {number} 1{started}")
+        patch.setattr("paretune.lm.ledger.budget.this_process", lambda: f"{place} {number} 1{started}")
         run_maybe_nested(budget.reserve("m", model.backend, ask("abcd", max_tokens=100)))
     (outcome,) = run_maybe_nested(asyncio.wait_for(asyncio.to_thread(complete, model, budget, [ask(max_tokens=1)]), 5))
     assert str(outcome) == (
@@ -290,15 +290,33 @@ def test_nobody_waits_for_the_dead(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_process_is_known_by_more_than_its_number() -> None:
-    """This process lives; one that had its number at another time is dead, as is one before the machine's last start;
-    one of another machine is taken for dead when no call could take that long."""
-    machine, boot, number, started = this_process().split(" ")
+    """This process lives, and one that had its number at another time is dead; one of another machine, of before the
+    machine's last start, or of another container is dead when it has renewed nothing for 20 s."""
+    machine, boot, container, number, started = this_process().split(" ")
     now = time.time()
     assert not is_dead(this_process(), 0.0)
-    assert is_dead(f"{machine} {boot} {number} 1{started}", now)
-    assert is_dead(f"{machine} other {number} {started}", now)
-    assert not is_dead(f"other {boot} {number} {started}", now - 60)
-    assert is_dead(f"other {boot} {number} {started}", now - 4000)
+    assert is_dead(f"{machine} {boot} {container} {number} 1{started}", now)
+    for place in (f"other {boot} {container}", f"{machine} other {container}", f"{machine} {boot} other"):
+        assert not is_dead(f"{place} {number} {started}", now - 10)
+        assert is_dead(f"{place} {number} {started}", now - 30)
+
+
+def test_reservations_of_another_machine_are_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in flight on another machine stays reserved for as long as that one renews it, longer than a lease lasts;
+    when that one has ended, it is spent as soon as the lease ends, once."""
+    for module in ("processes", "budget"):
+        monkeypatch.setattr(f"paretune.lm.ledger.{module}.LEASE_S", 0.4)
+    monkeypatch.setattr("paretune.lm.ledger.budget._renewing", None)  # another thread would be in a pause of 5 s
+    budget, backend = Budget(calls=9, account="leases"), ScriptedLanguageModel(lambda _: "x").backend
+    with monkeypatch.context() as there:
+        there.setattr("paretune.lm.ledger.budget.this_process", lambda: "there boot container 1 2")
+        charge = run_maybe_nested(budget.reserve("m", backend, ask()))
+        time.sleep(1.0)
+        assert budget.spent().calls == 0
+    time.sleep(0.6)
+    assert budget.spent().calls == 1
+    charge.settle()
+    assert budget.spent().calls == 1
 
 
 def test_a_dead_process_that_was_not_reaped_is_dead() -> None:

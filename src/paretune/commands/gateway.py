@@ -65,12 +65,8 @@ async def _serve(arguments: argparse.Namespace, place: Path) -> int:
             f"of at least {_SHORTEST} characters, here and there"
         )
     params = read_params()
-    if section(params, "lm", LmParams).gateway is not None:
-        raise ConfigError(
-            "lm.gateway: a gateway calls the models itself: set it to null here, and to this one's "
-            "address where its clients run"
-        )
-    setup = ProgramSetup(params)
+    section(params, "lm", LmParams)
+    setup = ProgramSetup({**params, "lm": {**params["lm"], "gateway": None}})  # which is this one
     ledger = default_ledger()
     gateway = Gateway(setup.language_model, lambda: setup.models)
     budget = Budget(**section(params, "budget", BudgetParams).model_dump(), ledger=ledger)

@@ -12,6 +12,7 @@ from paretune.errors import ParetuneError, UsageError
 from paretune.gateway.keys import Run
 from paretune.gateway.protocol import Refusal, refusal_of
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.ledger.budget import current_budget
 from paretune.lm.ledger.ledger import Ledger, Note
 from paretune.lm.transport import error_values, reply_values, request_of
 from paretune.lm.types import described
@@ -67,7 +68,9 @@ class RemoteCalls:
         model = self._named(fields)
         backend = model.backend
         longest = getattr(backend, "max_output_tokens", None)  # a backend need not know
+        budget = run.context.run(current_budget)
         return {
+            "budget": None if budget is None else budget.declared(),
             "own": backend.identity(),
             "identity": model.identity,
             "capabilities": model.capabilities,

@@ -1,4 +1,4 @@
-"""Trials as tasks on a Dask cluster: see decision 023.
+"""Trials as tasks on a Dask cluster: see decision 022.
 
 The driver keeps the oracle, the numbers of trials and the record. Workers get data and return data; language models are
 called by the gateway, in this process or where ``lm.gateway`` says: one ledger, one budget, one set of limits.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import itertools
 import json
 import logging
 import math
 import os
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,7 +28,7 @@ from paretune.lm.transport import error_of
 from paretune.metrics.outcome import Outcome
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.sections.search import SearchParams
-from paretune.pipeline.worker import run_task
+from paretune.terminal import note
 from paretune.trials.record import Dropped, TrialRecord
 from paretune.tuners.executor import Executor, LocalExecutor, Racer, TrialTask
 from paretune.tuners.keras_api import FailedTrialError
@@ -41,13 +40,16 @@ __all__ = ["on_dask"]
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 #: So many workers may die with a trial before that is the trial's fault.
 _DEATHS = 20
+#: How long no worker may be there before that is told, in seconds.
+_PATIENCE_S = 10.0
 #: How Dask is set here: it tells of dead workers by itself, and waits long for a scheduler that is gone.
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": _DEATHS,
     "distributed.comm.timeouts.connect": "10s",
-    "distributed.logging.distributed": "critical",
     "distributed.admin.system-monitor.gil.enabled": False,
 }
+#: A lambda travels as its code: a worker that cannot import the function by its name would end of it, without a word.
+_run_task = lambda search, task: importlib.import_module("paretune.pipeline.worker").run_task(search, task)  # noqa: E731
 
 
 def on_dask(params: Mapping[str, Any], setup: ProgramSetup) -> Executing:
@@ -88,7 +90,7 @@ class _DaskExecutor:
         key = f"trial-{task.trial}-{next(self._numbers)}-{os.urandom(4).hex()}"
         last = self._last.get(task.trial)
         place = {} if last is None else {"workers": last, "allow_other_workers": True}
-        future = self._client.submit(run_task, self._search, given, key=key, pure=False, **place)
+        future = self._client.submit(_run_task, self._search, given, key=key, pure=False, **place)
         try:
             result: dict[str, Any] = json.loads(await self._result(future, task.trial))
             if until is not None:
@@ -110,9 +112,15 @@ class _DaskExecutor:
         try:
             result: str = await future
             return result
-        except KilledWorker:
+        except KilledWorker as error:
             raise SearchError(
-                f"trial {trial} ended {_DEATHS} workers that ran it (too little memory?); what was paid for is kept"
+                f"trial {trial} ended {error.allowed_failures + 1} workers that ran it (too little memory?); what was "
+                "paid for is kept, and the next run goes on from here"
+            ) from None
+        except ImportError as error:
+            raise ConfigError(
+                f"a worker cannot load what runs a trial ({error}): install there what is installed here, in the same "
+                "versions, paretune[distributed] first of all"
             ) from None
         except (CancelledError, OSError) as error:
             task = asyncio.current_task()
@@ -155,6 +163,8 @@ async def _client(search: SearchParams) -> AsyncIterator[Any]:
         from distributed import Client, LocalCluster
     except ImportError:
         raise ConfigError("search.executor dask needs Dask: pip install 'paretune[distributed]'") from None
+    for logger in ("distributed", "distributed.client"):  # what goes wrong is told here
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
     with dask.config.set(_SETTINGS):
         async with contextlib.AsyncExitStack() as stack:
             place: Any = search.scheduler
@@ -164,19 +174,36 @@ async def _client(search: SearchParams) -> AsyncIterator[Any]:
                 client = await stack.enter_async_context(Client(place, asynchronous=True))  # type: ignore[no-untyped-call]
             except (OSError, ValueError) as error:
                 raise ConfigError(f"search.scheduler: no Dask scheduler answers at {place!r} ({error})") from None
-            yield client
+            watching = asyncio.create_task(_tell_of_none(client, search.scheduler))
+            try:
+                yield client
+            finally:
+                watching.cancel()
+
+
+async def _tell_of_none(client: Any, place: str | None) -> None:
+    """Say that there are no workers, each time that they have been missing for a while: they may be in a queue."""
+    told = False
+    while True:
+        await asyncio.sleep(_PATIENCE_S)
+        with contextlib.suppress(OSError):
+            missing = not await client.ncores()
+            if missing and not told:
+                note(f"no worker has come to {place}; waiting for one: dask worker {place} --nthreads 1")
+            told = missing
 
 
 @contextlib.asynccontextmanager
 async def _cluster_here(kind: Any, search: SearchParams) -> AsyncIterator[Any]:
-    """A cluster of worker processes on this machine, which nobody else can reach."""
+    """A cluster of worker processes on this machine, which no other machine can reach."""
     workers = search.workers or min(search.parallel_trials, os.cpu_count() or 1)
     try:
         cluster = await kind(
             n_workers=workers,
             threads_per_worker=math.ceil(search.parallel_trials / workers),
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # its page is off, not its port
+            scheduler_kwargs={"dashboard": False},
             memory_limit=0,
             silence_logs=logging.CRITICAL,
             asynchronous=True,
@@ -197,14 +224,11 @@ class _DaskRacer:
         self._executor, self._task, self._order = executor, task, order
         self._found: TrialRecord | None = None
         self._calls_left = 0
-        self._seconds = 0.0
 
     async def run(self, until: int) -> None:
         if self._found is None:
             await self._executor.check(self._task)
-        started = time.monotonic()
         result = await self._executor.submit(self._task, self._order, until)
-        self._seconds += time.monotonic() - started
         self._found, self._calls_left = TrialRecord.from_row(result["record"]), result["calls_left"]
         self.record = self.finished() if result["ended"] else None
 
@@ -215,7 +239,7 @@ class _DaskRacer:
         return self._calls_left
 
     def finished(self, dropped: Dropped | None = None) -> TrialRecord:
-        return replace(self._so_far.ended_by(dropped), seconds=round(self._seconds, 3))
+        return self._so_far.ended_by(dropped)
 
     @property
     def _so_far(self) -> TrialRecord:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from paretune.files import digest_files, state_root
+from paretune.errors import ConfigError
+from paretune.files import digest, digest_files, state_root
 from paretune.import_closure import closure
+from paretune.lm.backends.gateway import GatewayBackend
 from paretune.lm.ledger.budget import Budget
 from paretune.pipeline.command_files import process_files
 from paretune.pipeline.own_code import own_files
@@ -41,7 +43,8 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
     objective = section(params, "objective", ObjectiveParams)
     search = setup.search
     chosen = section(params, "tuner", TunerParams)
-    budget = section(params, "budget", BudgetParams)
+    budget = Budget(**section(params, "budget", BudgetParams).model_dump())
+    _check_budget(budget.declared(), setup)
     entry = TUNERS[chosen.name]
     module = importlib.import_module(f"paretune.tuners.oracles.{entry.module}")
     tuner: Callable[..., Tuner] = getattr(module, entry.class_name)
@@ -59,11 +62,22 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
         max_retries_per_trial=search.max_retries_per_trial,
         racing=search.racing,
         protect=search.protect,
-        budget=Budget(**budget.model_dump()),
+        budget=budget,
         identity=_identity(params, setup),
         **chosen.options,
         **({} if entry.plans_epochs else {"max_trials": search.max_trials}),
     )
+
+
+def _check_budget(budget: dict[str, Any] | None, setup: ProgramSetup) -> None:
+    """Refuse caps that would not hold: a gateway makes calls under its own."""
+    backend = setup.language_model(setup.lm.model).backend if budget is not None else None
+    if isinstance(backend, GatewayBackend) and backend.budget != budget:
+        there = "has none" if backend.budget is None else f"has {backend.budget}"
+        raise ConfigError(
+            f"budget: {budget} is declared here, but the gateway at {backend.address}, which makes the calls, {there}: "
+            "start it with the same budget, or declare none here"
+        )
 
 
 def search_data(setup: ProgramSetup) -> dict[str, Any]:
@@ -102,5 +116,6 @@ def replying(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def code_digest(own: Iterable[str] = (), more: Collection[Path] = ()) -> str:
     """A digest of the code that a search runs: all that this module reaches; what each ``module:name`` of the user's
-    own reaches in the project's folder and its src/; and some files ``more``."""
-    return digest_files(sorted({*closure([__name__]), *own_files(own), *more}))
+    own reaches in the project's folder and its src/; and some files ``more``. It is the same wherever they are."""
+    files = {*closure([__name__]), *own_files(own), *more}
+    return digest(sorted(digest_files([file]) for file in files))

@@ -1,5 +1,5 @@
-"""A worker of a search on many machines: it builds the same search from the same params, and runs one trial of it at a
-time. All that arrives and all that is returned is JSON.
+"""A worker of a search on many machines: it builds the same search from the same params, and runs trials of it. What
+arrives and what is returned is JSON.
 
 A worker keeps nothing that counts: the replies that it needs come through the gateway, from the ledger there where they
 were paid for before. So a task that is run again, here or elsewhere, ends as it would have.
@@ -7,14 +7,16 @@ were paid for before. So a task that is run again, here or elsewhere, ends as it
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import sys
-import tempfile
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from paretune.errors import ConfigError, ParetuneError, UsageError
 from paretune.eventloop import run_maybe_nested
@@ -32,8 +34,7 @@ __all__ = ["PROJECT", "run_task"]
 
 #: Names the project's folder on a worker's machine, where it has another path than on the head.
 PROJECT = "PARETUNE_PROJECT"
-_lock = threading.Lock()
-_searches: dict[str, _Search] = {}
+_HERE = f"the worker on {socket.gethostname()}"
 
 
 def run_task(search: str, task: str) -> str:
@@ -46,12 +47,8 @@ def run_task(search: str, task: str) -> str:
     the hypermodel has ``rejected`` the values.
     """
     try:
-        with _lock:
-            if search not in _searches:
-                _searches.clear()  # of an earlier one
-                _searches[search] = _Search(json.loads(search))
-            found = _searches[search]
-        result = run_maybe_nested(found.run(json.loads(task)))
+        with _process.serving(search) as found:
+            result = run_maybe_nested(found.run(json.loads(task)))
     except FailedTrialError as error:
         result = {"rejected": str(error)}
     except ParetuneError as error:
@@ -59,19 +56,65 @@ def run_task(search: str, task: str) -> str:
     return json.dumps(result)
 
 
+class _Process:
+    """What this process has built and loaded. Folder, state and key of a search are the process's, so it serves one
+    search at a time, for any number of tasks."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._given, self._search = "", cast("_Search", None)
+        self._tasks = 0
+        self._loaded: dict[str, float] = {}
+        self._note_loaded()
+
+    @contextlib.contextmanager
+    def serving(self, given: str) -> Iterator[_Search]:
+        """The search that is given. Raises ConfigError where it cannot be built here."""
+        with self._changed:
+            self._changed.wait_for(lambda: given == self._given or not self._tasks)
+            if given != self._given:
+                self._given, values = "", json.loads(given)
+                self._check(folder := Path(os.environ.get(PROJECT) or values["folder"]))
+                self._search = _Search(values, folder)
+                self._given = given
+                self._note_loaded()
+            self._tasks += 1
+        try:
+            yield self._search
+        finally:
+            with self._changed:
+                self._tasks -= 1
+                self._changed.notify_all()
+
+    def _note_loaded(self) -> None:
+        """Note when the files of the modules that are loaded were last seen as they are."""
+        for module in list(sys.modules.values()):
+            if file := getattr(module, "__file__", None):
+                self._loaded.setdefault(file, time.time())
+
+    def _check(self, folder: Path) -> None:
+        """Raise ConfigError where the code that this process has loaded is not that of the project in a folder."""
+        if not (folder / VALIDATION).is_file():
+            raise ConfigError(
+                f"{_HERE} finds no {VALIDATION} in {str(folder)!r}: give it a copy of the project with the data of "
+                f"this search, and name its folder in {PROJECT}"
+            )
+        changed = [file for file, at in self._loaded.items() if os.path.exists(file) and os.stat(file).st_ctime > at]
+        if changed or (self._search is not None and self._search.folder != folder):
+            why = f"{changed[0]} has changed since" if changed else f"that of {str(self._search.folder)!r}"
+            raise ConfigError(f"{_HERE} has other code loaded ({why}): restart the workers")
+
+
 class _Search:
     """A search as this worker has built it."""
 
-    def __init__(self, given: Mapping[str, Any]) -> None:
-        folder = Path(os.environ.get(PROJECT) or given["folder"])
-        if not (folder / VALIDATION).is_file():
-            raise ConfigError(
-                f"a worker finds no {VALIDATION} in {str(folder)!r}: give it a copy of the project with the data of "
-                f"this search, and name its folder in {PROJECT}"
-            )
+    def __init__(self, given: Mapping[str, Any], folder: Path) -> None:
+        from distributed import get_worker  # an extra, which is there where this runs
+
+        self.folder = folder
         os.chdir(folder)
         sys.path += [str(path) for path in (folder, folder / "src") if str(path) not in sys.path]
-        os.environ["PARETUNE_HOME"] = tempfile.mkdtemp(prefix="paretune-worker-")
+        os.environ["PARETUNE_HOME"] = str(Path(get_worker().local_directory, "paretune"))  # Dask clears it away
         os.environ[KEY] = given["key"]
         self._name: str = given["name"]
         self._racers: dict[str, Racer] = {}
@@ -85,8 +128,8 @@ class _Search:
         plan = await tuner.plan(**search_data(setup))
         if plan.record.stem != self._name:
             raise ConfigError(
-                f"a worker builds another search from its copy of the project in {str(Path.cwd())!r}: code, data or "
-                "packages there are not those of the head; make them equal"
+                f"{_HERE} builds another search from the project in {str(Path.cwd())!r}: code or data there, or its "
+                "paretune, are not those of the head; make them equal"
             )
         self._ledgers = plan.ledgers
         self._executor = LocalExecutor(_checked(tuner._build), plan.oracle.hyperparameters, plan.fit, tuner.options)
@@ -110,7 +153,8 @@ class _Search:
         finally:
             for ledger in self._ledgers:
                 ledger.flush()
-        return {**result, "record": record.row(), "used": [_used(ledger) for ledger in self._ledgers]}
+        row = {**record.row(), "seconds": record.seconds}
+        return {**result, "record": row, "used": [_used(ledger) for ledger in self._ledgers]}
 
 
 def _used(ledger: Ledger) -> dict[str, Any]:
@@ -134,3 +178,6 @@ def _checked(build: Any) -> Any:
         return program
 
     return built
+
+
+_process = _Process()

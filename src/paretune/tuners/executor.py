@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from paretune.metrics.outcome import Outcome
@@ -78,11 +79,12 @@ class LocalExecutor:
     async def run(self, task: TrialTask) -> TrialRecord:
         """Train a trial and validate it; again at once where too many examples failed and that is allowed."""
         values, fit, build = self._prepared(task)
+        started = time.monotonic()
         for _ in range(1 + self._options.retries):
             record = await run_trial(build, task.trial, values, self._options, fit)
             if record.completed:
                 break
-        return record
+        return replace(record, seconds=round(time.monotonic() - started, 3))
 
     def racer(self, task: TrialTask, order: Sequence[int]) -> Racer:
         """A trial in a race."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -106,17 +105,16 @@ class SearchRun:
         return None if values is None else {name: plain(value) for name, value in values.items()}
 
     async def _run(self, trial: Trial) -> TrialRecord:
-        started = time.monotonic()
         try:
             record = await self.executor.run(self._task(trial))
         except FailedTrialError as error:
             record = self._rejected(trial.trial_id, error)
-        return replace(record, seconds=round(time.monotonic() - started, 3), scoring=self.options.scoring)
+        return replace(record, scoring=self.options.scoring)
 
     def _rejected(self, number: str, error: FailedTrialError) -> TrialRecord:
         self.progress.trial_started(number, 0)
         values = dict(self.oracle.trials[number].hyperparameters.values)
-        return TrialRecord(number, "FAILED", values, error=f"rejected by the hypermodel: {error}")
+        return TrialRecord(number, "FAILED", values, error=f"rejected by the hypermodel: {error}", seconds=0.0)
 
     def _task(self, trial: Trial) -> TrialTask:
         """A trial as data."""

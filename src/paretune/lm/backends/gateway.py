@@ -68,6 +68,12 @@ class GatewayBackend:
         reasons: bool | None = self._known["reasons"]
         return reasons
 
+    @property
+    def budget(self) -> dict[str, Any] | None:
+        """The budget that the gateway calls under: see ``Budget.declared``."""
+        budget: dict[str, Any] | None = self._known["budget"]
+        return budget
+
     def name_fault(self) -> str | None:
         fault: str | None = self._known["fault"]
         return fault

@@ -2,7 +2,8 @@
 
 Each attempt reserves the most that it can take before it is sent, and is settled with what it took: the sum of what is
 spent and what is reserved never passes the cap. Both live in the ledger's file, so that the cap holds over processes,
-reruns and kills: what was in flight when a process died counts as spent in full.
+reruns and kills: what was in flight when a process died counts as spent in full. A process renews what it has reserved
+every few seconds, by which other machines know that it lives.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from paretune.errors import BudgetError, ConfigError, UsageError
 from paretune.files import canonical_json
 from paretune.lm.ledger.ledger import Ledger, default_ledger
-from paretune.lm.ledger.processes import is_dead, this_process
+from paretune.lm.ledger.processes import LEASE_S, is_dead, this_process
 from paretune.lm.passing import links_media
 from paretune.lm.types import Backend, Request
 
@@ -79,6 +81,11 @@ class Budget:
         self.ledger = ledger if ledger is not None else default_ledger()
         self._has_tables = False
 
+    def declared(self) -> dict[str, Any] | None:
+        """The caps that there are, and the account; None where there is no cap."""
+        caps = {name: cap for name, cap in self.caps.items() if cap is not None}
+        return {**caps, "account": self.account} if caps else None
+
     @contextlib.contextmanager
     def charging(self) -> Iterator[Budget]:
         """Charge every attempt inside the block, and in the tasks that are begun there, to this budget alone.
@@ -123,6 +130,12 @@ class Budget:
         if short is None:
             return None
         raise self._error(short, sure, most)
+
+    def renew(self) -> None:
+        """Tell other machines that this process lives, which has reserved something."""
+        statement = "UPDATE budget_reserved SET since = ? WHERE account = ? AND owner = ?"
+        with self._transaction() as connection:
+            connection.execute(statement, (time.time(), self.account, this_process()))
 
     def _short(self, spent: Spent, held: Spent, most: Spent) -> str | None:
         """The cap that would be passed."""
@@ -189,12 +202,14 @@ class Budget:
 class Charge:
     """What one attempt has reserved; settled once."""
 
-    __slots__ = ("_budget", "_id", "_most")
+    __slots__ = ("_id", "_most", "budget")
 
     def __init__(self, budget: Budget, id_: int, most: Spent) -> None:
-        self._budget = budget
+        self.budget = budget
         self._id = id_
         self._most = most
+        _unsettled.add(self)
+        _keep_renewing()
 
     def settle(self, tokens: int = 0, usd: float = 0.0) -> None:
         """The attempt took this much; one that failed is a call all the same."""
@@ -205,10 +220,31 @@ class Charge:
         self._settle(self._most)
 
     def _settle(self, took: Spent) -> None:
-        with self._budget.ledger.transaction() as connection:
+        _unsettled.discard(self)
+        with self.budget.ledger.transaction() as connection:
             deleted = connection.execute("DELETE FROM budget_reserved WHERE id = ?", (self._id,)).rowcount
             if deleted:  # else another process took this one for dead, and counted it in full
-                _spend(connection, self._budget.account, took)
+                _spend(connection, self.budget.account, took)
+
+
+_unsettled: set[Charge] = set()
+_renewing: threading.Thread | None = None
+
+
+def _keep_renewing() -> None:
+    """Begin to renew what this process has reserved, in a thread: an event loop may stand still for long."""
+    global _renewing
+    if _renewing is None or not _renewing.is_alive():  # a fork has no threads
+        _renewing = threading.Thread(target=_renew, name="paretune-budgets", daemon=True)
+        _renewing.start()
+
+
+def _renew() -> None:
+    while True:
+        time.sleep(LEASE_S / 4)
+        for budget in {charge.budget for charge in list(_unsettled)}:
+            with contextlib.suppress(ConfigError):  # whoever needs the ledger will say it
+                budget.renew()
 
 
 _current: ContextVar[Budget | None] = ContextVar("paretune_budget", default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import socket
@@ -9,33 +10,33 @@ import subprocess
 import time
 from pathlib import Path
 
-__all__ = ["is_dead", "this_process"]
+__all__ = ["LEASE_S", "is_dead", "this_process"]
 
-#: No call takes this long, in seconds: the answer for processes of other machines, which cannot be looked at from here.
-_LONGEST_CALL_S = 3600.0
+#: A process that cannot be looked at from here is dead when it has renewed nothing for so many seconds.
+LEASE_S = 20.0
 
 
 def this_process() -> str:
-    """Machine, start of the machine, number and start of this process."""
+    """Where this process runs (machine, start of the machine, container), its number, and when it started."""
     return _name(os.getpid())  # a fork is a process of its own
 
 
-def is_dead(process: str, since: float) -> bool:
-    """Whether the process of a name that ``this_process`` gave has ended; ``since`` (Unix time) is when it gave it."""
-    machine, boot, number, started = process.split(" ")
-    here, boot_here, *_ = this_process().split(" ")
-    if machine != here:
-        return time.time() - since > _LONGEST_CALL_S
-    return boot != boot_here or _started(int(number)) != started
+def is_dead(process: str, renewed: float) -> bool:
+    """Whether the process of a name that ``this_process`` gave has ended; ``renewed`` (Unix time) is when it was last
+    known to live: that tells it of the processes of other machines and containers."""
+    place, number, started = process.rsplit(" ", 2)
+    if place != this_process().rsplit(" ", 2)[0]:
+        return time.time() - renewed > LEASE_S
+    return _started(int(number)) != started
 
 
 @functools.lru_cache(maxsize=1)
 def _name(number: int) -> str:
-    try:
+    boot = container = "-"
+    with contextlib.suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        boot = "-"
-    return f"{socket.gethostname()} {boot} {number} {_started(number)}"
+        container = os.readlink("/proc/self/ns/pid")  # numbers of processes mean something within it alone
+    return f"{socket.gethostname()} {boot} {container} {number} {_started(number)}"
 
 
 def _started(number: int) -> str | None:
