@@ -40,15 +40,15 @@ _NOTES_VIEW = """
         n.example AS example, m.name AS module, n.replicate AS replicate, n.valid AS valid, n.paid AS paid, n.at AS at
     FROM notes n JOIN names s ON s.id = n.search JOIN names m ON m.id = n.module LEFT JOIN replies r ON r.id = n.reply
 """
-# The same of format 1, where an amount that is not known was 0, and null in the account.
+# The same of format 1, where an amount that is not known was 0, and null in the account. An id is no number there.
 _OLD_CALLS_VIEW = """
-    UNION ALL SELECT key, stored_key(key), key, model, model, request,
+    UNION ALL SELECT '=' || key, stored_key(key), key, model, model, request,
         answer_text(reply, finish_reason, usage, price, {reasoning}),
         {amounts[0]}, {amounts[1]}, cost_usd, {amounts[2]}, attempts, created_at
     FROM main.calls
 """
 _OLD_NOTES_VIEW = """
-    UNION ALL SELECT COALESCE((SELECT r.id FROM replies r WHERE r.key = stored_key(a.key)), a.key), a.key,
+    UNION ALL SELECT COALESCE((SELECT r.id FROM replies r WHERE r.key = stored_key(a.key)), '=' || a.key), a.key,
         stored_key(a.key), a.search, a.trial, a.example, a.module, a.replicate, a.valid, a.paid, a.at
     FROM main.asked a
 """

@@ -28,10 +28,14 @@ _ORDERS: dict[Order, str] = {
     "slow": "c.latency_s DESC",
 }
 _HEX = re.compile("[0-9a-f]+")
-#: That a key starts with given letters; the indexes on keys, which may be bytes or a text, find those that may.
+#: That a key, or the name of a search, starts with given letters: what lies between bounds, an index finds. (A stored
+#: key is bytes or a text.)
 _KEY_BEGINS = (
     "(c.stored_key BETWEEN :low AND :high OR c.stored_key BETWEEN :key AND :key || char(0x10FFFF))"
     " AND substr(c.key, 1, length(:key)) = :key"
+)
+_SEARCH_BEGINS = (
+    "a.search BETWEEN :search AND :search || char(0x10FFFF) AND substr(a.search, 1, length(:search)) = :search"
 )
 
 
@@ -67,7 +71,7 @@ class CallFilter:
     def asked_condition(self) -> str:
         """The part about a row ``a`` of who asked."""
         conditions = [
-            "substr(a.search, 1, length(:search)) = :search" if self.search is not None else "",
+            _SEARCH_BEGINS if self.search is not None else "",
             "a.trial <> '' AND ltrim(a.trial, '0') = ltrim(:trial, '0')" if self.trial is not None else "",
             "NOT a.valid" if self.invalid else "",
         ]
