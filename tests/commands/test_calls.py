@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import re
 import shutil
 import sqlite3
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import ledger_rows
+from helpers.ledger_rows import format_1
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +27,7 @@ from paretune.commands import calls
 from paretune.commands.main import main
 from paretune.lm.ledger.attribution import attributed_to
 from paretune.lm.ledger.ledger import Ledger
+from paretune.lm.ledger.queries import opened
 from paretune.lm.types import Reply
 
 NOW = time.time()
@@ -50,7 +54,7 @@ def fill(path: Path) -> None:
         with attributed_to(search="5ea4c4ab12", trial=trial, example="train/1"):
             ledger.note(reply, "guess", valid=valid)
         with ledger.transaction() as connection:
-            connection.execute("UPDATE calls SET created_at = ? WHERE key = ?", (NOW - age * DAY, key))
+            connection.execute("UPDATE replies SET created_at = ? WHERE key = ?", (NOW - age * DAY, key))
     with attributed_to(search="other", trial="0000", example="val/2"):
         ledger.note(ledger.get("aaaa01") or reply, "guess", valid=True)
     ledger.close()
@@ -89,11 +93,8 @@ def listed(text: str) -> list[str]:
 
 
 def stored(path: Path, table: str = "calls") -> list[str]:
-    connection = sqlite3.connect(path)
-    try:
+    with opened(path) as connection:
         return [key for (key,) in connection.execute(f"SELECT DISTINCT key FROM {table} ORDER BY key")]
-    finally:
-        connection.close()
 
 
 def test_the_newest_calls_come_first_with_their_accounts(run: Run) -> None:
@@ -264,7 +265,7 @@ def test_prune_gives_the_space_back(own_state: Path, capsys: pytest.CaptureFixtu
     path = own_state / "ledger.sqlite"
     ledger = Ledger(path)
     for number in range(200):
-        ledger.put(f"{number}", "m", {}, Reply("x" * 10_000, 1, 1, None, 0.0, 1))
+        ledger.put(f"{number}", "m", {}, Reply(random.Random(number).randbytes(10_000).hex(), 1, 1, None, 0.0, 1))
     ledger.close()
     assert path.stat().st_size > 2_000_000
     main(["calls", "--prune", "0d", "--yes"])
@@ -318,9 +319,10 @@ def test_the_ledger_of_an_older_paretune_can_be_read(own_state: Path, capsys: py
     """A file without notes of who asked is listed and shown, and left as it is."""
     path = own_state / "ledger.sqlite"
     fill(path)
-    connection = sqlite3.connect(path)
-    connection.executescript("DROP TABLE asked; PRAGMA user_version = 0;")
-    connection.close()
+    texts = ("request", "usage", "price")
+    calls = [call | {name: json.dumps(call[name]) for name in texts} for call in ledger_rows.stored(path).values()]
+    path.unlink()
+    format_1(path, [tuple(call.values())[:13] for call in calls], None, reasoning=False)
     before = path.read_bytes()
     main(["calls"])
     assert len(listed(capsys.readouterr().out)) == 4

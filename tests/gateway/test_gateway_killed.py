@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.ledger_rows import stored
 from openai_server import OpenAIServer, chat, openai_server
 from project_copy import copy_project
 
@@ -78,11 +79,9 @@ def ask(address: str, text: str) -> str:
             time.sleep(0.05)
 
 
-def stored(ledger: Path) -> set[str]:
+def questions(ledger: Path) -> set[str]:
     """The questions whose replies the ledger has."""
-    with closing(sqlite3.connect(ledger)) as connection:
-        requests = [json.loads(row[0]) for row in connection.execute("SELECT request FROM calls")]
-    return {request["body"]["messages"][0]["content"] for request in requests}
+    return {call["request"]["body"]["messages"][0]["content"] for call in stored(ledger).values()}
 
 
 def asked(server: OpenAIServer, since: int = 0) -> list[str]:
@@ -168,4 +167,4 @@ def _kill_after(
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    kills.append((len(server.asked), stored(state / "ledger.sqlite")))
+    kills.append((len(server.asked), questions(state / "ledger.sqlite")))

@@ -15,7 +15,7 @@ from paretune import ChainOfThought, DataModel, Generator, Input, LanguageModel,
 from paretune.errors import ParetuneError
 from paretune.eventloop import run_maybe_nested
 from paretune.lm.ledger.ledger import Ledger
-from paretune.lm.ledger.queries import CallFilter, keys, opened, whole_call
+from paretune.lm.ledger.queries import CallFilter, ids, opened, whole_call
 from paretune.metrics import CategoricalF1Score
 from paretune.metrics.outcome import Outcome
 
@@ -214,7 +214,7 @@ def judged_reply(sent: Sent, server: OpenAIServer, ledger: Ledger) -> str:
         return first.status
     assert (asked, again) == (1, first), f"{asked} requests for {first}, then {again}"
     with opened(ledger.path) as connection:
-        (key,) = keys(connection, CallFilter(), limit=1)
+        (key,) = ids(connection, CallFilter(), limit=1)
         stored = whole_call(connection, key)
     json.dumps(stored, ensure_ascii=False).encode()
     assert sent.text is None or stored["reply"] == sent.text.encode("utf-16", "surrogatepass").decode(

@@ -27,7 +27,7 @@ from paretune.eventloop import run_maybe_nested
 from paretune.lm.backends.bodies import MAX_BYTES
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.ledger import Ledger
-from paretune.lm.ledger.queries import CallFilter, keys, opened, totals
+from paretune.lm.ledger.queries import CallFilter, ids, opened, totals
 from paretune.lm.types import Reply, Request
 from paretune.schemas.parsing import parse_json
 
@@ -65,7 +65,9 @@ def test_any_reply_has_an_outcome_and_is_paid_once(server: OpenAIServer, ledger:
     served to the next run as it was."""
     judged_reply(sent, server, ledger)
     with opened(ledger.path) as connection:
-        assert sum(total.calls for total in totals(connection, CallFilter())) == len(keys(connection, CallFilter()))
+        assert sum(total.calls for total in totals(connection, CallFilter())) == len(
+            list(ids(connection, CallFilter()))
+        )
 
 
 @pytest.mark.parametrize("odd", ['{"a":' * 600 + "1" + "}" * 600, "9" * 5000, "-" + "9" * 5000, "NaN", "1e999"])
@@ -178,7 +180,7 @@ def test_a_reply_without_end(server: OpenAIServer, ledger: Ledger, model: str, k
     finally:
         tracemalloc.stop()
     with opened(ledger.path) as connection:
-        assert len(keys(connection, CallFilter())) == 1
+        assert len(list(ids(connection, CallFilter()))) == 1
 
 
 def nested(opening: str, closing: str = "", levels: int = 50_000) -> str:

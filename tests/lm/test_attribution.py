@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from helpers import ledger_rows
 
 import paretune
 from paretune.eventloop import run_maybe_nested
@@ -35,11 +36,7 @@ Y = [Mood(mood="joy")] * 3
 def notes(ledger: Ledger, columns: str) -> list[tuple[Any, ...]]:
     """What the file says about who asked, once the ledger is closed."""
     ledger.close()
-    connection = sqlite3.connect(ledger.path)
-    try:
-        return sorted(connection.execute(f"SELECT {columns} FROM asked").fetchall())
-    finally:
-        connection.close()
+    return ledger_rows.notes(ledger.path, columns)
 
 
 def answer(request: Request) -> str:
@@ -114,10 +111,7 @@ def test_whoever_evaluates_names_the_part(tmp_path: Path) -> None:
 
     run_maybe_nested(evaluate())
     assert [row[0] for row in notes(ledger, "example")] == ["test/0", "test/1", "test/2"]
-    connection = sqlite3.connect(ledger.path)
-    found = connection.execute("SELECT COUNT(*) FROM asked JOIN calls USING (key)").fetchone()
-    connection.close()
-    assert found == (3,)
+    assert {key for (key,) in notes(ledger, "key")} == set(ledger_rows.stored(ledger.path))
 
 
 def test_a_repetition_adds_no_note_and_stays_paid(tmp_path: Path) -> None:
@@ -135,12 +129,12 @@ def test_flush_writes_what_waits(tmp_path: Path) -> None:
     reply = ledger.put("k", "m", {}, Reply("x", 1, 1, None, 0.0, 1))
     other = sqlite3.connect(ledger.path)
     ledger.note(reply, "one", valid=True)
-    assert other.execute("SELECT COUNT(*) FROM asked").fetchone() == (0,)
+    assert other.execute("SELECT COUNT(*) FROM notes").fetchone() == (0,)
     ledger.flush()
-    assert other.execute("SELECT COUNT(*) FROM asked").fetchone() == (1,)
+    assert other.execute("SELECT COUNT(*) FROM notes").fetchone() == (1,)
     for number in range(5000):
         ledger.note(reply, f"module {number}", valid=True)
-    assert other.execute("SELECT COUNT(*) FROM asked").fetchone()[0] > 4000
+    assert other.execute("SELECT COUNT(*) FROM notes").fetchone()[0] > 4000
     other.close()
     assert len(notes(ledger, "module")) == 5001
 

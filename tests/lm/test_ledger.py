@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from call_options import request_with
+from helpers.ledger_rows import format_1, notes, replies, stored
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -38,14 +38,6 @@ def ledger(tmp_path: Path) -> Any:
     opened = Ledger(tmp_path / "ledger.sqlite")
     yield opened
     opened.close()
-
-
-def rows(path: Path, table: str = "calls") -> list[tuple[Any, ...]]:
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute(f"SELECT * FROM {table} ORDER BY key").fetchall()
-    finally:
-        connection.close()
 
 
 def writer(code: str, *arguments: object) -> subprocess.Popen[str]:
@@ -95,21 +87,20 @@ def test_the_first_reply_of_a_key_stays(ledger: Ledger) -> None:
 def test_a_reply_is_stored_before_it_is_used(ledger: Ledger) -> None:
     """When the caller sees a reply, another connection can read it from the file."""
 
-    async def ask() -> list[tuple[Any, ...]]:
+    async def ask() -> dict[str, str]:
         await ScriptedLanguageModel(lambda request: "joy", ledger=ledger).complete(ASK)
-        return rows(ledger.path)
+        return replies(ledger.path)
 
-    assert [row[3] for row in run_maybe_nested(ask())] == ["joy"]
+    assert list(run_maybe_nested(ask()).values()) == ["joy"]
 
 
 def test_the_raw_usage_and_the_price_are_kept(ledger: Ledger) -> None:
     """Costs can be computed again: the file holds the provider's usage and the price beside the cost."""
     reply = replace(REPLY, usage={"cached": 3}, price={"prompt": 1.0, "completion": 2.0})
     ledger.put("k", "m", {"b": 1, "a": 2}, reply)
-    (row,) = rows(ledger.path)
-    assert json.loads(row[2]) == {"a": 2, "b": 1}
-    assert json.loads(row[7]) == {"cached": 3}
-    assert json.loads(row[8]) == {"prompt": 1.0, "completion": 2.0}
+    call = stored(ledger.path)["k"]
+    assert (call["request"], call["usage"]) == ({"a": 2, "b": 1}, {"cached": 3})
+    assert call["price"] == {"prompt": 1.0, "completion": 2.0}
 
 
 class Elsewhere(ScriptedBackend):
@@ -209,7 +200,7 @@ def test_processes_share_one_file(tmp_path: Path) -> None:
     processes = [writer(code, path, name) for name in "abc"]
     outcomes = [(process.communicate(timeout=60), process.returncode) for process in processes]
     assert outcomes == [(("", ""), 0)] * 3
-    assert len(rows(path)) == 4 * 300
+    assert len(replies(path)) == 4 * 300
 
 
 def test_a_kill_loses_nothing_that_was_stored(tmp_path: Path) -> None:
@@ -261,7 +252,7 @@ def test_a_full_file_is_an_error_before_the_reply_is_used(ledger: Ledger) -> Non
     model = ScriptedLanguageModel(lambda _: "joy", ledger=ledger)
     run_maybe_nested(model.complete(replace(ASK, replicate=1)))
     connection = sqlite3.connect(ledger.path)
-    connection.executescript("DROP TABLE calls; CREATE TABLE calls (key TEXT PRIMARY KEY)")
+    connection.executescript("DROP TABLE replies; CREATE TABLE replies (key TEXT PRIMARY KEY)")
     connection.close()
     with pytest.raises(ConfigError, match="cannot be used"):
         run_maybe_nested(model.complete(ASK))
@@ -303,18 +294,8 @@ def test_a_transaction_is_stored_whole_or_not_at_all(ledger: Ledger) -> None:
 
 def old_file(path: Path) -> None:
     """A ledger as the first version of paretune made it."""
-    connection = sqlite3.connect(path)
-    connection.executescript(
-        "PRAGMA journal_mode = WAL;"
-        "CREATE TABLE calls (key TEXT PRIMARY KEY, model TEXT NOT NULL, request TEXT NOT NULL, reply TEXT NOT NULL,"
-        " prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, finish_reason TEXT, usage TEXT,"
-        " price TEXT, cost_usd REAL, latency_s REAL NOT NULL, attempts INTEGER NOT NULL,"
-        " created_at REAL NOT NULL) WITHOUT ROWID;"
-        "CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-        "INSERT INTO calls VALUES ('k', 'm', '{}', 'joy', 12, 3, 'stop', NULL, NULL, 0.25, 1.5, 2, 0);"
-        "INSERT INTO facts VALUES ('f', '7');"
-    )
-    connection.close()
+    call = ("k", "m", "{}", "joy", 12, 3, "stop", None, None, 0.25, 1.5, 2, 0)
+    format_1(path, [call], None, reasoning=False)
 
 
 def test_the_ledger_of_an_older_paretune_goes_on(tmp_path: Path) -> None:
@@ -328,8 +309,8 @@ def test_the_ledger_of_an_older_paretune_goes_on(tmp_path: Path) -> None:
     ledger.note(reply, "module", valid=True)
     ledger.put("new", "m", {}, REPLY)
     ledger.close()
-    assert [row[0] for row in rows(path)] == ["k", "new"]
-    assert [row[0] for row in rows(path, "asked")] == ["k"]
+    assert list(replies(path)) == ["k", "new"]
+    assert notes(path, "key") == [("k",)]
 
 
 def test_the_ledger_of_a_newer_paretune_is_left_alone(tmp_path: Path) -> None:
@@ -339,7 +320,7 @@ def test_the_ledger_of_a_newer_paretune_is_left_alone(tmp_path: Path) -> None:
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(ConfigError, match=r"format 99, .* up to 1"):
+    with pytest.raises(ConfigError, match=r"format 99, .* up to 2"):
         Ledger(path).get("k")
     assert path.read_bytes() == before
 
@@ -349,7 +330,7 @@ def test_a_strange_account_of_usage_costs_no_reply(ledger: Ledger) -> None:
     strange: list[dict[Any, Any]] = [{"n": float("nan")}, {"o": object()}, {1: 1, "a": 2}, {"s": "\ud800"}]
     for key, usage in enumerate(strange):
         ledger.put(str(key), "m", {}, replace(REPLY, usage=usage))
-    found = [json.loads(row[7], parse_constant=pytest.fail) for row in rows(ledger.path)]
+    found = [call["usage"] for call in stored(ledger.path).values()]
     assert len(found) == 4 and found[3] == {"s": "\ufffd"}
 
 
@@ -382,7 +363,7 @@ def test_a_reply_outlives_the_deletion_of_its_ledger(tmp_path: Path) -> None:
     assert later.get("more") is not None
     ledger.close()
     later.close()
-    assert rows(path, "asked") == []
+    assert notes(path, "key") == []
 
 
 @pytest.mark.parametrize("is_replaced", [False, True])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import re
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 from helpers import openai_server as fake
+from helpers.ledger_rows import stored
 from helpers.openai_server import OpenAIServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -241,9 +241,8 @@ def test_a_hit_costs_its_tokens_at_the_price_of_now(tmp_path: Path) -> None:
     assert costs == [None, pytest.approx(7e-6), pytest.approx(7e-4), pytest.approx(7e-6), None]
     assert (ledger.session.paid, ledger.session.spent_usd) == (1, 0)
     ledger.close()
-    connection = sqlite3.connect(ledger.path)
-    assert connection.execute("SELECT cost_usd, price FROM calls").fetchall() == [(None, None)]
-    connection.close()
+    (call,) = stored(ledger.path).values()
+    assert (call["cost_usd"], call["price"]) == (None, None)
 
 
 def test_the_reply_of_a_fallback_has_its_price() -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import random
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.ledger_rows import notes, replies, stored
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,10 +24,13 @@ from paretune.errors import ConfigError
 from paretune.eventloop import run_maybe_nested
 from paretune.lm.backends.scripted import ScriptedLanguageModel
 from paretune.lm.ledger.ledger import Ledger
+from paretune.lm.ledger.packing import Packer
 from paretune.lm.ledger.rescue_file import SIZE, RescueFile
+from paretune.lm.ledger.tables import store
 from paretune.lm.types import Reply, Request
 
 REPLY = Reply("joy", 12, 3, 0.25, 1.5, 2, "stop", model="m")
+REQUEST = {"messages": [random.Random(0).randbytes(9000).hex()]}
 
 
 @pytest.fixture
@@ -54,9 +59,9 @@ def texts(path: Path) -> dict[str, str]:
     connection = sqlite3.connect(path)
     try:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        return dict(connection.execute("SELECT key, reply FROM calls"))
     finally:
         connection.close()
+    return replies(path)
 
 
 def run(code: str, *arguments: object) -> str:
@@ -145,14 +150,12 @@ def test_a_full_file_loses_nothing(ledger: Ledger) -> None:
     with ledger.transaction() as connection:
         connection.execute("PRAGMA max_page_count = 1")
     with pytest.raises(ConfigError, match=r"full; it was left as it is.*waits in .*ledger\.sqlite\.rescue"):
-        ledger.put("k", "m", {"messages": ["x" * 9000]}, replace(REPLY, usage={"tokens": 3}, price={"prompt": 1.0}))
+        ledger.put("k", "m", REQUEST, replace(REPLY, usage={"tokens": 3}, price={"prompt": 1.0}))
     assert (ledger.session.paid, ledger.session.spent_usd) == (2, 0.5)
     assert ledger.get("k") == replace(REPLY, key="k", served=True)
     ledger.close()
-    connection = sqlite3.connect(ledger.path)
-    row = connection.execute("SELECT request, usage, price FROM calls WHERE key = 'k'").fetchone()
-    connection.close()
-    assert [json.loads(value) for value in row] == [{"messages": ["x" * 9000]}, {"tokens": 3}, {"prompt": 1.0}]
+    call = stored(ledger.path)["k"]
+    assert [call[name] for name in ("request", "usage", "price")] == [REQUEST, {"tokens": 3}, {"prompt": 1.0}]
 
 
 def test_a_lock_loses_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,11 +190,9 @@ def test_the_first_reply_stays_also_after_a_rescue(ledger: Ledger) -> None:
     with ledger.transaction() as connection:
         connection.execute("PRAGMA max_page_count = 1")
     with pytest.raises(ConfigError):
-        ledger.put("k", "m", {"messages": ["x" * 9000]}, REPLY)
-    connection = sqlite3.connect(ledger.path)
-    with connection:
-        connection.execute("INSERT INTO calls VALUES ('k','m','{}','first',1,1,NULL,NULL,NULL,NULL,0,1,0,NULL)")
-    connection.close()
+        ledger.put("k", "m", REQUEST, REPLY)
+    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as connection:
+        store(connection, Packer(), ("k", "m", "{}", "first", 1, 1, None, None, None, None, 0, 1, 0, None))
     held = ledger.get("k")
     assert held is not None and held.text == "first"
 
@@ -307,9 +308,7 @@ def test_a_fork_has_a_connection_and_a_lock_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     assert run(code, path).split() == ["0", "1"]
     assert set(texts(path)) == {"before", "child", "parent"}
-    connection = sqlite3.connect(path)
-    assert connection.execute("SELECT key, module FROM asked").fetchall() == [("before", "module")]
-    connection.close()
+    assert notes(path, "key, module") == [("before", "module")]
 
 
 def test_a_fork_outlives_its_parents_ledger(tmp_path: Path) -> None:

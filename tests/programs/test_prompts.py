@@ -7,6 +7,7 @@ import warnings
 from typing import Any, Literal
 
 import pytest
+from helpers.ledger_rows import stored
 from tweets import Feeling, Tweet, always_right, reply, shown
 
 from paretune import ChainOfThought, DataModel, Field, Generator, Score, ScriptedLanguageModel, run_maybe_nested
@@ -94,8 +95,8 @@ def test_parameters_that_are_none_are_not_sent(tmp_path):
     """The question as it is stored holds no parameter that was not set."""
     model = ScriptedLanguageModel(always_right, ledger=Ledger(tmp_path / "ledger.sqlite"))
     run_maybe_nested(Generator(data_model=Feeling, language_model=model)(Tweet(text="tweet 2")))
-    ((stored,),) = model.ledger._open().execute("SELECT request FROM calls").fetchall()
-    assert not {"temperature", "max_tokens", "reasoning_effort", "stop"} & set(json.loads(stored))
+    (call,) = stored(model.ledger.path).values()
+    assert not {"temperature", "max_tokens", "reasoning_effort", "stop"} & set(call["request"])
     request = request_of(tmp_path / "set", temperature=0.0, max_tokens=9, supports_effort=True, reasoning_effort="low")
     assert (request.options.temperature, request.options.max_tokens, request.options.reasoning_effort) == (
         0.0,

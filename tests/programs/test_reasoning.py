@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.ledger_rows import format_1, stored
 from openai_server import OpenAIServer, chat, openai_server
 from tweets import Feeling, Tweet, always_right, reply, shown, tweets
 
 from paretune import ChainOfThought, Generator, Input, LanguageModel, Program, ScriptedLanguageModel, run_maybe_nested
 from paretune.commands.main import main
+from paretune.files import canonical_json
 from paretune.lm.backends.choose import backend_for
 from paretune.lm.ledger.ledger import Ledger
-from paretune.lm.ledger.queries import opened, whole_call
+from paretune.lm.ledger.queries import CallFilter, ids, opened, whole_call
+from paretune.lm.ledger.tables import CALLS
 from paretune.optimizers import RandomFewShot
 from paretune.prompting.generate import reasons_by_itself
 
@@ -106,8 +108,9 @@ def test_calls_show_the_reasoning(
     asked_and_got(model)
     ledger.close()
     with opened(ledger.path) as connection:
-        (key,) = (row["key"] for row in connection.execute("SELECT key FROM calls"))
-        assert whole_call(connection, key)["reasoning"] == "My key is ***."
+        (call,) = (whole_call(connection, one) for one in ids(connection, CallFilter()))
+    key = call["key"]
+    assert call["reasoning"] == "My key is ***."
     main(["calls", key])
     assert "--- reasoning\nMy key is ***.\n" in capsys.readouterr().out
 
@@ -158,24 +161,23 @@ def test_examples_show_no_reasoning(ledger: Ledger) -> None:
 
 
 def test_a_ledger_of_before(server: OpenAIServer, ledger: Ledger, tmp_path: Path) -> None:
-    """A file whose calls have no reasoning is read as it is, gets the column when it is written to, and takes in what
-    an older paretune has rescued."""
+    """A file whose calls have no reasoning is read as it is, is taken over when it is written to, and takes in what an
+    older paretune has rescued."""
     model = LanguageModel("openai/m", api_base=server.api_base, ledger=ledger)
     server.answer = chat(reply("joy"))
     asked_and_got(model, Generator)
     ledger.close()
-    with sqlite3.connect(ledger.path) as connection:
-        (key,) = connection.execute("SELECT key FROM calls").fetchone()
-        old = connection.execute("SELECT * FROM calls").fetchone()[:-1]
-        connection.execute("ALTER TABLE calls DROP COLUMN reasoning")
-    connection.close()
+    ((key, call),) = stored(ledger.path).items()
+    texts = {name: canonical_json(call[name]) for name in ("request", "usage", "price")}
+    old = tuple((call | texts)[name] for name in CALLS.split(", ")[:-1])
+    ledger.path.unlink()
+    format_1(ledger.path, [old], None, reasoning=False)
     rescued = json.dumps(["rescued", *old[1:]]).encode()
     (tmp_path / "ledger.sqlite.rescue").write_bytes(rescued + b"\n" + bytes(100))
-    with opened(ledger.path) as connection:
-        assert whole_call(connection, key)["reasoning"] is None
+    assert stored(ledger.path) == {key: {**call, "reasoning": None, "asked_by": []}}
     assert asked_and_got(model, Generator).label == "joy"
-    stored = ledger.get("rescued")
-    assert stored is not None and (stored.text, stored.reasoning) == (reply("joy"), None)
+    taken = ledger.get("rescued")
+    assert taken is not None and (taken.text, taken.reasoning) == (reply("joy"), None)
     assert len(server.asked) == 1
     server.answer = chat(reply("joy"), reasoning="Glad.")
     reasoning = LanguageModel("openai/other", api_base=server.api_base, ledger=ledger, reasons=True)

@@ -101,7 +101,7 @@ def ledger_path() -> Path:
 
 def _print_table(path: Path, which: CallFilter, order: Order, limit: int) -> None:
     with queries.opened(path) as connection:
-        found = queries.keys(connection, which, order, limit)
+        found = list(queries.ids(connection, which, order, limit))
         table = [HEAD, *_rows(connection, found, which)]
         sums = queries.totals(connection, which)
     if found:
@@ -111,14 +111,14 @@ def _print_table(path: Path, which: CallFilter, order: Order, limit: int) -> Non
         print(f"{waiting} more wait in {path.name}.rescue: the next run takes them in")
 
 
-def _rows(connection: sqlite3.Connection, found: list[str], which: CallFilter) -> Iterator[tuple[str, ...]]:
+def _rows(connection: sqlite3.Connection, found: list[Any], which: CallFilter) -> Iterator[tuple[str, ...]]:
     for row in queries.calls(connection, found):
-        yield table_row(dict(row), queries.asked_by(connection, row["key"], which))
+        yield table_row(dict(row), queries.asked_by(connection, row["id"], which))
 
 
 def _print_call(path: Path, which: CallFilter) -> None:
     with queries.opened(path) as connection:
-        found = queries.keys(connection, which, limit=2)
+        found = list(queries.ids(connection, which, limit=2))
         if len(found) != 1:
             number = "several calls have keys that start" if found else "no call has a key that starts"
             raise UsageError(f"{number} with {which.key!r}: `paretune calls` lists them")
@@ -129,8 +129,8 @@ def _print_call(path: Path, which: CallFilter) -> None:
 
 def _export(path: Path, which: CallFilter, target: Path, order: Order, limit: int | None) -> None:
     with queries.opened(path) as connection:
-        found = queries.keys(connection, which, order, limit)
-        rows: Iterable[Any] = (queries.whole_call(connection, key) for key in found)
+        found = queries.ids(connection, which, order, limit)
+        rows: Iterable[Any] = (queries.whole_call(connection, one) for one in found)
         try:
             count = write_jsonl(target, rows)
         except OSError as error:

@@ -49,14 +49,15 @@ class LedgerView:
     def holds(self, keys: Iterable[str]) -> int:
         """How many of the keys the ledger has replies for, each counted once."""
         listed = json.dumps(list(keys))
-        found = self._rows("SELECT COUNT(*) FROM calls WHERE key IN (SELECT value FROM json_each(?))", listed)
+        statement = "SELECT COUNT(*) FROM calls WHERE stored_key IN (SELECT stored_key(value) FROM json_each(?))"
+        found = self._rows(statement, listed)
         return found[0][0] if found else 0
 
     def answered_by_trial(self, search: str) -> dict[str, int]:
         """By trial, to how many of the questions that a search has noted the ledger has replies."""
         return dict(
             self._rows(
-                "SELECT a.trial, COUNT(DISTINCT a.key) FROM asked a JOIN calls c ON c.key = a.key"
+                "SELECT a.trial, COUNT(DISTINCT a.reply) FROM asked a JOIN calls c ON c.id = a.reply"
                 " WHERE a.search = ? GROUP BY a.trial",
                 search,
             )
@@ -75,7 +76,7 @@ class LedgerView:
         kinds: dict[str, list[tuple[float, ...]]] = {}
         for text, *took in self._rows(  # keys are digests: the first ones are a sample drawn evenly
             "SELECT request, prompt_tokens, completion_tokens, latency_s FROM calls WHERE model = ?"
-            " ORDER BY key LIMIT ?",
+            " ORDER BY stored_key LIMIT ?",
             model,
             _LOOKED_AT,
         ):

@@ -1,4 +1,4 @@
-"""The file of the ledger: its tables, how it is opened, and what is said when it cannot be used."""
+"""The file of the ledger: how it is opened, and what is said when it cannot be used."""
 
 from __future__ import annotations
 
@@ -10,58 +10,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from paretune.errors import ConfigError
+from paretune.lm.ledger.formats import create_tables, create_views, take_over
+from paretune.lm.ledger.tables import atomically
 
-__all__ = ["CALLS", "NOTES", "atomically", "connect", "connect_read_only", "deleted", "inode", "is_busy", "unusable"]
+__all__ = ["connect", "connect_read_only", "deleted", "inode", "is_busy", "unusable"]
 
 #: Seconds to wait for another process's writing; the event loop stands still meanwhile.
 LOCK_TIMEOUT_S = 10.0
 #: Pages of 4 KiB that the log holds before it is moved into the file: meanwhile no call goes on, for it syncs the disk.
 _LOG_PAGES = 4_000
 
-VERSION = 1
-#: The columns of the table ``calls``.
-CALLS = (
-    "key, model, request, reply, prompt_tokens, completion_tokens, finish_reason, usage, price, cost_usd, latency_s,"
-    " attempts, created_at, reasoning"
-)
-#: The columns of the table ``asked``. What is not known is empty: a NULL would be no part of the primary key.
-NOTES = "key, search, trial, example, module, replicate, valid, paid, at"
-
-#: The columns of each table, and what follows them.
-_TABLES = {
-    "calls": """(
-        key TEXT PRIMARY KEY,
-        model TEXT NOT NULL,
-        request TEXT NOT NULL,
-        reply TEXT NOT NULL,
-        prompt_tokens INTEGER NOT NULL,
-        completion_tokens INTEGER NOT NULL,
-        finish_reason TEXT,
-        usage TEXT,
-        price TEXT,
-        cost_usd REAL,
-        latency_s REAL NOT NULL,
-        attempts INTEGER NOT NULL,
-        created_at REAL NOT NULL,
-        reasoning TEXT
-    ) WITHOUT ROWID""",
-    "facts": """(
-        key TEXT PRIMARY KEY,
-        value TEXT NOT NULL
-    ) WITHOUT ROWID""",
-    "asked": """(
-        key TEXT NOT NULL,
-        search TEXT NOT NULL,
-        trial TEXT NOT NULL,
-        example TEXT NOT NULL,
-        module TEXT NOT NULL,
-        replicate INTEGER NOT NULL,
-        valid INTEGER NOT NULL,
-        paid INTEGER NOT NULL,
-        at REAL NOT NULL,
-        PRIMARY KEY (key, search, trial, example, module)
-    ) WITHOUT ROWID""",
-}
+VERSION = 2
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -102,20 +61,10 @@ def _connected(path: Path) -> sqlite3.Connection:
         if version < VERSION:
             with atomically(connection):
                 if _check_version(connection, path) < VERSION:  # else another process was faster
-                    for name, columns in _TABLES.items():
-                        connection.execute(f"CREATE TABLE IF NOT EXISTS {name} {columns}")
+                    create_tables(connection)
                     connection.execute(f"PRAGMA user_version = {VERSION}")
-        if _lacks_reasoning(connection):
-            with atomically(connection):
-                if _lacks_reasoning(connection):  # else another process was faster
-                    connection.execute("ALTER TABLE calls ADD COLUMN reasoning TEXT")
+        take_over(connection, path)
     return connection
-
-
-def _lacks_reasoning(connection: sqlite3.Connection) -> bool:
-    """Whether the table of calls is one of before the reasoning of models was kept."""
-    columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('calls')")}
-    return bool(columns) and "reasoning" not in columns
 
 
 def _connected_read_only(path: Path) -> sqlite3.Connection:
@@ -124,11 +73,7 @@ def _connected_read_only(path: Path) -> sqlite3.Connection:
     with _closed_on_error(connection):
         connection.execute("BEGIN")
         _check_version(connection, path)
-        present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        for name in _TABLES.keys() - present:  # of an older paretune, or of a creation that did not end
-            connection.execute(f"CREATE TEMP TABLE {name} {_TABLES[name]}")
-        if _lacks_reasoning(connection):
-            connection.execute("CREATE TEMP VIEW calls AS SELECT *, NULL AS reasoning FROM main.calls")
+        create_views(connection)
     return connection
 
 
@@ -155,20 +100,6 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> int:
             "update paretune, or set PARETUNE_HOME to another folder"
         )
     return version
-
-
-@contextlib.contextmanager
-def atomically(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All that the block writes is stored, or nothing where it raises."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # some errors have undone it already
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-        raise
 
 
 def inode(path: Path) -> tuple[int, int] | None:

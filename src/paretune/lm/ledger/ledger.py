@@ -23,9 +23,11 @@ from typing import Any
 from paretune.errors import ConfigError
 from paretune.files import canonical_json, state_root
 from paretune.lm.ledger.attribution import current_caller
-from paretune.lm.ledger.file import CALLS, NOTES, atomically, connect, deleted, inode, unusable
+from paretune.lm.ledger.file import connect, deleted, inode, unusable
+from paretune.lm.ledger.packing import Packer
 from paretune.lm.ledger.rescue_file import RescueFile
-from paretune.lm.ledger.values import COLUMNS, reply_of, storable, usage_text, with_unknown
+from paretune.lm.ledger.tables import CALLS, add_notes, atomically, read, store
+from paretune.lm.ledger.values import reply_of, storable, usage_text, with_unknown
 from paretune.lm.types import Reply
 
 __all__ = ["SWITCH", "Ledger", "Note", "Session", "default_ledger"]
@@ -36,10 +38,7 @@ MIN_FREE_BYTES = 16 << 20
 #: The environment variable that switches the default ledger off.
 SWITCH = "PARETUNE_LEDGER"
 
-_READ = f"SELECT {COLUMNS} FROM calls WHERE key = ?"
-_STORE = f"INSERT OR IGNORE INTO calls ({CALLS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _COLUMNS = len(CALLS.split(","))
-_NOTE = f"INSERT OR IGNORE INTO asked ({NOTES}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #: So many notes are written together.
 _BATCH = 500
 
@@ -74,6 +73,7 @@ class Ledger:
 
     _lock: threading.RLock
     _connection: sqlite3.Connection | None
+    _packer: Packer
     _closing: weakref.finalize[Any, Any] | None
     _inode: tuple[int, int] | None
     _notes: list[Note]
@@ -123,7 +123,7 @@ class Ledger:
         self.session.add(reply)
         try:
             with self._usable() as connection:
-                is_first = connection.execute(_STORE, row).rowcount > 0
+                is_first = store(connection, self._packer, row)
         except ConfigError as error:
             self._notes.clear()
             self._drop_connection()  # the next one takes in what was rescued
@@ -155,7 +155,7 @@ class Ledger:
                 notes = self._notes[:]
                 del self._notes[: len(notes)]
             with contextlib.suppress(ConfigError), self.transaction() as connection:
-                connection.executemany(_NOTE, notes)
+                add_notes(connection, notes)
 
     def fact(self, key: str) -> Any:
         """A remembered fact, or None."""
@@ -199,7 +199,8 @@ class Ledger:
         self._drop_connection()
 
     def _read(self, key: str, served: bool = False) -> Reply | None:
-        row = self._execute(_READ, (key,))
+        with self._usable() as connection:
+            row = read(connection, key)
         return None if row is None else reply_of(row, key, served)
 
     def _execute(self, statement: str, values: tuple[Any, ...]) -> Any:
@@ -222,7 +223,8 @@ class Ledger:
                 self._rescue.prepare()
             connection = connect(self.path)
             try:
-                self._rescue.take(lambda rows: _store(connection, rows))
+                self._packer = Packer()
+                self._rescue.take(lambda rows: _store(connection, self._packer, rows))
                 connection.execute("PRAGMA synchronous = NORMAL")
             except BaseException:
                 connection.close()
@@ -260,9 +262,10 @@ class Ledger:
         self._room_until = 0.0
 
 
-def _store(connection: sqlite3.Connection, rows: list[list[Any]]) -> None:
+def _store(connection: sqlite3.Connection, packer: Packer, rows: list[list[Any]]) -> None:
     with atomically(connection):
-        connection.executemany(_STORE, [(*row, None)[:_COLUMNS] for row in rows])  # some are of before the last column
+        for row in rows:
+            store(connection, packer, (*row, None)[:_COLUMNS])  # some are of before the last column
 
 
 def _close(connection: sqlite3.Connection, notes: list[Note]) -> None:
@@ -270,7 +273,7 @@ def _close(connection: sqlite3.Connection, notes: list[Note]) -> None:
     with contextlib.suppress(sqlite3.Error):
         if notes:
             with atomically(connection):
-                connection.executemany(_NOTE, notes)
+                add_notes(connection, notes)
             notes.clear()
     connection.close()
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from paretune.errors import ConfigError
-from paretune.lm.ledger.file import CALLS, connect, connect_read_only, is_busy, unusable
-from paretune.lm.ledger.values import AMOUNTS
+from paretune.lm.ledger.file import connect, connect_read_only, is_busy, unusable
+from paretune.lm.ledger.formats import create_views
+from paretune.lm.ledger.tables import CALLS
 
 __all__ = [
     "CallFilter", "Order", "Question", "Totals",
-    "asked_by", "calls", "keys", "opened", "prune", "questions", "totals", "whole_call",
+    "asked_by", "calls", "ids", "opened", "prune", "questions", "totals", "whole_call",
 ]  # fmt: skip
 
 Order = Literal["newest", "expensive", "slow"]
@@ -25,6 +27,16 @@ _ORDERS: dict[Order, str] = {
     "expensive": "c.cost_usd DESC",
     "slow": "c.latency_s DESC",
 }
+_HEX = re.compile("[0-9a-f]+")
+#: That a key, or the name of a search, starts with given letters: what lies between bounds, an index finds. (A stored
+#: key is bytes or a text.)
+_KEY_BEGINS = (
+    "(c.stored_key BETWEEN :low AND :high OR c.stored_key BETWEEN :key AND :key || char(0x10FFFF))"
+    " AND substr(c.key, 1, length(:key)) = :key"
+)
+_SEARCH_BEGINS = (
+    "a.search BETWEEN :search AND :search || char(0x10FFFF) AND substr(a.search, 1, length(:search)) = :search"
+)
 
 
 @dataclass(frozen=True)
@@ -45,25 +57,31 @@ class CallFilter:
     before: float | None = None
 
     def condition(self) -> str:
-        """As SQL about a row ``c`` of the table of calls, with this object's fields as parameters."""
+        """As SQL about a row ``c`` of the calls (see ``formats.create_views``), with ``parameters``."""
         conditions = [
-            "substr(c.key, 1, length(:key)) = :key" if self.key is not None else "",
+            _KEY_BEGINS if self.key is not None else "",
             "instr(c.model, :model) > 0" if self.model is not None else "",
             "c.created_at >= :since" if self.since is not None else "",
             "c.created_at < :before" if self.before is not None else "",
         ]
         if asked := self.asked_condition():
-            conditions.append(f"EXISTS (SELECT 1 FROM asked a WHERE a.key = c.key AND {asked})")
+            conditions.append(f"c.id IN (SELECT a.reply FROM asked a WHERE {asked})")
         return " AND ".join(filter(None, conditions)) or "1"
 
     def asked_condition(self) -> str:
-        """The part about a row ``a`` of the table of callers."""
+        """The part about a row ``a`` of who asked."""
         conditions = [
-            "substr(a.search, 1, length(:search)) = :search" if self.search is not None else "",
+            _SEARCH_BEGINS if self.search is not None else "",
             "a.trial <> '' AND ltrim(a.trial, '0') = ltrim(:trial, '0')" if self.trial is not None else "",
             "NOT a.valid" if self.invalid else "",
         ]
         return " AND ".join(filter(None, conditions))
+
+    def parameters(self) -> dict[str, Any]:
+        """This object's fields, and between which bytes a key lies that starts like ``key``."""
+        even = self.key[: len(self.key) // 2 * 2] if self.key is not None and _HEX.fullmatch(self.key) else "00"
+        low = bytes.fromhex(even)
+        return {**vars(self), "low": low, "high": low + b"\xff" * 32}
 
 
 class Totals(NamedTuple):
@@ -106,65 +124,60 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
             connection.close()
 
 
-def keys(
+def ids(
     connection: sqlite3.Connection, which: CallFilter, order: Order = "newest", limit: int | None = None
-) -> list[str]:
-    """The keys of the calls that are meant, at most ``limit``."""
-    statement = f"SELECT c.key FROM calls c WHERE {which.condition()} ORDER BY {_ORDERS[order]}, c.key LIMIT :limit"
-    rows = connection.execute(statement, asdict(which) | {"limit": -1 if limit is None else limit})
-    return [row["key"] for row in rows]
+) -> Iterator[Any]:
+    """What names the calls that are meant, at most ``limit``, in this connection."""
+    statement = f"SELECT c.id FROM calls c WHERE {which.condition()} ORDER BY {_ORDERS[order]}, c.id DESC LIMIT :limit"
+    for row in connection.execute(statement, which.parameters() | {"limit": -1 if limit is None else limit}):
+        yield row[0]
 
 
-def calls(connection: sqlite3.Connection, found: list[str]) -> Iterator[sqlite3.Row]:
-    """The calls of these keys without what was asked and answered, in their order."""
-    for key in found:
+def calls(connection: sqlite3.Connection, found: Iterable[Any]) -> Iterator[sqlite3.Row]:
+    """The calls with these ids without what was asked and answered, in their order."""
+    for one in found:
         yield connection.execute(
-            f"SELECT key, model, {', '.join(map(_known, AMOUNTS))}, cost_usd, attempts, created_at FROM calls"
-            " WHERE key = ?",
-            (key,),
+            "SELECT id, key, model, prompt_tokens, completion_tokens, latency_s, cost_usd, attempts, created_at"
+            " FROM calls WHERE id = ?",
+            (one,),
         ).fetchone()
 
 
-def _known(amount: str) -> str:
-    """A column of the table ``calls``, as NULL where the amount is not known (see ``values.with_unknown``)."""
-    return f"CASE WHEN json_type(usage, '$.{amount}') = 'null' THEN NULL ELSE {amount} END AS {amount}"
-
-
-def asked_by(connection: sqlite3.Connection, key: str, which: CallFilter | None = None) -> list[dict[str, Any]]:
-    """Who asked for a call (of those that ``which`` means), the first one first; ``paid`` is True of one of them."""
+def asked_by(connection: sqlite3.Connection, one: Any, which: CallFilter | None = None) -> list[dict[str, Any]]:
+    """Who asked for the call of an id (of those that ``which`` means), the first one first; ``paid`` is True of one of
+    them."""
     which = which or CallFilter()
     condition = which.asked_condition() or "1"
     rows = connection.execute(
         "SELECT a.search, a.trial, a.example, a.module, a.replicate, a.valid, a.paid, a.at FROM asked a"
-        f" WHERE a.key = :this AND {condition} ORDER BY a.at, a.search, a.trial, a.example, a.module",
-        asdict(which) | {"this": key},
+        f" WHERE a.reply = :this AND {condition} ORDER BY a.at, a.search, a.trial, a.example, a.module",
+        which.parameters() | {"this": one},
     )
     return [dict(row) | {"valid": bool(row["valid"]), "paid": bool(row["paid"])} for row in rows]
 
 
-def whole_call(connection: sqlite3.Connection, key: str) -> dict[str, Any]:
-    """All that is known about a call: JSON values, with ``asked_by``."""
-    row = dict(connection.execute(f"SELECT {CALLS} FROM calls WHERE key = ?", (key,)).fetchone())
+def whole_call(connection: sqlite3.Connection, one: Any) -> dict[str, Any]:
+    """All that is known about the call of an id: JSON values, with ``asked_by``."""
+    row = dict(connection.execute("SELECT * FROM calls WHERE id = ?", (one,)).fetchone())
+    row |= dict(zip(("reply", "finish_reason", "usage", "price", "reasoning"), json.loads(row["answer"]), strict=True))
     for name in ("request", "usage", "price"):
         row[name] = None if row[name] is None else json.loads(row[name])
-    usage = row["usage"] if isinstance(row["usage"], dict) else {}
-    row |= {name: None for name in AMOUNTS if name in usage and usage[name] is None}
-    return row | {"asked_by": asked_by(connection, key)}
+    return {name: row[name] for name in CALLS.split(", ")} | {"asked_by": asked_by(connection, one)}
 
 
 def questions(connection: sqlite3.Connection, search: str, part: str) -> Iterator[Question]:
     """What a search asked for the examples of a part of the data (``val``), the first example first."""
     found = connection.execute(
-        "SELECT CAST(substr(example, length(:part) + 2) AS INTEGER), trial, replicate, module, key FROM asked"
-        " WHERE search = :search AND substr(example, 1, length(:part) + 1) = :part || '/' ORDER BY 1",
+        "SELECT CAST(substr(example, length(:part) + 2) AS INTEGER), trial, replicate, module, reply FROM asked"
+        " WHERE search = :search AND substr(example, 1, length(:part) + 1) = :part || '/' ORDER BY 1, stored_key",
         {"search": search, "part": part},
     )
-    for example, trial, replicate, module, key in found:  # sorted without their texts, which may fill gigabytes
-        call = connection.execute(
-            "SELECT model, request, reply, finish_reason, created_at FROM calls WHERE key = ?", (key,)
-        )
+    for example, trial, replicate, module, one in found:  # sorted without their texts, which may fill gigabytes
+        call = connection.execute("SELECT model, request, answer, created_at FROM calls WHERE id = ?", (one,))
         if (row := call.fetchone()) is not None:
-            yield Question(example, trial, replicate, module, *row)
+            reply, finish, *_ = json.loads(row["answer"])
+            sent = (row["model"], row["request"], reply, finish, row["created_at"])
+            yield Question(example, trial, replicate, module, *sent)
 
 
 def totals(connection: sqlite3.Connection, which: CallFilter) -> list[Totals]:
@@ -172,8 +185,8 @@ def totals(connection: sqlite3.Connection, which: CallFilter) -> list[Totals]:
     rows = connection.execute(
         "SELECT c.model, COUNT(*), CAST(TOTAL(c.prompt_tokens) AS INTEGER),"
         " CAST(TOTAL(c.completion_tokens) AS INTEGER), TOTAL(c.cost_usd),"
-        f" COUNT(*) - COUNT(c.cost_usd) FROM calls c WHERE {which.condition()} GROUP BY c.model ORDER BY c.model",
-        asdict(which),
+        f" COUNT(*) - COUNT(c.cost_usd) FROM calls c WHERE {which.condition()} GROUP BY c.model_id ORDER BY c.model",
+        which.parameters(),
     )
     return [Totals(*row) for row in rows]
 
@@ -188,12 +201,14 @@ def prune(path: Path, which: CallFilter) -> int:
             pass  # a file of an older paretune gets the tables that are new
         with contextlib.closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as connection:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            create_views(connection)
             connection.execute("BEGIN EXCLUSIVE")
-            condition = which.condition()
             deleted = connection.execute(
-                f"DELETE FROM calls WHERE key IN (SELECT c.key FROM calls c WHERE {condition})", asdict(which)
+                f"DELETE FROM replies WHERE id IN (SELECT c.id FROM calls c WHERE {which.condition()})",
+                which.parameters(),
             ).rowcount
-            connection.execute("DELETE FROM asked WHERE key NOT IN (SELECT key FROM calls)")
+            connection.execute("DELETE FROM notes WHERE reply NOT IN (SELECT id FROM replies)")
+            connection.execute("DELETE FROM frames WHERE id NOT IN (SELECT frame FROM replies WHERE frame IS NOT NULL)")
             connection.execute("COMMIT")
             connection.execute("VACUUM")
             return deleted
