@@ -280,7 +280,7 @@ def test_nobody_waits_for_the_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     budget = Budget(tokens=1000)
     place, number, started = this_process().rsplit(" ", 2)
     with monkeypatch.context() as patch:
-        patch.setattr("paretune.lm.ledger.budget.this_process", lambda: f"{place} {number} 1{started}")
+        patch.setattr("paretune.lm.ledger.accounts.this_process", lambda: f"{place} {number} 1{started}")
         run_maybe_nested(budget.reserve("m", model.backend, ask("abcd", max_tokens=100)))
     (outcome,) = run_maybe_nested(asyncio.wait_for(asyncio.to_thread(complete, model, budget, [ask(max_tokens=1)]), 5))
     assert str(outcome) == (
@@ -304,12 +304,12 @@ def test_a_process_is_known_by_more_than_its_number() -> None:
 def test_reservations_of_another_machine_are_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is in flight on another machine stays reserved for as long as that one renews it, longer than a lease lasts;
     when that one has ended, it is spent as soon as the lease ends, once."""
-    for module in ("processes", "budget"):
+    for module in ("processes", "leases"):
         monkeypatch.setattr(f"paretune.lm.ledger.{module}.LEASE_S", 0.4)
-    monkeypatch.setattr("paretune.lm.ledger.budget._renewing", None)  # another thread would be in a pause of 5 s
+    monkeypatch.setattr("paretune.lm.ledger.leases._renewing", None)  # another thread would be in a pause of 5 s
     budget, backend = Budget(calls=9, account="leases"), ScriptedLanguageModel(lambda _: "x").backend
     with monkeypatch.context() as there:
-        there.setattr("paretune.lm.ledger.budget.this_process", lambda: "there boot container 1 2")
+        there.setattr("paretune.lm.ledger.accounts.this_process", lambda: "there boot container 1 2")
         charge = run_maybe_nested(budget.reserve("m", backend, ask()))
         time.sleep(1.0)
         assert budget.spent().calls == 0

@@ -11,7 +11,7 @@ __all__ = ["client_environment"]
 _LOOPBACK = "127.0.0.1,localhost"
 #: How variables are called that hold what providers are paid by.
 _KEY = re.compile(
-    r"(_API_KEY|_API_TOKEN|_ACCESS_TOKEN|_ACCESS_KEY|_ACCESS_KEY_ID|_SESSION_TOKEN|_GATEWAY_KEY|^HF_TOKEN)$"
+    r"(_API_KEY|_API_TOKEN|_ACCESS_TOKEN|_ACCESS_KEY|_ACCESS_KEY_ID|_SESSION_TOKEN|_GATEWAY_KEY|^HF_TOKEN|^PGPASSWORD|^PARETUNE_LEDGER)$"
 )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import hashlib
 import weakref
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
@@ -310,9 +311,19 @@ class LanguageModel:
         self.ledger.check_room()
         retries = Retries(self.max_attempts, self.total_timeout_s, self.pause)
         store = functools.partial(self._store, keyed)
-        sending = Sending(self.model, self.backend, keyed.request, traffic.limiter, retries, store)
+        claim = functools.partial(self._claim, keyed)
+        sending = Sending(self.model, self.backend, keyed.request, traffic.limiter, retries, claim, store)
         sending.list_in(traffic.on_the_way, keyed.key)
         return await sending.wait()
+
+    @contextlib.asynccontextmanager
+    async def _claim(self, keyed: _KeyedRequest) -> AsyncIterator[Reply | None]:
+        """Nobody else who shares the ledger sends this meanwhile; the reply, where another one has got it."""
+        reply = await self.ledger.claim(keyed.key)
+        try:
+            yield None if reply is None else reply.at(self.price())
+        finally:
+            self.ledger.release(keyed.key)
 
     def _copied(self, keyed: _KeyedRequest, reply: Reply) -> Reply:
         """A gateway's reply, which the ledger here keeps too, unless it is a fallback's."""

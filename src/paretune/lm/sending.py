@@ -12,6 +12,7 @@ import random
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple
 
 from paretune.errors import TransientError
@@ -65,7 +66,8 @@ class Retries(NamedTuple):
 class Sending:
     """One question on its way, for any number of callers of ``wait``.
 
-    ``store`` makes the reply of an answer, the seconds that its attempt took, and the number of attempts.
+    ``claim`` is a context in which nobody else sends this; it gives the reply where one has come meanwhile. ``store``
+    makes the reply of an answer, the seconds that its attempt took, and the number of attempts.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Sending:
         request: Request,
         limiter: Limiter,
         retries: Retries,
+        claim: Callable[[], AbstractAsyncContextManager[Reply | None]],
         store: Callable[[Answer, float, int], Reply],
     ) -> None:
         self.name = name
@@ -82,6 +85,7 @@ class Sending:
         self.request = request
         self.limiter = limiter
         self.retries = retries
+        self._claim = claim
         self._store = store
         self._listed: tuple[dict[str, Sending], str] = ({}, "")
         self._waiting = 0
@@ -129,7 +133,8 @@ class Sending:
 
     async def _run(self) -> Reply:
         try:
-            return await self._try()
+            async with self._claim() as reply:
+                return reply or await self._try()
         finally:
             self._unlist()
 

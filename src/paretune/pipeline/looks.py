@@ -10,6 +10,8 @@ from typing import Any
 from filelock import FileLock
 
 from paretune.files import digest, digest_files, read_jsonl, state_root
+from paretune.lm.ledger.ledger import default_ledger
+from paretune.lm.ledger.shared import SharedLedger
 
 __all__ = ["count_looks"]
 
@@ -17,11 +19,14 @@ __all__ = ["count_looks"]
 def count_looks(test: Path, configurations: Iterable[Any]) -> int:
     """Note that these configurations (JSON values) are tested on this split, and return how many were so far, these
     included; the same one again is no new look. The list is kept with the ledger, by the digest of the split."""
-    path = state_root() / "looks" / f"{digest_files([test])[:16]}.jsonl"
+    split, tested = digest_files([test])[:16], {digest(configuration) for configuration in configurations}
+    if isinstance(ledger := default_ledger(), SharedLedger):
+        return ledger.look(split, sorted(tested))
+    path = state_root() / "looks" / f"{split}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         known = {row["configuration"] for row in read_jsonl(path)} if path.exists() else set()
-        new = {digest(configuration) for configuration in configurations} - known
+        new = tested - known
         with open(path, "a", encoding="utf-8") as handle:
             handle.writelines(json.dumps({"configuration": each}) + "\n" for each in sorted(new))
     return len(known | new)

@@ -1,53 +1,32 @@
 """A hard cap on what all processes that share a ledger may spend on calls, retries included.
 
 Each attempt reserves the most that it can take before it is sent, and is settled with what it took: the sum of what is
-spent and what is reserved never passes the cap. Both live in the ledger's file, so that the cap holds over processes,
-reruns and kills: what was in flight when a process died counts as spent in full. A process renews what it has reserved
-every few seconds, by which other machines know that it lives.
+spent and what is reserved never passes the cap. Both live where the ledger is (see lm.ledger.accounts), so that the cap
+holds over processes, reruns and kills: what was in flight when a process died counts as spent in full.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
-import threading
-import time
+import uuid
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 
 from paretune.errors import BudgetError, ConfigError, UsageError
 from paretune.files import canonical_json
+from paretune.lm.ledger.accounts import Spent, short_of
+from paretune.lm.ledger.away import patiently
 from paretune.lm.ledger.ledger import Ledger, default_ledger
-from paretune.lm.ledger.processes import LEASE_S, is_dead, this_process
 from paretune.lm.passing import links_media
 from paretune.lm.types import Backend, Request
 
 __all__ = ["Budget", "Charge", "Spent", "current_budget", "prompt_bytes"]
 
-_TABLES = (
-    """CREATE TABLE IF NOT EXISTS budget_spent (
-        account TEXT PRIMARY KEY, calls INTEGER NOT NULL, tokens INTEGER NOT NULL, usd REAL NOT NULL
-    ) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS budget_reserved (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, owner TEXT NOT NULL, since REAL NOT NULL,
-        calls INTEGER NOT NULL, tokens INTEGER NOT NULL, usd REAL NOT NULL
-    )""",
-)
 #: What a provider may add to a prompt beside its text (roles, instructions for tools), in tokens.
 _ADDED = 600
 _ADDED_PER_MESSAGE = 16
-#: A sum of many prices is off by less than this share.
-_ROUNDING = 1e-9
-
-
-class Spent(NamedTuple):
-    """Calls (attempts), tokens (of prompts and completions), US dollars."""
-
-    calls: int = 0
-    tokens: int = 0
-    usd: float = 0.0
 
 
 class Budget:
@@ -79,7 +58,6 @@ class Budget:
                 raise UsageError(f"budget.{name} must be a number of at least 0 (got {cap})")
         self.account = account
         self.ledger = ledger if ledger is not None else default_ledger()
-        self._has_tables = False
 
     def declared(self) -> dict[str, Any] | None:
         """The caps that there are, and the account; None where there is no cap."""
@@ -100,9 +78,7 @@ class Budget:
 
     def spent(self) -> Spent:
         """What the account has spent until now, without what is in flight."""
-        with self._transaction() as connection:
-            _settle_dead(connection, self.account)
-            return _sum(connection, "budget_spent", self.account)
+        return self.ledger.accounts.spent(self.account)
 
     async def reserve(self, name: str, backend: Backend, request: Request) -> Charge:
         """Reserve the most that an attempt can take; waits while attempts in flight may yet turn out cheaper.
@@ -110,39 +86,18 @@ class Budget:
         Raises BudgetError when the rest does not suffice, and ConfigError when nobody knows the most.
         """
         most = self._most(name, backend, request)
-        pause_s = 0.005
-        while (charge := self._try(most)) is None:
+        ticket, pause_s = uuid.uuid4().hex, 0.005
+        while not await patiently(lambda: self._try(most, ticket)):
             await asyncio.sleep(pause_s)
             pause_s = min(0.1, 2 * pause_s)
-        return charge
+        return Charge(self, ticket, most)
 
-    def _try(self, most: Spent) -> Charge | None:
-        with self._transaction() as connection:
-            spent, held = (_sum(connection, table, self.account) for table in ("budget_spent", "budget_reserved"))
-            if self._short(spent, held, most) and held.calls and _settle_dead(connection, self.account):
-                spent, held = (_sum(connection, table, self.account) for table in ("budget_spent", "budget_reserved"))
-            if self._short(spent, held, most) is None:
-                values = (self.account, this_process(), time.time(), *most)
-                statement = "INSERT INTO budget_reserved VALUES (NULL, ?, ?, ?, ?, ?, ?)"
-                return Charge(self, connection.execute(statement, values).lastrowid or 0, most)
+    def _try(self, most: Spent, ticket: str) -> bool:
+        reserved, spent, held = self.ledger.accounts.reserve(self.account, self.caps, most, ticket)
         sure = spent._replace(calls=spent.calls + held.calls)  # a call in flight stays a call, however cheap
-        short = self._short(sure, Spent(), most)
-        if short is None:
-            return None
-        raise self._error(short, sure, most)
-
-    def renew(self) -> None:
-        """Tell other machines that this process lives, which has reserved something."""
-        statement = "UPDATE budget_reserved SET since = ? WHERE account = ? AND owner = ?"
-        with self._transaction() as connection:
-            connection.execute(statement, (time.time(), self.account, this_process()))
-
-    def _short(self, spent: Spent, held: Spent, most: Spent) -> str | None:
-        """The cap that would be passed."""
-        for (name, cap), *parts in zip(self.caps.items(), spent, held, most, strict=True):
-            if cap is not None and sum(parts) > cap * (1 + _ROUNDING):
-                return name
-        return None
+        if not reserved and (short := short_of(self.caps, sure, most)):
+            raise self._error(short, sure, most)
+        return reserved
 
     def _error(self, short: str, sure: Spent, most: Spent) -> BudgetError:
         cap, was, more = self.caps[short], getattr(sure, short), getattr(most, short)
@@ -189,27 +144,16 @@ class Budget:
         usd = 0.0 if price is None else price.most(prompt, longest, tier)
         return Spent(1, prompt + longest, usd)
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self.ledger.transaction() as connection:
-            if not self._has_tables:
-                for statement in _TABLES:
-                    connection.execute(statement)
-            yield connection
-        self._has_tables = True
-
 
 class Charge:
     """What one attempt has reserved; settled once."""
 
-    __slots__ = ("_id", "_most", "budget")
+    __slots__ = ("_most", "_ticket", "budget")
 
-    def __init__(self, budget: Budget, id_: int, most: Spent) -> None:
+    def __init__(self, budget: Budget, ticket: str, most: Spent) -> None:
         self.budget = budget
-        self._id = id_
+        self._ticket = ticket
         self._most = most
-        _unsettled.add(self)
-        _keep_renewing()
 
     def settle(self, tokens: int = 0, usd: float = 0.0) -> None:
         """The attempt took this much; one that failed is a call all the same."""
@@ -220,31 +164,7 @@ class Charge:
         self._settle(self._most)
 
     def _settle(self, took: Spent) -> None:
-        _unsettled.discard(self)
-        with self.budget.ledger.transaction() as connection:
-            deleted = connection.execute("DELETE FROM budget_reserved WHERE id = ?", (self._id,)).rowcount
-            if deleted:  # else another process took this one for dead, and counted it in full
-                _spend(connection, self.budget.account, took)
-
-
-_unsettled: set[Charge] = set()
-_renewing: threading.Thread | None = None
-
-
-def _keep_renewing() -> None:
-    """Begin to renew what this process has reserved, in a thread: an event loop may stand still for long."""
-    global _renewing
-    if _renewing is None or not _renewing.is_alive():  # a fork has no threads
-        _renewing = threading.Thread(target=_renew, name="paretune-budgets", daemon=True)
-        _renewing.start()
-
-
-def _renew() -> None:
-    while True:
-        time.sleep(LEASE_S / 4)
-        for budget in {charge.budget for charge in list(_unsettled)}:
-            with contextlib.suppress(ConfigError):  # whoever needs the ledger will say it
-                budget.renew()
+        self.budget.ledger.accounts.settle(self.budget.account, self._ticket, took)
 
 
 _current: ContextVar[Budget | None] = ContextVar("paretune_budget", default=None)
@@ -262,26 +182,3 @@ def prompt_bytes(request: Request) -> int:
     size = sum(len(content.encode()) for _, content in request.messages)
     more = [part for part in (request.schema, request.options.extra) if part]  # a provider's parameter may be text
     return size + sum(len(canonical_json(part).encode()) for part in more)
-
-
-def _sum(connection: sqlite3.Connection, table: str, account: str) -> Spent:
-    sums = "COALESCE(SUM(calls), 0), COALESCE(SUM(tokens), 0), COALESCE(SUM(usd), 0.0)"
-    return Spent(*connection.execute(f"SELECT {sums} FROM {table} WHERE account = ?", (account,)).fetchone())
-
-
-def _spend(connection: sqlite3.Connection, account: str, took: Spent) -> None:
-    connection.execute(
-        "INSERT INTO budget_spent VALUES (?, ?, ?, ?) ON CONFLICT (account) DO UPDATE SET"
-        " calls = calls + excluded.calls, tokens = tokens + excluded.tokens, usd = usd + excluded.usd",
-        (account, *took),
-    )
-
-
-def _settle_dead(connection: sqlite3.Connection, account: str) -> bool:
-    """Count what dead processes had in flight as spent in full; whether there was any."""
-    statement = "SELECT id, owner, since, calls, tokens, usd FROM budget_reserved WHERE account = ?"
-    dead = [row for row in connection.execute(statement, (account,)).fetchall() if is_dead(row[1], row[2])]
-    for id_, _, _, *took in dead:
-        connection.execute("DELETE FROM budget_reserved WHERE id = ?", (id_,))
-        _spend(connection, account, Spent(*took))
-    return bool(dead)

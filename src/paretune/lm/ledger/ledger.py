@@ -8,6 +8,7 @@ replies it notes who asked for them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -22,12 +23,14 @@ from typing import Any
 
 from paretune.errors import ConfigError
 from paretune.files import canonical_json, state_root
+from paretune.lm.ledger.accounts import Accounts, FileAccounts
 from paretune.lm.ledger.attribution import current_caller
 from paretune.lm.ledger.file import connect, deleted, inode, unusable
 from paretune.lm.ledger.packing import Packer
 from paretune.lm.ledger.rescue_file import RescueFile
 from paretune.lm.ledger.tables import CALLS, add_notes, atomically, read, store
-from paretune.lm.ledger.values import reply_of, storable, usage_text, with_unknown
+from paretune.lm.ledger.values import reply_of, row_of
+from paretune.lm.masking import public_address
 from paretune.lm.types import Reply
 
 __all__ = ["SWITCH", "Ledger", "Note", "Session", "default_ledger"]
@@ -86,6 +89,11 @@ class Ledger:
         self._start_afresh()
         _all.add(self)
 
+    @functools.cached_property
+    def accounts(self) -> Accounts:
+        """What budgets have spent and reserved."""
+        return FileAccounts(self)
+
     def get(self, key: str) -> Reply | None:
         """The stored reply of a key, marked as served, at the cost that was charged; None when there is none."""
         reply = self._read(key, served=True)
@@ -103,24 +111,12 @@ class Ledger:
         character, numbers beyond 64 bits) is replaced, here as in the file. When the file cannot take it, a
         ConfigError says so, and the reply waits in the rescue file until the ledger is opened again.
         """
-        values = (
-            key,
-            model,
-            request if isinstance(request, str) else canonical_json(request),
-            reply.text,
-            reply.prompt_tokens or 0,
-            reply.completion_tokens or 0,
-            reply.finish_reason,
-            usage_text(with_unknown(reply)),
-            None if reply.price is None else canonical_json(reply.price),
-            reply.cost_usd,
-            reply.latency_s or 0.0,
-            reply.attempts,
-            time.time(),
-            reply.reasoning,
-        )
-        row = tuple(map(storable, values))
         self.session.add(reply)
+        return self._put(row_of(key, model, request, reply), reply.served)
+
+    def _put(self, row: tuple[Any, ...], served: bool) -> Reply:
+        """Store a row; the reply that the file holds from now on."""
+        key = row[0]
         try:
             with self._usable() as connection:
                 is_first = store(connection, self._packer, row)
@@ -129,7 +125,14 @@ class Ledger:
             self._drop_connection()  # the next one takes in what was rescued
             raise ConfigError(f"{error}. {self._keep(row)}") from error.__cause__
         stored = None if is_first else self._read(key)
-        return stored or reply_of((*row[3:6], *row[9:12], row[6], row[1], *row[7:9], row[13]), key, reply.served)
+        return stored or reply_of((*row[3:6], *row[9:12], row[6], row[1], *row[7:9], row[13]), key, served)
+
+    async def claim(self, key: str) -> Reply | None:
+        """Before a call is sent: the reply, where another machine has got it meanwhile; else this process may go on."""
+        return None
+
+    def release(self, key: str) -> None:
+        """After a claimed call that brought no reply: others may try."""
 
     def note(self, reply: Reply, module: str, *, valid: bool, replicate: int = 0) -> None:
         """Note on whose behalf (see lm.ledger.attribution) a reply was asked for, and whether it validated.
@@ -308,11 +311,18 @@ _ledgers: dict[Path, Ledger] = {}
 
 
 def default_ledger() -> Ledger:
-    """The ledger of the project (``.paretune/ledger.sqlite``, see files.state_root), one object a file; one that keeps
-    nothing where the environment says ``PARETUNE_LEDGER=off``. Raises ConfigError for another value of it."""
+    """The ledger of the project, one object a file (``.paretune/ledger.sqlite``, see files.state_root).
+
+    Where the environment says ``PARETUNE_LEDGER=off`` it is one that keeps nothing; where it names a database
+    (``postgresql://…``), one that is shared with all who name the same. Raises ConfigError for another value.
+    """
     wish = os.environ.get(SWITCH, "on")
+    if wish.startswith(("postgresql://", "postgres://")):
+        from paretune.lm.ledger.shared import shared_ledger
+
+        return shared_ledger((state_root() / "ledger.sqlite").absolute(), wish)
     if wish not in ("on", "off"):
-        raise ConfigError(f"{SWITCH} must be on or off (got {wish!r})")
+        raise ConfigError(f"{SWITCH} must be on, off or postgresql://… (got {public_address(wish)!r})")
     if wish == "off":
         from paretune.lm.ledger.none import NoLedger
 

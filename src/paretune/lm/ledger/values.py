@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from paretune.files import canonical_json
 from paretune.lm.types import Reply
 
-__all__ = ["AMOUNTS", "COLUMNS", "reply_of", "storable", "usage_text", "with_unknown"]
+__all__ = ["AMOUNTS", "COLUMNS", "reply_of", "row_of", "storable", "usage_text", "with_unknown"]
 
 #: The columns of a reply, in the order of ``reply_of``.
 COLUMNS = (
@@ -39,6 +41,27 @@ def usage_text(usage: dict[str, Any] | None) -> str | None:
         return json.dumps(repr(usage), ensure_ascii=False)
     except RecursionError:
         return None
+
+
+def row_of(key: str, model: str, request: Mapping[str, Any] | str, reply: Reply) -> tuple[Any, ...]:
+    """The row of a reply that came just now, in the order of ``tables.CALLS``."""
+    values = (
+        key,
+        model,
+        request if isinstance(request, str) else canonical_json(request),
+        reply.text,
+        reply.prompt_tokens or 0,
+        reply.completion_tokens or 0,
+        reply.finish_reason,
+        usage_text(with_unknown(reply)),
+        None if reply.price is None else canonical_json(reply.price),
+        reply.cost_usd,
+        reply.latency_s or 0.0,
+        reply.attempts,
+        time.time(),
+        reply.reasoning,
+    )
+    return tuple(map(storable, values))
 
 
 def with_unknown(reply: Reply) -> dict[str, Any] | None:
