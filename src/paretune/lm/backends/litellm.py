@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import gc
 import importlib
@@ -87,7 +88,7 @@ class LitellmBackend(Endpoint):
         completes = request.structured_output == "completion"
         if completes and self.model.startswith("openai/"):  # litellm would make a client for each, and close none
             return await self._post(request)
-        load_litellm()
+        _warm_up()
         check_extra(request.options.extra)
         if completes:
             return await self._by_litellm(request)
@@ -97,14 +98,15 @@ class LitellmBackend(Endpoint):
     async def _composed(self, request: Request) -> HTTPRequest:
         if request.structured_output == "completion" and self.model.startswith("openai/"):
             return await super()._composed(request)
-        load_litellm()
+        _warm_up()
         check_extra(request.options.extra)
         found = await unsent(lambda: self._by_litellm(request))
         return HTTPRequest(str(found.url), lasting_headers(found), json.loads(found.content), None)
 
     async def _by_litellm(self, request: Request) -> Any:
         litellm = load_litellm()
-        arguments = {**self._reached(self._extra(request)), **prompt_of(request), **options(request)}
+        asked = copy.deepcopy({**prompt_of(request), **options(request)})  # it changes schemas in place
+        arguments = {**self._reached(self._extra(request)), **asked}
         if request.structured_output == "tool":
             arguments["_skip_mcp_handler"] = True  # else litellm wants a package that it does not depend on
         completes = request.structured_output == "completion"
@@ -124,7 +126,7 @@ class LitellmBackend(Endpoint):
         }[request.path]
         taken = set(known) - _SETTINGS  # what is no parameter of the protocol goes on as it is, and steers no litellm
         rest = {name: value for name, value in body.items() if name not in taken}
-        fields = {name: value for name, value in body.items() if name in taken}
+        fields = copy.deepcopy({name: value for name, value in body.items() if name in taken})
         if "tools" in fields and request.path == "/chat/completions":
             fields["_skip_mcp_handler"] = True  # else litellm wants a package that it does not depend on
         response = await call(model=self.model, **self._reached({**self.extra_body, **rest}), **fields)
