@@ -7,6 +7,7 @@ call; where they differ in anything, it makes every call itself.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import functools
 import inspect
@@ -67,6 +68,7 @@ class Protocol:
     places: list[_Place]
     reading: _Reading
     is_proven: bool = False
+    is_being_proven: bool = False
 
     def body_of(self, request: Request) -> dict[str, Any]:
         """The body for these messages."""
@@ -86,16 +88,31 @@ class Protocol:
         status, headers, content = await exchange(self.url, self.headers, body, timeout_s)
         kept = [(name, value) for name, value in headers.items() if name.lower() not in _ON_THE_WAY]
         response = functools.partial(httpx.Response, status, headers=kept, content=content)
+
+        def answer(sent: httpx.Request) -> httpx.Response | None:  # a ticket that ran out is asked for as ever
+            return response(request=sent) if str(sent.url) == self.url else None
+
+        async def whole() -> Any:
+            return await answered(lambda: by_litellm(request), answer)
+
         found = None if status >= 400 else self._read(response(request=httpx.Request("POST", self.url)), request, body)
-        if found is not None and self.is_proven:
-            return found
-        # It is an error, or none has been read yet: what does litellm make of it?
-        whole = await answered(lambda: by_litellm(request), lambda sent: response(request=sent))
-        if found is not None:
-            if _lasting(found) != _lasting(whole):
-                raise UnlikeError(whole)
-            self.is_proven = True
-        return whole
+        if found is None:  # an error, mostly: litellm says which
+            return await whole()
+        while self.is_being_proven:
+            await asyncio.sleep(0.01)
+        return found if self.is_proven else await self._proven(found, whole)
+
+    async def _proven(self, found: Any, whole: Callable[[], Awaitable[Any]]) -> Any:
+        """A reply, compared with what litellm makes of it. Raises UnlikeError."""
+        self.is_being_proven = True
+        try:
+            made = await whole()
+        finally:
+            self.is_being_proven = False
+        if _lasting(found) != _lasting(made):
+            raise UnlikeError(made)
+        self.is_proven = True
+        return made
 
     def _read(self, response: httpx.Response, request: Request, body: dict[str, Any]) -> Any:
         import litellm
