@@ -13,11 +13,12 @@ import openai_server as fake
 import pytest
 from call_options import request_with
 from litellm_alone import by_litellm_alone
-from openai_server import Answer, OpenAIServer
+from openai_server import Answer, OpenAIServer, chat
 
 from paretune.errors import LanguageModelError
 from paretune.eventloop import run_maybe_nested
 from paretune.lm.backends.litellm import LitellmBackend
+from paretune.lm.passing import passed
 from paretune.lm.types import Request
 
 #: pydantic warns of a class of litellm's, which is imported with the first call of Cohere.
@@ -150,13 +151,16 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 def count(monkeypatch: pytest.MonkeyPatch) -> Any:
     """How often litellm was called, as a function."""
     calls: list[Request] = []
-    by_litellm = LitellmBackend._by_litellm
 
-    async def counted(self: LitellmBackend, request: Request) -> Any:
-        calls.append(request)
-        return await by_litellm(self, request)
+    def counting(by_litellm: Any) -> Any:
+        async def counted(self: LitellmBackend, request: Request) -> Any:
+            calls.append(request)
+            return await by_litellm(self, request)
 
-    monkeypatch.setattr(LitellmBackend, "_by_litellm", counted)
+        return counted
+
+    for name in ("_by_litellm", "_passed_by_litellm"):
+        monkeypatch.setattr(LitellmBackend, name, counting(getattr(LitellmBackend, name)))
     return lambda: len(calls)
 
 
@@ -269,3 +273,39 @@ def test_messages_that_litellm_changes_stay_with_litellm(server: OpenAIServer, c
         sent = wire(server)
         outcome(backend, request)
         assert json.dumps(wire(server)) == json.dumps(sent)
+
+
+@pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-flash"])
+def test_requests_that_a_client_composed_are_passed_on_the_same(model: str, server: OpenAIServer, count: Any) -> None:
+    """What comes again with other texts goes without litellm: the same on the wire, with the same reply whole; what is
+    no plain text stays with litellm."""
+    learnt, whole = backend_at(server, model), backend_at(server, model, whole=True)
+    replies = [chat(TEXT).body] if model not in REPLIES else REPLIES[model][:3]
+    tools = [{"type": "function", "function": {"name": "Mood", "parameters": SCHEMA}}]
+    form = {"type": "json_schema", "json_schema": {"name": "Mood", "schema": SCHEMA, "strict": True}}
+    forms: list[dict[str, Any]] = [{"temperature": 0.5}, {"tools": tools}, {"response_format": form, "odd": {"a": [1]}}]
+
+    def body(text: Any, more: dict[str, Any]) -> Request:
+        messages = [{"role": "system", "content": "Label it."}, {"role": "user", "content": text}]
+        return passed("/chat/completions", {"messages": messages, "max_tokens": 50, **more})
+
+    for more in forms:
+        server.answer = Answer(replies[0])
+        for number in range(3):
+            outcome(learnt, body(f"text {number}", more))
+        for reply in replies:
+            server.answer = Answer(reply)
+            request = body(' so "glad" ä 😀 \u2028\n', more)
+            calls = count()
+            ours, sent = reply_of(learnt, request), wire(server)
+            assert count() == calls
+            assert (ours, sent) == (reply_of(whole, request), wire(server))
+        calls = count()
+        outcome(learnt, body([{"type": "text", "text": "in parts"}], more))
+        assert count() == calls + 1
+
+
+def reply_of(backend: LitellmBackend, request: Request) -> Any:
+    """The whole reply that a client gets, but for what is made up anew each time."""
+    reply = json.loads(run_maybe_nested(backend._pass_on(request)))
+    return {name: value for name, value in reply.items() if name not in ("id", "created")}

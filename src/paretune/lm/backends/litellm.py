@@ -18,7 +18,7 @@ from paretune.lm.backends.litellm_errors import NO_KEY, load_litellm, without_ad
 from paretune.lm.backends.litellm_names import check_extra, name_fault
 from paretune.lm.backends.litellm_prices import listed_price
 from paretune.lm.backends.litellm_watch import lasting_headers, unsent
-from paretune.lm.backends.litellm_wire import Wires
+from paretune.lm.backends.litellm_wire import Wires, has_plain_messages
 from paretune.lm.backends.protocol import options, prompt_of
 from paretune.lm.masking import without_login
 from paretune.lm.types import HTTPRequest, Pricing, Request
@@ -115,10 +115,18 @@ class LitellmBackend(Endpoint):
         return response.model_dump()
 
     async def _pass_on(self, request: Request) -> str:
-        completes, body = request.path == "/completions", request.body or {}
-        if completes and self.model.startswith("openai/"):
+        if request.path == "/completions" and self.model.startswith("openai/"):
             return await super()._pass_on(request)
-        litellm = load_litellm()
+        if request.path == "/chat/completions" and has_plain_messages(request):
+            _warm_up()
+            place = [self._address(), self._api_key(), self._secrets()]
+            reply = await self._wires.exchange(request, place, self.timeout_s, self._passed_by_litellm)
+        else:
+            reply = await self._passed_by_litellm(request)
+        return json.dumps(reply, ensure_ascii=False)
+
+    async def _passed_by_litellm(self, request: Request) -> Any:
+        litellm, body = load_litellm(), request.body or {}
         call, known = {
             "/chat/completions": (litellm.acompletion, ("messages", *litellm.OPENAI_CHAT_COMPLETION_PARAMS)),
             "/completions": (litellm.atext_completion, _OF_TEXTS),
@@ -130,7 +138,7 @@ class LitellmBackend(Endpoint):
         if "tools" in fields and request.path == "/chat/completions":
             fields["_skip_mcp_handler"] = True  # else litellm wants a package that it does not depend on
         response = await call(model=self.model, **self._reached({**self.extra_body, **rest}), **fields)
-        return json.dumps(response.model_dump(mode="json"), ensure_ascii=False)
+        return response.model_dump(mode="json")
 
     def _reached(self, extra: dict[str, Any]) -> dict[str, Any]:
         """How litellm is to reach the model, and what goes into the body beside what it knows."""

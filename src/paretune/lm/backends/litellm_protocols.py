@@ -12,7 +12,7 @@ import copy
 import functools
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -134,12 +134,10 @@ class Protocol:
 async def learn_protocol(model: str, request: Request, by_litellm: ByLitellm) -> Protocol | None:
     """How calls like this one are made; None where their messages do not stand in what litellm sends as they are, or
     where what it sends depends on more than them. Nothing is sent."""
-    marks = [_MARK.format(number) for number in range(len(request.messages))]
-    marked = replace(
-        request, messages=tuple((role, mark) for (role, _), mark in zip(request.messages, marks, strict=True))
-    )
     import httpx
 
+    marks = [_MARK.format(number) for number in range(len(request.messages))]
+    marked = _with_texts(request, marks)
     sent: list[httpx.Request] = []
     readings: list[_Reading] = []
 
@@ -166,6 +164,13 @@ async def learn_protocol(model: str, request: Request, by_litellm: ByLitellm) ->
     other = await unsent(lambda: by_litellm(request))
     same = (str(other.url), lasting_headers(other)) == (found.url, found.headers)
     return found if same and json.loads(other.content) == found.body_of(request) else None
+
+
+def _with_texts(request: Request, texts: Sequence[str]) -> Request:
+    """A request with other texts in its messages."""
+    messages = tuple((role, text) for (role, _), text in zip(request.messages, texts, strict=True))
+    changed = replace(request, messages=messages)
+    return changed if request.body is None else replace(changed, body={**request.body, **prompt_of(changed)})
 
 
 def _show_readings(model: str) -> None:
