@@ -306,6 +306,16 @@ def test_requests_that_a_client_composed_are_passed_on_the_same(model: str, serv
 
 
 def reply_of(backend: LitellmBackend, request: Request) -> Any:
-    """The whole reply that a client gets, but for what is made up anew each time."""
-    reply = json.loads(run_maybe_nested(backend._pass_on(request)))
-    return {name: value for name, value in reply.items() if name not in ("id", "created")}
+    """The whole reply that a client gets, but for what is made up anew each time, and fields that say nothing: litellm
+    adds such to OpenAI's replies."""
+    return saying(json.loads(run_maybe_nested(backend._pass_on(request))))
+
+
+def saying(part: Any) -> Any:
+    """JSON values without null and what is empty by that."""
+    if isinstance(part, list):
+        return [saying(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    said = {name: saying(value) for name, value in part.items() if name not in ("id", "created")}
+    return {name: value for name, value in said.items() if value not in (None, {})}
