@@ -18,6 +18,7 @@ __all__ = [
     "in_thread",
     "map_ordered",
     "new_loop",
+    "on_another_loop",
     "once_in_thread",
     "run_maybe_nested",
     "run_together",
@@ -139,6 +140,11 @@ async def in_thread(function: Callable[[], Result]) -> Result:
     except asyncio.CancelledError:
         await asyncio.wait([working])
         raise
+
+
+async def on_another_loop(function: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    """As ``in_thread``, for a coroutine that works for long between its awaits."""
+    return await in_thread(lambda: asyncio.run(function()))
 
 
 _working: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Callable[[], Any], asyncio.Task[Any]]] = (

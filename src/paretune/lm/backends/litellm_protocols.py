@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from paretune.eventloop import on_another_loop
 from paretune.lm.backends.http import exchange
 from paretune.lm.backends.litellm_watch import answered, lasting_headers, unsent
 from paretune.lm.backends.protocol import prompt_of
@@ -93,7 +94,7 @@ class Protocol:
             return response(request=sent) if str(sent.url) == self.url else None
 
         async def whole() -> Any:
-            return await answered(lambda: by_litellm(request), answer)
+            return await on_another_loop(lambda: answered(lambda: by_litellm(request), answer))
 
         found = None if status >= 400 else self._read(response(request=httpx.Request("POST", self.url)), request, body)
         if found is None:  # an error, mostly: litellm says which

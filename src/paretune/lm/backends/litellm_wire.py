@@ -8,7 +8,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paretune.eventloop import take_turn
+from paretune.eventloop import on_another_loop, take_turn
 from paretune.files import digest
 from paretune.lm.backends.http import post_to
 from paretune.lm.backends.litellm_protocols import ByLitellm, Protocol, UnlikeError, learn_protocol
@@ -89,8 +89,7 @@ class Wires:
             return wire
         learnt = self._learning[here] = asyncio.Event()
         try:
-            wire = _read(await unsent(lambda: by_litellm(request)), request)
-            wire = wire or await learn_protocol(self._model, request, by_litellm)
+            wire = await on_another_loop(lambda: _learnt(self._model, request, by_litellm))
             if len(self._learnt) == _KINDS:
                 self._learnt.clear()
             self._learnt[kind] = time.monotonic(), wire
@@ -98,6 +97,11 @@ class Wires:
         finally:
             del self._learning[here]
             learnt.set()
+
+
+async def _learnt(model: str, request: Request, by_litellm: ByLitellm) -> Wire | Protocol | None:
+    found = _read(await unsent(lambda: by_litellm(request)), request)
+    return found or await learn_protocol(model, request, by_litellm)
 
 
 def has_plain_messages(request: Request) -> bool:
