@@ -37,6 +37,7 @@ pictures: $(STAMP)
 bench: $(STAMP)
 	python benchmarks/run.py
 	python benchmarks/calls.py
+	python benchmarks/in_flight.py
 	python benchmarks/gateway.py
 	python benchmarks/start.py
 	python benchmarks/report.py

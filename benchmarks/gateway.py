@@ -1,7 +1,8 @@
 """Calls a second through the gateway, beside the same server without it: ``make bench``.
 
 One server on loopback answers at once, one client process keeps 32 calls in flight: first at the server itself, then at
-``paretune gateway`` in a process of its own, where each call is paid for, and then again, where the ledger has it.
+``paretune gateway`` in a process of its own, where each call is paid for, and then again, where the ledger has it. With
+a model of an own server, and with one that litellm knows.
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ from loopback import loopback
 
 ROOT = Path(__file__).resolve().parents[1]
 CALLS, IN_FLIGHT = 3_000, 32
+MODELS = {"own server": "openai/echo", "by litellm": "openai/gpt-4o-mini"}
 KEY = "sk-benchmark"
 
 
-async def rate(address: str) -> float:
+async def rate(address: str, model: str) -> float:
     """Calls a second."""
     waiting = iter(range(CALLS))
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
 
         async def ask() -> None:
             for number in waiting:
-                body = {"model": "echo", "messages": [{"role": "user", "content": f"text {number}"}]}
+                body = {"model": model, "messages": [{"role": "user", "content": f"text {number}"}]}
                 async with session.post(f"{address}/chat/completions", json=body) as response:
                     assert (await response.json())["choices"]
 
@@ -39,8 +41,15 @@ async def rate(address: str) -> float:
 
 
 def main() -> None:
+    """Print three lines a model."""
+    for label, model in MODELS.items():
+        measure(label, model)
+
+
+def measure(label: str, model: str) -> None:
+    """Run a gateway with one model."""
     with tempfile.TemporaryDirectory() as folder, loopback(0.0, IN_FLIGHT) as (api_base, _):
-        own = [f"lm.api_base={api_base}", "lm.model=openai/echo", f"lm.concurrency={IN_FLIGHT}"]
+        own = [f"lm.api_base={api_base}", f"lm.model={model}", f"lm.concurrency={IN_FLIGHT}"]
         for name in ("conf", "data"):
             Path(folder, name).symlink_to(ROOT / name)
         paretune = [sys.executable, "-m", "paretune.commands.main"]
@@ -57,12 +66,12 @@ def main() -> None:
             assert gateway.stdout is not None
             address = gateway.stdout.readline().strip().partition("=")[2]
             try:
-                bare, paid, again = (asyncio.run(rate(each)) for each in (api_base, address, address))
+                bare, paid, again = (asyncio.run(rate(each, model)) for each in (api_base, address, address))
             finally:
                 gateway.terminate()
-    print(f"the server alone    {bare:6.0f} calls/s")
-    print(f"gateway, paid       {paid:6.0f} calls/s  {paid / bare:.2f} of it")
-    print(f"gateway, served     {again:6.0f} calls/s  {again / bare:.2f} of it")
+    print(f"{label}: the server alone  {bare:6.0f} calls/s")
+    print(f"{label}: gateway, paid     {paid:6.0f} calls/s  {paid / bare:.2f} of it")
+    print(f"{label}: gateway, served   {again:6.0f} calls/s  {again / bare:.2f} of it", flush=True)
 
 
 if __name__ == "__main__":

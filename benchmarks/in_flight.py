@@ -21,8 +21,15 @@ from loopback import loopback
 
 EXAMPLES, TRIALS, IN_FLIGHT, LATENCY_S = 5_000, 2, 1_000, 1.0
 NAP_S = 0.005
-MODELS = {"own server": "openai/echo", "litellm": "openai/gpt-4o-mini"}
 ANSWER = '{"a": true, "b": false, "c": false, "d": true, "e": false, "f": false}'
+_MESSAGE = {"id": "m", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn"}
+_ANTHROPIC = {"content": [{"type": "text", "text": ANSWER}], "usage": {"input_tokens": 100, "output_tokens": 10}}
+#: A model's name, and what the server answers.
+MODELS: dict[str, tuple[str, Any]] = {
+    "own server": ("openai/echo", ANSWER),
+    "litellm": ("openai/gpt-4o-mini", ANSWER),
+    "Anthropic": ("anthropic/claude-sonnet-4-5", {**_MESSAGE, **_ANTHROPIC}),
+}
 
 
 class Measured(NamedTuple):
@@ -114,11 +121,12 @@ def main() -> None:
     options = parser.parse_args()
     print("model       calls  x ideal  CPU ms a call  worst stall, ms: own, all  above 50 ms")
     for label in options.models:
+        name, answer = MODELS[label]
         with (
-            loopback(LATENCY_S, options.in_flight, ANSWER) as (api_base, _),
+            loopback(LATENCY_S, options.in_flight, answer) as (api_base, _),
             ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process,
         ):
-            found = process.submit(search, MODELS[label], api_base, options.in_flight, options.examples).result()
+            found = process.submit(search, name, api_base, options.in_flight, options.examples).result()
         ideal = found.calls * LATENCY_S / options.in_flight
         own, whole = (1e3 * max(late[place] for late in found.late) for place in (1, 0))
         above = sum(late[1] > 0.05 for late in found.late)

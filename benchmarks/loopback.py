@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
+Answer = str | dict[str, Any]
 _ANSWER = '{"label": "joy"}'
 _REFUSAL = {"error": {"message": "too many at once"}}
 _HEAD_END = b"\r\n\r\n"
@@ -22,8 +23,11 @@ def _response(status: str, body: dict[str, Any]) -> bytes:
     return head + _HEAD_END + content
 
 
-def _reply(content: str) -> bytes:
-    message = {"role": "assistant", "content": content}
+def _reply(answer: Answer) -> bytes:
+    """A chat of OpenAI's with a text; a whole body as it is."""
+    if isinstance(answer, dict):
+        return _response("200 OK", answer)
+    message = {"role": "assistant", "content": answer}
     choice = {"index": 0, "finish_reason": "stop", "message": message}
     usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
     more = {"id": "reply", "object": "chat.completion", "created": 0, "model": "echo"}
@@ -34,10 +38,10 @@ REFUSED = _response("429 Too Many Requests", _REFUSAL)
 
 
 class Server:
-    """Answers each request with ``answer`` after ``latency_s``; refuses (429) what comes while ``most`` are being
-    answered."""
+    """Answers each request with ``answer`` (the text of a chat, or a whole body) after ``latency_s``; refuses (429)
+    what comes while ``most`` are being answered."""
 
-    def __init__(self, latency_s: float, most: int, answer: str) -> None:
+    def __init__(self, latency_s: float, most: int, answer: Answer) -> None:
         self.latency_s, self.most, self.reply = latency_s, most, _reply(answer)
         self.counts: dict[str, float] = {"requests": 0, "refused": 0, "peak": 0}
         self.in_flight = 0
@@ -83,7 +87,7 @@ class Client(asyncio.Protocol):
         self.transport.write(self.server.reply)
 
 
-def _serve(pipe: Connection, latency_s: float, most: int, answer: str) -> None:
+def _serve(pipe: Connection, latency_s: float, most: int, answer: Answer) -> None:
     async def main() -> None:
         server = Server(latency_s, most, answer)
         loop = asyncio.get_running_loop()
@@ -97,7 +101,7 @@ def _serve(pipe: Connection, latency_s: float, most: int, answer: str) -> None:
 
 
 @contextmanager
-def loopback(latency_s: float, most: int, answer: str = _ANSWER) -> Iterator[tuple[str, dict[str, Any]]]:
+def loopback(latency_s: float, most: int, answer: Answer = _ANSWER) -> Iterator[tuple[str, dict[str, Any]]]:
     """Run the server; gives its address, and at the end of the block its counts: requests, refused, peak, cpu_s."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 __all__ = ["collect_if_grown", "seldom_collecting"]
 
-_GROWTH_MB = 256.0
+_GROWTH_MB = 512.0
 _lock = threading.Lock()
 #: How many blocks are open, whether Python looks for cycles outside of them, and at how many MiB inside.
 _blocks, _was_enabled, _most = 0, True, 0.0
@@ -39,7 +39,7 @@ def seldom_collecting() -> Iterator[None]:
 
 
 def collect_if_grown() -> None:
-    """Look for cycles inside a block of ``seldom_collecting`` where the process has grown by 256 MiB: code of the
+    """Look for cycles inside a block of ``seldom_collecting`` where the process has grown by 512 MiB: code of the
     user's own may leave some."""
     global _most
     if _was_enabled and _peak_mb() > _most:

@@ -17,6 +17,8 @@ from paretune.collecting import collect_if_grown, seldom_collecting
 __all__ = [
     "in_thread",
     "map_ordered",
+    "new_loop",
+    "on_another_loop",
     "once_in_thread",
     "run_maybe_nested",
     "run_together",
@@ -140,6 +142,11 @@ async def in_thread(function: Callable[[], Result]) -> Result:
         raise
 
 
+async def on_another_loop(function: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    """As ``in_thread``, for a coroutine that works for long between its awaits."""
+    return await in_thread(lambda: asyncio.run(function()))
+
+
 _working: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Callable[[], Any], asyncio.Task[Any]]] = (
     weakref.WeakKeyDictionary()
 )
@@ -167,7 +174,7 @@ def _shared_loop() -> asyncio.AbstractEventLoop:
     global _loop
     with _lock:
         if _loop is None or _loop.is_closed():
-            _loop = _new_loop()
+            _loop = new_loop()
             threading.Thread(target=_loop.run_forever, name="paretune-loop", daemon=True).start()
         return _loop
 
@@ -179,7 +186,8 @@ class _FairSelector(selectors.DefaultSelector):
         return super().select(timeout)[:_AT_ONCE]
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
+def new_loop() -> asyncio.AbstractEventLoop:
+    """An event loop that reads a few replies at a time."""
     return asyncio.SelectorEventLoop(_FairSelector())
 
 
@@ -247,7 +255,7 @@ def _run_in_new_thread(coroutine: Coroutine[Any, Any, Result]) -> Result:
     def target() -> None:
         _nested.set(True)
         try:
-            with asyncio.Runner(loop_factory=_new_loop) as runner:
+            with asyncio.Runner(loop_factory=new_loop) as runner:
                 results.append(runner.run(coroutine))
         except BaseException as error:
             errors.append(error)

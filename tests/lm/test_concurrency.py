@@ -56,7 +56,7 @@ def test_as_many_calls_at_once_as_the_model_allows(concurrency: int) -> None:
 
 def test_models_one_after_the_other_are_busy_together() -> None:
     """Examples on their way to the second model do not keep the first one waiting."""
-    models = [scripted(name, 200, latency_s=0.05) for name in ("first", "second")]
+    models = [scripted(name, 200, latency_s=0.3) for name in ("first", "second")]
     program = run_maybe_nested(labelling(*models))
     x = [Text(text=f"text {number}") for number in range(900)]
     run_maybe_nested(program.evaluate(x, [Label(label="joy") for _ in x]))

@@ -37,10 +37,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Serve until the command ends, or until Ctrl-C or SIGTERM."""
     from paretune.commands.compose import find_root
+    from paretune.eventloop import new_loop
 
     place = Path.cwd()
-    with contextlib.chdir(find_root(place)):
-        status = asyncio.run(_serve(arguments, place))
+    with contextlib.chdir(find_root(place)), asyncio.Runner(loop_factory=new_loop) as runner:
+        status = runner.run(_serve(arguments, place))
     if status:
         sys.exit(status)
 

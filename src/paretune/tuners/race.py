@@ -8,6 +8,7 @@ a race that was killed is repeated from the ledger, for nothing, to the same end
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paretune.errors import UsageError
+from paretune.eventloop import in_thread
 from paretune.lm.ledger.attribution import attributed_to
 from paretune.metrics.measures import OPERATIONAL, measures_of
 from paretune.metrics.outcome import Outcome
@@ -135,7 +137,7 @@ class RacingRun(SearchRun):
                 with attributed_to(search=self.store.path.stem, trial=entrant.trial):
                     await self._go_on(entrant, cohort.until)
             async with self._turn:
-                self._arrived(cohort, entrant)
+                await self._arrived(cohort, entrant)
                 self._turn.notify_all()
             self._stop_when_all_fail()
 
@@ -148,7 +150,7 @@ class RacingRun(SearchRun):
                 if (trial := await self._start()) is not None:
                     return self._entered(trial)
                 for cohort in self._cohorts.values():  # the space may just have turned out to be exhausted
-                    self._settle(cohort)
+                    await self._settle(cohort)
                 if self._ready:
                     self._turn.notify_all()
                 elif self.oracle.ongoing_trials:
@@ -178,14 +180,14 @@ class RacingRun(SearchRun):
         except FailedTrialError as error:
             entrant.record = self._rejected(entrant.trial, error)
 
-    def _arrived(self, cohort: _Cohort, entrant: Racer) -> None:
+    async def _arrived(self, cohort: _Cohort, entrant: Racer) -> None:
         """A trial has run its slice, or has failed, or was known."""
         cohort.busy -= 1
         if entrant.record is not None:
-            self._end(cohort, entrant.record)
-        self._settle(cohort)
+            await self._end(cohort, entrant.record)
+        await self._settle(cohort)
 
-    def _settle(self, cohort: _Cohort) -> None:
+    async def _settle(self, cohort: _Cohort) -> None:
         """Once every trial of a cohort has run its slice: say who is dropped, and let the others go on or end."""
         started = (trial_id(number) in self.oracle.trials for number in cohort.numbers)
         if cohort.busy or not cohort.running or not (self.oracle.exhausted or all(started)):
@@ -193,10 +195,10 @@ class RacingRun(SearchRun):
         running = [cohort.running[name] for name in sorted(cohort.running, key=int)]
         if cohort.until == len(self._order):
             for entrant in running:
-                self._end(cohort, entrant.finished())
+                await self._end(cohort, await in_thread(entrant.finished))
             return
-        for entrant, dropped in self._dropped(running, cohort):
-            self._end(cohort, entrant.finished(dropped))
+        for entrant, dropped in await in_thread(functools.partial(self._dropped, running, cohort)):
+            await self._end(cohort, await in_thread(functools.partial(entrant.finished, dropped)))
         if len(cohort.running) > 1 or cohort.rivals:
             cohort.until = next(look for look in self._looks if look > cohort.until)
         else:
@@ -225,11 +227,11 @@ class RacingRun(SearchRun):
             for entrant in [running[drop.loser]]
         ]
 
-    def _end(self, cohort: _Cohort, record: TrialRecord) -> None:
+    async def _end(self, cohort: _Cohort, record: TrialRecord) -> None:
         del cohort.running[record.trial]
         if self.scored.get(record.trial) != record:
             record = replace(record, scoring=self.options.scoring)
-            self.store.append(record)
+            await in_thread(functools.partial(self.store.append, record))
         if record.dropped is not None and record.trial in self.progress.planned:
             self.progress.trial_started(record.trial, record.calls)
         self._finish(self.oracle.trials[record.trial], record)

@@ -146,7 +146,8 @@ async def post(address: str, path: str, fields: Mapping[str, Any], key: str, tim
 async def post_to(
     url: yarl.URL | str, headers: Mapping[str, str], fields: Mapping[str, Any], timeout_s: float
 ) -> tuple[Any, str]:
-    """The reply to one request with these headers. Raises what ``post`` raises."""
+    """The reply to one request with these headers; an address that is a text is sent as it is. Raises what ``post``
+    raises."""
     status, headers, raw = await exchange(url, headers, fields, timeout_s)
     failed = status >= 400
     reply, unreadable = None, ""
@@ -191,8 +192,10 @@ async def _exchange(
 ) -> tuple[int, Mapping[str, str], bytes]:
     """Status, headers and body of a reply."""
     import aiohttp
+    import yarl
 
     headers = {**headers, "Accept-Encoding": ACCEPTED}
+    url = yarl.URL(url, encoded=True) if isinstance(url, str) else url
     try:
         session = await connections()
         async with session.post(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import gc
 import importlib
@@ -17,7 +18,7 @@ from paretune.lm.backends.litellm_errors import NO_KEY, load_litellm, without_ad
 from paretune.lm.backends.litellm_names import check_extra, name_fault
 from paretune.lm.backends.litellm_prices import listed_price
 from paretune.lm.backends.litellm_watch import lasting_headers, unsent
-from paretune.lm.backends.litellm_wire import Wires
+from paretune.lm.backends.litellm_wire import Wires, has_plain_messages
 from paretune.lm.backends.protocol import options, prompt_of
 from paretune.lm.masking import without_login
 from paretune.lm.types import HTTPRequest, Pricing, Request
@@ -87,7 +88,7 @@ class LitellmBackend(Endpoint):
         completes = request.structured_output == "completion"
         if completes and self.model.startswith("openai/"):  # litellm would make a client for each, and close none
             return await self._post(request)
-        load_litellm()
+        _warm_up()
         check_extra(request.options.extra)
         if completes:
             return await self._by_litellm(request)
@@ -97,14 +98,15 @@ class LitellmBackend(Endpoint):
     async def _composed(self, request: Request) -> HTTPRequest:
         if request.structured_output == "completion" and self.model.startswith("openai/"):
             return await super()._composed(request)
-        load_litellm()
+        _warm_up()
         check_extra(request.options.extra)
         found = await unsent(lambda: self._by_litellm(request))
         return HTTPRequest(str(found.url), lasting_headers(found), json.loads(found.content), None)
 
     async def _by_litellm(self, request: Request) -> Any:
         litellm = load_litellm()
-        arguments = {**self._reached(self._extra(request)), **prompt_of(request), **options(request)}
+        asked = copy.deepcopy({**prompt_of(request), **options(request)})  # it changes schemas in place
+        arguments = {**self._reached(self._extra(request)), **asked}
         if request.structured_output == "tool":
             arguments["_skip_mcp_handler"] = True  # else litellm wants a package that it does not depend on
         completes = request.structured_output == "completion"
@@ -113,10 +115,18 @@ class LitellmBackend(Endpoint):
         return response.model_dump()
 
     async def _pass_on(self, request: Request) -> str:
-        completes, body = request.path == "/completions", request.body or {}
-        if completes and self.model.startswith("openai/"):
+        if request.path == "/completions" and self.model.startswith("openai/"):
             return await super()._pass_on(request)
-        litellm = load_litellm()
+        if request.path == "/chat/completions" and has_plain_messages(request):
+            _warm_up()
+            place = [self._address(), self._api_key(), self._secrets()]
+            reply = await self._wires.exchange(request, place, self.timeout_s, self._passed_by_litellm)
+        else:
+            reply = await self._passed_by_litellm(request)
+        return json.dumps(reply, ensure_ascii=False)
+
+    async def _passed_by_litellm(self, request: Request) -> Any:
+        litellm, body = load_litellm(), request.body or {}
         call, known = {
             "/chat/completions": (litellm.acompletion, ("messages", *litellm.OPENAI_CHAT_COMPLETION_PARAMS)),
             "/completions": (litellm.atext_completion, _OF_TEXTS),
@@ -124,11 +134,11 @@ class LitellmBackend(Endpoint):
         }[request.path]
         taken = set(known) - _SETTINGS  # what is no parameter of the protocol goes on as it is, and steers no litellm
         rest = {name: value for name, value in body.items() if name not in taken}
-        fields = {name: value for name, value in body.items() if name in taken}
+        fields = copy.deepcopy({name: value for name, value in body.items() if name in taken})
         if "tools" in fields and request.path == "/chat/completions":
             fields["_skip_mcp_handler"] = True  # else litellm wants a package that it does not depend on
         response = await call(model=self.model, **self._reached({**self.extra_body, **rest}), **fields)
-        return json.dumps(response.model_dump(mode="json"), ensure_ascii=False)
+        return response.model_dump(mode="json")
 
     def _reached(self, extra: dict[str, Any]) -> dict[str, Any]:
         """How litellm is to reach the model, and what goes into the body beside what it knows."""

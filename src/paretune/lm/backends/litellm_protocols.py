@@ -7,15 +7,17 @@ call; where they differ in anything, it makes every call itself.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import functools
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from paretune.eventloop import on_another_loop
 from paretune.lm.backends.http import exchange
 from paretune.lm.backends.litellm_watch import answered, lasting_headers, unsent
 from paretune.lm.backends.protocol import prompt_of
@@ -67,6 +69,7 @@ class Protocol:
     places: list[_Place]
     reading: _Reading
     is_proven: bool = False
+    is_being_proven: bool = False
 
     def body_of(self, request: Request) -> dict[str, Any]:
         """The body for these messages."""
@@ -86,16 +89,31 @@ class Protocol:
         status, headers, content = await exchange(self.url, self.headers, body, timeout_s)
         kept = [(name, value) for name, value in headers.items() if name.lower() not in _ON_THE_WAY]
         response = functools.partial(httpx.Response, status, headers=kept, content=content)
+
+        def answer(sent: httpx.Request) -> httpx.Response | None:  # a ticket that ran out is asked for as ever
+            return response(request=sent) if str(sent.url) == self.url else None
+
+        async def whole() -> Any:
+            return await on_another_loop(lambda: answered(lambda: by_litellm(request), answer))
+
         found = None if status >= 400 else self._read(response(request=httpx.Request("POST", self.url)), request, body)
-        if found is not None and self.is_proven:
-            return found
-        # It is an error, or none has been read yet: what does litellm make of it?
-        whole = await answered(lambda: by_litellm(request), lambda sent: response(request=sent))
-        if found is not None:
-            if _lasting(found) != _lasting(whole):
-                raise UnlikeError(whole)
-            self.is_proven = True
-        return whole
+        if found is None:  # an error, mostly: litellm says which
+            return await whole()
+        while self.is_being_proven:
+            await asyncio.sleep(0.01)
+        return found if self.is_proven else await self._proven(found, whole)
+
+    async def _proven(self, found: Any, whole: Callable[[], Awaitable[Any]]) -> Any:
+        """A reply, compared with what litellm makes of it. Raises UnlikeError."""
+        self.is_being_proven = True
+        try:
+            made = await whole()
+        finally:
+            self.is_being_proven = False
+        if _lasting(found) != _lasting(made):
+            raise UnlikeError(made)
+        self.is_proven = True
+        return made
 
     def _read(self, response: httpx.Response, request: Request, body: dict[str, Any]) -> Any:
         import litellm
@@ -117,12 +135,10 @@ class Protocol:
 async def learn_protocol(model: str, request: Request, by_litellm: ByLitellm) -> Protocol | None:
     """How calls like this one are made; None where their messages do not stand in what litellm sends as they are, or
     where what it sends depends on more than them. Nothing is sent."""
-    marks = [_MARK.format(number) for number in range(len(request.messages))]
-    marked = replace(
-        request, messages=tuple((role, mark) for (role, _), mark in zip(request.messages, marks, strict=True))
-    )
     import httpx
 
+    marks = [_MARK.format(number) for number in range(len(request.messages))]
+    marked = _with_texts(request, marks)
     sent: list[httpx.Request] = []
     readings: list[_Reading] = []
 
@@ -149,6 +165,13 @@ async def learn_protocol(model: str, request: Request, by_litellm: ByLitellm) ->
     other = await unsent(lambda: by_litellm(request))
     same = (str(other.url), lasting_headers(other)) == (found.url, found.headers)
     return found if same and json.loads(other.content) == found.body_of(request) else None
+
+
+def _with_texts(request: Request, texts: Sequence[str]) -> Request:
+    """A request with other texts in its messages."""
+    messages = tuple((role, text) for (role, _), text in zip(request.messages, texts, strict=True))
+    changed = replace(request, messages=messages)
+    return changed if request.body is None else replace(changed, body={**request.body, **prompt_of(changed)})
 
 
 def _show_readings(model: str) -> None:

@@ -24,8 +24,10 @@ def watch(request: httpx.Request) -> httpx.Response | None:
     return None if watching is None else watching(request)
 
 
-async def answered(by_litellm: Callable[[], Awaitable[Any]], answer: Callable[[httpx.Request], httpx.Response]) -> Any:
-    """What a call of litellm's comes to where ``answer`` replies in the place of the server, and nothing is sent."""
+async def answered(
+    by_litellm: Callable[[], Awaitable[Any]], answer: Callable[[httpx.Request], httpx.Response | None]
+) -> Any:
+    """What a call of litellm's comes to where ``answer`` replies in the place of the server; None: it is sent."""
     token = _watching.set(answer)
     try:
         return await by_litellm()

@@ -8,8 +8,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paretune.eventloop import take_turn
-from paretune.files import canonical_json
+from paretune.eventloop import on_another_loop, take_turn
+from paretune.files import digest
 from paretune.lm.backends.http import post_to
 from paretune.lm.backends.litellm_protocols import ByLitellm, Protocol, UnlikeError, learn_protocol
 from paretune.lm.backends.litellm_watch import lasting_headers, unsent
@@ -19,12 +19,14 @@ from paretune.lm.types import Request
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Wires"]
+__all__ = ["Wires", "has_plain_messages"]
 
 #: How long what was learnt holds, in seconds: some providers' keys are tickets that litellm renews.
 _HOLDS_S = 300.0
 #: After these statuses it is learnt anew: the key may be another one by now.
 _REFUSED = (401, 403)
+#: So many kinds of calls are known at a time: a client's may have a field of their own each.
+_KINDS = 1_000
 
 
 class Wire(NamedTuple):
@@ -52,10 +54,17 @@ class Wires:
         self._model = model
         self._learnt: dict[str, tuple[float, Wire | Protocol | None]] = {}
         self._learning: dict[tuple[int, str], asyncio.Event] = {}
+        #: Kinds of requests that a client composed, which are learnt when they come again.
+        self._seen: set[str] = set()
 
     async def exchange(self, request: Request, place: Any, timeout_s: float, by_litellm: ByLitellm) -> Any:
         """The parsed reply to a request; ``place`` is what else decides where and with what key a call goes."""
         kind = _kind(request, place)
+        if request.body is not None and kind not in self._seen:
+            if len(self._seen) == _KINDS:
+                self._seen.clear()
+            self._seen.add(kind)
+            return await by_litellm(request)
         wire = await self._wire(kind, request, by_litellm)
         if wire is None:
             return await by_litellm(request)
@@ -80,8 +89,9 @@ class Wires:
             return wire
         learnt = self._learning[here] = asyncio.Event()
         try:
-            wire = _read(await unsent(lambda: by_litellm(request)), request)
-            wire = wire or await learn_protocol(self._model, request, by_litellm)
+            wire = await on_another_loop(lambda: _learnt(self._model, request, by_litellm))
+            if len(self._learnt) == _KINDS:
+                self._learnt.clear()
             self._learnt[kind] = time.monotonic(), wire
             return wire
         finally:
@@ -89,9 +99,23 @@ class Wires:
             learnt.set()
 
 
+async def _learnt(model: str, request: Request, by_litellm: ByLitellm) -> Wire | Protocol | None:
+    found = _read(await unsent(lambda: by_litellm(request)), request)
+    return found or await learn_protocol(model, request, by_litellm)
+
+
+def has_plain_messages(request: Request) -> bool:
+    """Whether the messages of a request that a client composed are texts with a role, and nothing else."""
+    return request.body is not None and bool(request.body.get("messages") == prompt_of(request)["messages"])
+
+
 def _kind(request: Request, place: Any) -> str:
     messages = [(role, not content.strip()) for role, content in request.messages]
-    return canonical_json([place, messages, request.structured_output, request.grammar, options(request)])
+    if request.body is None:
+        rest: Any = [request.structured_output, request.grammar, options(request)]
+    else:
+        rest = {name: value for name, value in request.body.items() if name != "messages"}
+    return digest([place, messages, rest])
 
 
 def _converted(reply: Any) -> Any:
@@ -116,7 +140,8 @@ def _read(found: httpx.Request, request: Request) -> Wire | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     plain = found.url.path.endswith("/chat/completions") and found.method == "POST" and not fields.get("stream")
-    tool = request.structured_output == "tool"  # litellm makes a tool of a schema that a provider does not take
+    # litellm makes a tool of a schema that a provider does not take
+    tool = request.structured_output == "tool" if request.body is None else "tools" in request.body
     if not plain or messages != prompt_of(request).get("messages") or ("tools" in fields) != tool:
         return None
     return Wire(str(found.url), lasting_headers(found), fields)
