@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -114,7 +115,8 @@ class _Search:
         self.folder = folder
         os.chdir(folder)
         sys.path += [str(path) for path in (folder, folder / "src") if str(path) not in sys.path]
-        os.environ["PARETUNE_HOME"] = str(Path(get_worker().local_directory, "paretune"))  # Dask clears it away
+        # A new one for each search, whose ledger has all that was replied to it; Dask clears it away.
+        os.environ["PARETUNE_HOME"] = tempfile.mkdtemp(prefix="paretune-", dir=get_worker().local_directory)
         os.environ[KEY] = given["key"]
         self._name: str = given["name"]
         self._racers: dict[str, Racer] = {}
