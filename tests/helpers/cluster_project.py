@@ -138,7 +138,12 @@ class Cluster:
         )
 
     def workers(self) -> list[int]:
-        """The numbers of the processes that run trials now."""
+        """The numbers of the processes that run trials now. Where a command has ended (a worker was killed before it
+        was ready), it is started again, as a cluster's manager would do."""
+        for process in self._processes[1:]:
+            if process.poll() is not None:
+                self._processes.remove(process)
+                self._run("worker", self.address, "--nthreads", "1", "--host", "127.0.0.1")
         return [worker for process in self._processes[1:] for worker in workers_of(process.pid)]
 
     def close(self) -> None:

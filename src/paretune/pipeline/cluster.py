@@ -160,28 +160,26 @@ async def _client(search: SearchParams) -> AsyncIterator[Any]:
     """A client of the cluster. Raises ConfigError where there is none."""
     try:
         import dask
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError:
         raise ConfigError("search.executor dask needs Dask: pip install 'paretune[distributed]'") from None
     for logger in ("distributed", "distributed.client"):  # what goes wrong is told here
         logging.getLogger(logger).setLevel(logging.CRITICAL)
     with dask.config.set(_SETTINGS):
         async with contextlib.AsyncExitStack() as stack:
-            place: Any = search.scheduler
-            if place is None:
-                place = await stack.enter_async_context(_cluster_here(LocalCluster, search))
+            place = search.scheduler or await stack.enter_async_context(_cluster_here(search))
             try:
                 client = await stack.enter_async_context(Client(place, asynchronous=True))  # type: ignore[no-untyped-call]
             except (OSError, ValueError) as error:
                 raise ConfigError(f"search.scheduler: no Dask scheduler answers at {place!r} ({error})") from None
-            watching = asyncio.create_task(_tell_of_none(client, search.scheduler))
+            watching = asyncio.create_task(_tell_of_none(client, place))
             try:
                 yield client
             finally:
                 watching.cancel()
 
 
-async def _tell_of_none(client: Any, place: str | None) -> None:
+async def _tell_of_none(client: Any, place: str) -> None:
     """Say that there are no workers, each time that they have been missing for a while: they may be in a queue."""
     told = False
     while True:
@@ -194,24 +192,38 @@ async def _tell_of_none(client: Any, place: str | None) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _cluster_here(kind: Any, search: SearchParams) -> AsyncIterator[Any]:
-    """A cluster of worker processes on this machine, which no other machine can reach."""
+async def _cluster_here(search: SearchParams) -> AsyncIterator[str]:
+    """The scheduler of a cluster of processes on this machine, which no other machine can reach."""
+    from distributed import Scheduler
+
     workers = search.workers or min(search.parallel_trials, os.cpu_count() or 1)
-    try:
-        cluster = await kind(
-            n_workers=workers,
-            threads_per_worker=math.ceil(search.parallel_trials / workers),
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",  # its page is off, not its port
-            scheduler_kwargs={"dashboard": False},
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-            asynchronous=True,
-        )
-    except (OSError, RuntimeError) as error:
-        raise SearchError(f"search.executor dask: no cluster could be started here ({error}); run again") from None
-    async with cluster:
-        yield cluster
+    threads = math.ceil(search.parallel_trials / workers)
+    place: dict[str, Any] = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    async with Scheduler(port=0, **place) as scheduler:  # type: ignore[no-untyped-call]
+        tasks = [asyncio.create_task(_worker_here(scheduler.address, threads)) for _ in range(workers)]
+        try:
+            yield scheduler.address
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+
+async def _worker_here(scheduler: str, threads: int) -> None:
+    """A worker process, and the next one where it ends: Dask replaces none that ends before it is ready."""
+    from distributed import Nanny
+
+    options: dict[str, Any] = {
+        "nthreads": threads,
+        "memory_limit": 0,
+        "dashboard": False,
+        "silence_logs": logging.CRITICAL,
+    }
+    while True:
+        with contextlib.suppress(OSError, RuntimeError):
+            async with Nanny(scheduler, host="127.0.0.1", **options) as nanny:
+                await nanny.finished()
+        await asyncio.sleep(0.1)
 
 
 class _DaskRacer:
