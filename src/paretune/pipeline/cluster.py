@@ -42,6 +42,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _DEATHS = 20
 #: How long no worker may be there before that is told, in seconds.
 _PATIENCE_S = 10.0
+#: Workers here leave Ctrl-C, which a terminal sends to all, to the search.
+_PRELOAD = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 #: How Dask is set here: it tells of dead workers by itself, and waits long for a scheduler that is gone.
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": _DEATHS,
@@ -167,7 +169,9 @@ async def _client(search: SearchParams) -> AsyncIterator[Any]:
         logging.getLogger(logger).setLevel(logging.CRITICAL)
     with dask.config.set(_SETTINGS):
         async with contextlib.AsyncExitStack() as stack:
-            place = search.scheduler or await stack.enter_async_context(_cluster_here(search))
+            place = search.scheduler
+            if place is None:
+                place = await stack.enter_async_context(_cluster_here(search))
             try:
                 client = await stack.enter_async_context(Client(place, asynchronous=True))  # type: ignore[no-untyped-call]
             except (OSError, ValueError) as error:
@@ -199,7 +203,7 @@ async def _cluster_here(search: SearchParams) -> AsyncIterator[str]:
     workers = search.workers or min(search.parallel_trials, os.cpu_count() or 1)
     threads = math.ceil(search.parallel_trials / workers)
     place: dict[str, Any] = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
-    async with Scheduler(port=0, **place) as scheduler:  # type: ignore[no-untyped-call]
+    async with Scheduler(port=0, **place) as scheduler:
         tasks = [asyncio.create_task(_worker_here(scheduler.address, threads)) for _ in range(workers)]
         try:
             yield scheduler.address
@@ -221,7 +225,7 @@ async def _worker_here(scheduler: str, threads: int) -> None:
     }
     while True:
         with contextlib.suppress(OSError, RuntimeError):
-            async with Nanny(scheduler, host="127.0.0.1", **options) as nanny:
+            async with Nanny(scheduler, **options) as nanny:
                 await nanny.finished()
         await asyncio.sleep(0.1)
 
