@@ -15,6 +15,7 @@ import os
 import random
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -39,10 +40,21 @@ from cluster_project import (
     left_by,
     make_project,
     start_search,
+    workers_of,
 )
 from openai_server import Asked, OpenAIServer, openai_server
 
 KILLS, DELAY_S, CLIENTS = 30, 0.4, 4
+#: A reward that takes a core for 60 ms.
+SLOW = """
+import time
+
+def slow(y_true, y_pred):
+    until = time.thread_time() + 0.06
+    while time.thread_time() < until:
+        pass
+    return float(y_true["label"] == y_pred["label"])
+"""
 
 
 def asked(requests: Sequence[Asked]) -> Counter[str]:
@@ -91,8 +103,6 @@ def on_a_cluster(folder: Path, server: OpenAIServer, kind: str, rng: random.Rand
 
 def under_a_cap(folder: Path, server: OpenAIServer, cap: int, rng: random.Random) -> str:
     """The same under a cap that does not suffice, on a cluster that the search starts itself."""
-    from cluster_project import workers_of
-
     search = ["tuner=grid", *TUNERS["grid"], "search.executor=dask", "search.workers=3", f"budget.calls={cap}"]
     configure(folder, server.api_base, *search)
     begun, kills, process = len(server.asked), 0, start_search(folder)
@@ -143,9 +153,10 @@ def on_a_gateway(place: Path, server: OpenAIServer, rng: random.Random) -> str:
         again = stored & set(asked(server.asked[since:]))
         assert not again, f"{len(again)} calls were paid for again that were stored"
         results = [left_by(folder).trials for folder in projects]
-        configure(projects[0], server.api_base, *own, "search.seed=9", f"lm.gateway={address}")
-        spender = start(0)
-        assert "budget.calls" in spender.communicate()[1]
+        said, seed = "", 9
+        while "budget.calls" not in said:  # spend the rest
+            configure(projects[0], server.api_base, *own, f"search.seed={seed}", f"lm.gateway={address}")
+            said, seed = start(0).communicate()[1], seed + 1
     sent = len(server.asked) - begun
     assert cap - CONCURRENCY <= sent <= cap, f"{sent} calls under a cap of {cap}"
     os.environ["PARETUNE_HOME"] = str(place / "state")
@@ -158,6 +169,25 @@ def on_a_gateway(place: Path, server: OpenAIServer, rng: random.Random) -> str:
         f"gateway: {CLIENTS} searches killed once each and the gateway once: {sent} requests under a cap of {cap}, "
         f"{counts.total() - len(counts)} calls repeated, none of them stored"
     )
+
+
+def seconds(place: Path, server: OpenAIServer) -> str:
+    """The same search in one process and on two workers here, of calls that wait and with a reward that computes."""
+    folder, found = place / "p", []
+    own = ["tuner=grid", *TUNERS["grid"], "lm.concurrency=16"]
+    make_project(folder, server.api_base, *own)
+    (folder / "slow.py").write_text(SLOW)
+    computing = ["layout.source=slow.py", "layout.reward={name: 'slow:slow'}"]
+    for what, more in (("waiting", []), ("computing", computing)):
+        for executor in ("local", "dask"):
+            times = []
+            for number in range(2):
+                state = {"PARETUNE_HOME": str(place / f"{what}-{executor}-{number}")}
+                configure(folder, server.api_base, *own, *more, f"search.executor={executor}", "search.workers=2")
+                ended(start_search(folder, **state))
+                times.append(left_by(folder).run["seconds"])
+            found.append(f"{what}, {executor}: {min(times)} s")
+    return "; ".join(found)
 
 
 def calls_of(folder: Path, server: OpenAIServer, search: list[str]) -> int:
@@ -174,8 +204,6 @@ def slowly(one: Asked) -> object:
 
 def unstored(server: OpenAIServer, state: Path) -> set[str]:
     """What the server was asked and the ledger does not have."""
-    import sqlite3
-
     with contextlib.closing(sqlite3.connect(state / "ledger.sqlite")) as connection:
         requests = [json.loads(row[0]) for row in connection.execute("SELECT request FROM calls")]
     stored = {json.dumps(request["messages"]) for request in requests}
@@ -220,6 +248,7 @@ def main() -> None:
 
     run(capped)
     run(lambda place, server: on_a_gateway(place, server, rng))
+    run(seconds)
 
 
 if __name__ == "__main__":
