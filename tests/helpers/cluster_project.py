@@ -1,4 +1,5 @@
-"""A small project whose searches run in processes of their own, with a server on loopback as its language model."""
+"""A small project whose searches run here, or in processes of their own, with a server on loopback as language model;
+and the processes of a Dask cluster and of a gateway for it, which can be killed."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator, Mapping
 from contextlib import chdir
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from project_copy import copy_project
 
 import paretune
 from paretune.commands.compose import compose
+from paretune.stages import search as stage
 
 #: Each tuner, in a search of a few trials.
 TUNERS: dict[str, list[str]] = {
@@ -31,12 +33,16 @@ TUNERS: dict[str, list[str]] = {
     "hyperband": ["tuner.max_epochs=3"],
 }
 _ROWS = {"train": 8, "val": 24}
+#: How many calls a language model of the project has in flight.
+CONCURRENCY = 4
+KEY = "sk-of-the-tests-of-clusters"
 
 
 class Searched(NamedTuple):
-    """What a search has left: the bytes of data/search/trials.jsonl, and reports/run.json."""
+    """What a search has left: the bytes of data/search/trials.jsonl and of replies.jsonl, and reports/run.json."""
 
     trials: bytes
+    replies: bytes
     run: dict[str, Any]
 
 
@@ -52,12 +58,12 @@ def make_project(folder: Path, api_base: str, *overrides: str) -> None:
     """A project in an empty folder, with its rows."""
     copy_project(folder)
     configure(folder, api_base, *overrides)
-    for stage in (["materialize", "train"], ["split"]):
-        command = [sys.executable, "-m", f"paretune.stages.{stage[0]}", *stage[1:]]
+    for name in (["materialize", "train"], ["split"]):
+        command = [sys.executable, "-m", f"paretune.stages.{name[0]}", *name[1:]]
         subprocess.run(command, cwd=folder, env=_environment(), check=True, stderr=subprocess.DEVNULL)
     with chdir(folder):
-        for name, count in _ROWS.items():
-            path = Path(f"data/splits/{name}.jsonl")
+        for name_, count in _ROWS.items():
+            path = Path(f"data/splits/{name_}.jsonl")
             path.write_text("".join(path.read_text().splitlines(keepends=True)[:count]))
 
 
@@ -65,15 +71,22 @@ def configure(folder: Path, api_base: str, *overrides: str) -> None:
     """Compose the project's params anew."""
     own = ["lm=openai_compatible", "lm.model=openai/m", f"lm.api_base={api_base}", "search.parallel_trials=3"]
     own += ["search.space.structured_output.values=[native,prompt]", "lm.max_attempts=3"]
-    compose(folder, [*own, *overrides])
+    compose(folder, [*own, f"lm.concurrency={CONCURRENCY}", *overrides])
 
 
-def start_search(folder: Path) -> subprocess.Popen[str]:
+def searched(folder: Path) -> Searched:
+    """Run a search here to its end. Raises its errors."""
+    with chdir(folder):
+        stage.main()
+    return left_by(folder)
+
+
+def start_search(folder: Path, **environment: str) -> subprocess.Popen[str]:
     """Begin a search; it is a process group of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "paretune.stages.search"],
         cwd=folder,
-        env=_environment(),
+        env=_environment(environment),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -81,18 +94,17 @@ def start_search(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def search(folder: Path) -> Searched:
-    """Run a search to its end."""
-    process = start_search(folder)
+def ended(process: subprocess.Popen[str]) -> str:
+    """Wait for a search to end well; what it has written to stderr."""
     _, errors = process.communicate()
     assert process.returncode == 0, errors
-    return left_by(folder)
+    return errors
 
 
 def left_by(folder: Path) -> Searched:
     """What the last search has left."""
-    run = json.loads((folder / "reports/run.json").read_text())
-    return Searched((folder / "data/search/trials.jsonl").read_bytes(), run)
+    files = [(folder / "data/search" / name).read_bytes() for name in ("trials.jsonl", "replies.jsonl")]
+    return Searched(files[0], files[1], json.loads((folder / "reports/run.json").read_text()))
 
 
 def forget_records(state: Path) -> None:
@@ -100,12 +112,66 @@ def forget_records(state: Path) -> None:
     shutil.rmtree(state / "searches")
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(paretune.__file__).parent.parent)}
+def _environment(more: Mapping[str, str] = {}) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(paretune.__file__).parent.parent), **more}
+
+
+class Cluster:
+    """A scheduler on loopback and workers of one thread, each a ``dask`` command as a user would start it."""
+
+    def __init__(self, workers: int, port: int) -> None:
+        self.address, self._workers = f"tcp://127.0.0.1:{port}", workers
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Start all of it."""
+        host, port = self.address.removeprefix("tcp://").split(":")
+        self._run("scheduler", "--host", host, "--port", port, "--dashboard-address", f"{host}:0")
+        for _ in range(self._workers):
+            self._run("worker", self.address, "--nthreads", "1", "--host", host)
+
+    def _run(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "dask", *arguments, "--no-dashboard"]
+        settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "100"}
+        self._processes.append(
+            subprocess.Popen(command, env=_environment(settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        )
+
+    def workers(self) -> list[int]:
+        """The numbers of the processes that run trials now. Where a command has ended (a worker was killed before it
+        was ready), it is started again, as a cluster's manager would do."""
+        for process in self._processes[1:]:
+            if process.poll() is not None:
+                self._processes.remove(process)
+                self._run("worker", self.address, "--nthreads", "1", "--host", "127.0.0.1")
+        return [worker for process in self._processes[1:] for worker in workers_of(process.pid)]
+
+    def close(self) -> None:
+        """Kill all of it, the scheduler first."""
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.wait()
+        self._processes.clear()
+
+
+@contextlib.contextmanager
+def gateway(folder: Path, port: int = 0, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``paretune gateway`` in a project's folder: the process, and its address."""
+    command = [sys.executable, "-m", "paretune.commands.main", "gateway", "--port", str(port)]
+    given = _environment({"PARETUNE_GATEWAY_KEY": KEY, **environment})
+    with subprocess.Popen(
+        command, cwd=folder, env=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().strip().removeprefix("export OPENAI_BASE_URL=")
+        finally:
+            process.terminate()
 
 
 def workers_of(process: int) -> list[int]:
-    """The worker processes that the driver of a search has started, and that run."""
+    """The workers of Dask that a process has started, and that run."""
     import psutil  # comes with Dask
 
     found = []
@@ -117,14 +183,10 @@ def workers_of(process: int) -> list[int]:
     return found
 
 
-def kill_workers(process: subprocess.Popen[str], kills: int, seed: int, longest_pause_s: float) -> int:
-    """Kill a worker of a search again and again, at random moments, until that is done or the search has ended; how
-    often it was done."""
-    rng, killed = random.Random(seed), 0
-    while killed < kills and process.poll() is None:
-        time.sleep(rng.uniform(0, longest_pause_s))
-        if workers := workers_of(process.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(rng.choice(workers), signal.SIGKILL)
-                killed += 1
-    return killed
+def kill_one(workers: list[int], rng: random.Random) -> bool:
+    """Kill a random worker; whether there was one."""
+    if workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(rng.choice(workers), signal.SIGKILL)
+            return True
+    return False

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
-import itertools
 import json
 import logging
 import math
@@ -42,12 +41,10 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _DEATHS = 20
 #: How long no worker may be there before that is told, in seconds.
 _PATIENCE_S = 10.0
-#: How Dask is set here: it tells of dead workers by itself, and waits long for a scheduler that is gone.
-_SETTINGS = {
-    "distributed.scheduler.allowed-failures": _DEATHS,
-    "distributed.comm.timeouts.connect": "10s",
-    "distributed.admin.system-monitor.gil.enabled": False,
-}
+#: Workers here leave Ctrl-C, which a terminal sends to all, to the search.
+_PRELOAD = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+#: How Dask is set here.
+_SETTINGS = {"distributed.scheduler.allowed-failures": _DEATHS, "distributed.comm.timeouts.connect": "10s"}
 #: A lambda travels as its code: a worker that cannot import the function by its name would end of it, without a word.
 _run_task = lambda search, task: importlib.import_module("paretune.pipeline.worker").run_task(search, task)  # noqa: E731
 
@@ -69,32 +66,24 @@ class _DaskExecutor:
     """Runs trials on a cluster. ``counting``: ledgers whose calls are counted elsewhere."""
 
     def __init__(self, client: Any, search: str, local: LocalExecutor, counting: Sequence[Ledger]) -> None:
-        self._client, self._search, self._local, self._counting = client, search, local, counting
-        self._numbers = itertools.count()
-        self._last: dict[str, Any] = {}
+        self._client, self._search, self._counting = client, search, counting
+        #: Builds a trial's program here: raises what that raises.
+        self.check = local.check
 
     async def run(self, task: TrialTask) -> TrialRecord:
-        await self._local.check(task)
-        return TrialRecord.from_row((await self.submit(task))["record"])
+        await self.check(task)
+        return TrialRecord.from_row((await self.submit(vars(task)))["record"])
 
     def racer(self, task: TrialTask, order: Sequence[int]) -> Racer:
         return _DaskRacer(self, task, order)
 
-    async def check(self, task: TrialTask) -> None:
-        await self._local.check(task)
-
-    async def submit(self, task: TrialTask, order: Sequence[int] = (), until: int | None = None) -> dict[str, Any]:
-        """The result of a task: see ``worker.run_task``. The slices of a race go to the worker that ran the last one,
-        unless another one is free earlier. Raises the task's error."""
-        given = json.dumps({**vars(task), "order": list(order), "until": until})
-        key = f"trial-{task.trial}-{next(self._numbers)}-{os.urandom(4).hex()}"
-        last = self._last.get(task.trial)
-        place = {} if last is None else {"workers": last, "allow_other_workers": True}
-        future = self._client.submit(_run_task, self._search, given, key=key, pure=False, **place)
+    async def submit(self, task: Mapping[str, Any], worker: str | None = None) -> dict[str, Any]:
+        """The result of a task: see ``worker.run_task``. It is run by a certain ``worker``, unless another one is free
+        earlier. Raises the task's error."""
+        place = {} if worker is None else {"workers": worker, "allow_other_workers": True}
+        future = self._client.submit(_run_task, self._search, json.dumps(task), pure=False, **place)
         try:
-            result: dict[str, Any] = json.loads(await self._result(future, task.trial))
-            if until is not None:
-                self._last[task.trial] = next(iter((await self._client.who_has([future])).values()), None) or None
+            result: dict[str, Any] = json.loads(await self._result(future, task["trial"]))
         finally:
             future.release()
         if "rejected" in result:
@@ -160,28 +149,28 @@ async def _client(search: SearchParams) -> AsyncIterator[Any]:
     """A client of the cluster. Raises ConfigError where there is none."""
     try:
         import dask
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError:
         raise ConfigError("search.executor dask needs Dask: pip install 'paretune[distributed]'") from None
     for logger in ("distributed", "distributed.client"):  # what goes wrong is told here
         logging.getLogger(logger).setLevel(logging.CRITICAL)
     with dask.config.set(_SETTINGS):
         async with contextlib.AsyncExitStack() as stack:
-            place: Any = search.scheduler
+            place = search.scheduler
             if place is None:
-                place = await stack.enter_async_context(_cluster_here(LocalCluster, search))
+                place = await stack.enter_async_context(_cluster_here(search))
             try:
                 client = await stack.enter_async_context(Client(place, asynchronous=True))  # type: ignore[no-untyped-call]
             except (OSError, ValueError) as error:
                 raise ConfigError(f"search.scheduler: no Dask scheduler answers at {place!r} ({error})") from None
-            watching = asyncio.create_task(_tell_of_none(client, search.scheduler))
+            watching = asyncio.create_task(_tell_of_none(client, place))
             try:
                 yield client
             finally:
                 watching.cancel()
 
 
-async def _tell_of_none(client: Any, place: str | None) -> None:
+async def _tell_of_none(client: Any, place: str) -> None:
     """Say that there are no workers, each time that they have been missing for a while: they may be in a queue."""
     told = False
     while True:
@@ -194,24 +183,33 @@ async def _tell_of_none(client: Any, place: str | None) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _cluster_here(kind: Any, search: SearchParams) -> AsyncIterator[Any]:
-    """A cluster of worker processes on this machine, which no other machine can reach."""
+async def _cluster_here(search: SearchParams) -> AsyncIterator[str]:
+    """The scheduler of a cluster of processes on this machine, which no other machine can reach."""
+    from distributed import Scheduler
+
     workers = search.workers or min(search.parallel_trials, os.cpu_count() or 1)
-    try:
-        cluster = await kind(
-            n_workers=workers,
-            threads_per_worker=math.ceil(search.parallel_trials / workers),
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",  # its page is off, not its port
-            scheduler_kwargs={"dashboard": False},
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-            asynchronous=True,
-        )
-    except (OSError, RuntimeError) as error:
-        raise SearchError(f"search.executor dask: no cluster could be started here ({error}); run again") from None
-    async with cluster:
-        yield cluster
+    threads = math.ceil(search.parallel_trials / workers)
+    place: dict[str, Any] = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    async with Scheduler(port=0, **place) as scheduler:
+        tasks = [asyncio.create_task(_worker_here(scheduler.address, threads)) for _ in range(workers)]
+        try:
+            yield scheduler.address
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+
+async def _worker_here(scheduler: str, threads: int) -> None:
+    """A worker process, and the next one where it ends: Dask replaces none that ends before it is ready."""
+    from distributed import Nanny
+
+    options: dict[str, Any] = {"host": "127.0.0.1", "nthreads": threads, "memory_limit": 0, "preload": _PRELOAD}
+    while True:
+        with contextlib.suppress(OSError, RuntimeError):
+            async with Nanny(scheduler, silence_logs=logging.CRITICAL, **options) as nanny:
+                await nanny.finished()
+        await asyncio.sleep(0.1)
 
 
 class _DaskRacer:
@@ -221,15 +219,17 @@ class _DaskRacer:
     def __init__(self, executor: _DaskExecutor, task: TrialTask, order: Sequence[int]) -> None:
         self.trial = task.trial
         self.record: TrialRecord | None = None
-        self._executor, self._task, self._order = executor, task, order
+        self._executor, self._task, self._order = executor, task, list(order)
         self._found: TrialRecord | None = None
+        self._worker: str | None = None
         self._calls_left = 0
 
     async def run(self, until: int) -> None:
         if self._found is None:
             await self._executor.check(self._task)
-        result = await self._executor.submit(self._task, self._order, until)
+        result = await self._executor.submit({**vars(self._task), "order": self._order, "until": until}, self._worker)
         self._found, self._calls_left = TrialRecord.from_row(result["record"]), result["calls_left"]
+        self._worker = result["worker"]
         self.record = self.finished() if result["ended"] else None
 
     def outcomes(self) -> list[list[Outcome]]:

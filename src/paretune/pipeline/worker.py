@@ -12,11 +12,12 @@ import json
 import os
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from paretune.errors import ConfigError, ParetuneError, UsageError
 from paretune.eventloop import run_maybe_nested
@@ -43,8 +44,8 @@ def run_task(search: str, task: str) -> str:
     ``search`` has ``params``, ``name`` (of the search, in the ledger), ``gateway``, ``key`` and ``folder``. ``task``
     has the fields of a TrialTask and, in a race, the ``order`` of the validation examples and ``until`` how many to run
     them. The result has the ``record`` of the trial, as far as it was run; whether it has ``ended``, and how many
-    ``calls_left`` there are; ``used``: the calls since the last result of this worker. Or it has an ``error``, or why
-    the hypermodel has ``rejected`` the values.
+    ``calls_left`` there are; ``worker``: the address of this one; ``used``: its calls since its last result. Or it has
+    an ``error``, or why the hypermodel has ``rejected`` the values.
     """
     try:
         with _process.serving(search) as found:
@@ -62,7 +63,9 @@ class _Process:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._given, self._search = "", cast("_Search", None)
+        self._given = ""
+        self._search: _Search | None = None
+        self._folder: Path | None = None
         self._tasks = 0
         self._loaded: dict[str, float] = {}
         self._note_loaded()
@@ -74,13 +77,16 @@ class _Process:
             self._changed.wait_for(lambda: given == self._given or not self._tasks)
             if given != self._given:
                 self._given, values = "", json.loads(given)
-                self._check(folder := Path(os.environ.get(PROJECT) or values["folder"]))
+                folder = Path(os.environ.get(PROJECT) or values["folder"])
+                self._check(folder)
+                self._folder = folder
                 self._search = _Search(values, folder)
                 self._given = given
                 self._note_loaded()
-            self._tasks += 1
+            self._tasks, search = self._tasks + 1, self._search
+        assert search is not None
         try:
-            yield self._search
+            yield search
         finally:
             with self._changed:
                 self._tasks -= 1
@@ -100,8 +106,8 @@ class _Process:
                 f"this search, and name its folder in {PROJECT}"
             )
         changed = [file for file, at in self._loaded.items() if os.path.exists(file) and os.stat(file).st_ctime > at]
-        if changed or (self._search is not None and self._search.folder != folder):
-            why = f"{changed[0]} has changed since" if changed else f"that of {str(self._search.folder)!r}"
+        if changed or self._folder not in (None, folder):
+            why = f"{changed[0]} has changed since" if changed else f"that of {str(self._folder)!r}"
             raise ConfigError(f"{_HERE} has other code loaded ({why}): restart the workers")
 
 
@@ -111,10 +117,11 @@ class _Search:
     def __init__(self, given: Mapping[str, Any], folder: Path) -> None:
         from distributed import get_worker  # an extra, which is there where this runs
 
-        self.folder = folder
         os.chdir(folder)
         sys.path += [str(path) for path in (folder, folder / "src") if str(path) not in sys.path]
-        os.environ["PARETUNE_HOME"] = str(Path(get_worker().local_directory, "paretune"))  # Dask clears it away
+        # A new one for each search, whose ledger has all that was replied to it; Dask clears it away.
+        os.environ["PARETUNE_HOME"] = tempfile.mkdtemp(prefix="paretune-", dir=get_worker().local_directory)
+        self._address: str = get_worker().address
         os.environ[KEY] = given["key"]
         self._name: str = given["name"]
         self._racers: dict[str, Racer] = {}
@@ -135,7 +142,7 @@ class _Search:
         self._executor = LocalExecutor(_checked(tuner._build), plan.oracle.hyperparameters, plan.fit, tuner.options)
 
     async def run(self, task: dict[str, Any]) -> dict[str, Any]:
-        order, until = task.pop("order"), task.pop("until")
+        order, until = task.pop("order", ()), task.pop("until", None)
         states = task.pop("states")
         trial = TrialTask(**task, states=None if states is None else tuple(states))
         result: dict[str, Any] = {"ended": True, "calls_left": 0}
@@ -154,7 +161,7 @@ class _Search:
             for ledger in self._ledgers:
                 ledger.flush()
         row = {**record.row(), "seconds": record.seconds}
-        return {**result, "record": row, "used": [_used(ledger) for ledger in self._ledgers]}
+        return {**result, "record": row, "worker": self._address, "used": [_used(ledger) for ledger in self._ledgers]}
 
 
 def _used(ledger: Ledger) -> dict[str, Any]:
