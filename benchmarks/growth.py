@@ -16,8 +16,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import paretune
 from paretune.files import canonical_json
 from paretune.lm.ledger.attribution import attributed_to
 from paretune.lm.ledger.ledger import Ledger
@@ -150,3 +151,72 @@ def command(path: Path, *arguments: str) -> tuple[float, float]:
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, arguments
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+# Searches.
+
+
+class Question(paretune.DataModel):
+    """The input."""
+
+    text: str
+
+
+class Answer(paretune.DataModel):
+    """The output."""
+
+    label: Literal["sadness", "joy", "love", "anger", "fear", "surprise"]
+
+
+def made_up_tuner(kind: str, trials: int, folder: Path) -> Any:
+    """A search whose model answers at once, right as often as its one hyperparameter says."""
+
+    def answer(request: Any) -> str:
+        known = random.Random(request.messages[-1][1])
+        right = known.random() < 0.3 + 0.6 * request.options.temperature
+        return canonical_json({"label": "joy" if right else known.choice(EMOTIONS)})
+
+    model = paretune.ScriptedLanguageModel(answer, ledger=Ledger(folder / "ledger.sqlite"), concurrency=16)
+
+    async def build_program(hp: Any) -> paretune.Program:
+        inputs = paretune.Input(data_model=Question)
+        temperature = hp.Float("temperature", 0.0, 1.0, step=1 / trials)
+        generator = paretune.Generator(data_model=Answer, language_model=model, temperature=temperature)
+        program = paretune.Program(inputs=inputs, outputs=await generator(inputs))
+        program.compile(metrics=[paretune.metrics.CategoricalF1Score(average="macro", name="f1")])
+        return program
+
+    return getattr(paretune.tuners, kind)(
+        build_program,
+        ["val_reward", "val_tokens_per_request"],
+        max_trials=trials,
+        directory=folder,
+        parallel_trials=2,
+        verbose=False,
+    )
+
+
+def measure_search(kind: str, trials: int, examples: int, folder: Path, per: int) -> None:
+    """One line of what a search takes, for each of ``per`` trials or examples."""
+    folder = folder / f"{kind}-{trials}-{examples}"
+    folder.mkdir()
+    some = texts(0, 12)
+    x = [Question(text=next(some)) for _ in range(examples)]
+    data = {"x": x[:2], "y": [Answer(label="joy")] * 2, "validation_data": (x, [Answer(label="joy")] * examples)}
+    base, cells = peak_mib(), []
+
+    def step(what: Callable[[], object]) -> None:
+        seconds = timed(what)
+        cells.append(f"{1e3 * seconds / per:8.3f} ms {peak_mib() - base:5.0f} MB")
+
+    tuner = made_up_tuner(kind, trials, folder)
+    step(lambda: tuner.search(**data))
+    (record,) = (folder / "search").glob("*.jsonl")
+    written = record.stat().st_size
+    again = made_up_tuner(kind, trials, folder)
+    step(lambda: again.search(**data))
+    assert again.session.paid == 0
+    assert record.stat().st_size == written
+    step(lambda: paretune.report(again, folder / "reports"))
+    page = (folder / "reports" / "report.html").stat().st_size
+    print(f"{per:>11,} {written / per:6.0f} B {page / per:6.0f} B " + " ".join(cells), flush=True)
