@@ -1,29 +1,47 @@
-"""What paretune takes as a ledger, a search and its data grow: ``python benchmarks/growth.py [--replies N …] …``.
+"""What paretune takes as a ledger, a search and its data grow: ``python benchmarks/growth.py``.
 
-Each size has a process of its own, and each line says what one more reply, trial or example took there: bytes, memory,
-CPU time. What stays flat from size to size grows no faster than the work. ``--folder`` keeps the ledgers.
+    python benchmarks/growth.py --replies 10000 1000000 --trials 100 10000 --examples 1000 100000
+
+A line a size, each from a process of its own: what one more reply, trial or example takes there in bytes, and in CPU
+time. The last line of a table has the ratios of its last size to its first: what stays near 1 grows as the work does.
+Memory is that at the end of a step, above what the process had before the search.
 """
 
 from __future__ import annotations
 
+import argparse
 import gc
 import hashlib
+import json
 import os
 import random
 import resource
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import paretune
 from paretune.files import canonical_json
 from paretune.lm.ledger.attribution import attributed_to
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Reply
 
-SIZES = {"replies": [3_000, 30_000], "trials": [100, 1_000], "examples": [1_000, 10_000]}
+SIZES = {"replies": [3_000, 30_000], "trials": [100, 500], "examples": [1_000, 5_000]}
+STEPS = [f"{what} {unit}" for what in ("search", "resume", "report") for unit in ("ms", "MB")]
+HEADS = {
+    "replies": ["bytes", "put us", "open ms", "get us", "again us"]
+    + [f"{what} {unit}" for what in ("list", "slowest", "one", "trial", "export", "prune") for unit in ("s", "MB")],
+    "trials": [
+        "record B",
+        "page B",
+        *(f"{what} {unit}" for what in ("search", "resume", "report") for unit in ("ms", "MB")),
+    ],
+}
+HEADS["examples"] = HEADS["trials"]
 #: Requests that share their instructions and examples, as those of a trial do.
 SHARED = 500
 EMOTIONS = ["sadness", "joy", "love", "anger", "fear", "surprise"]
@@ -105,10 +123,10 @@ def fill(path: Path, replies: int) -> float:
     return spent
 
 
-def measure_ledger(replies: int, folder: Path) -> None:
-    """One line of what a reply takes in a ledger of so many."""
-    path = folder / str(replies) / "ledger.sqlite"
-    put = 0.0 if path.exists() else fill(path, replies)
+def measure_ledger(replies: int, folder: Path) -> list[float]:
+    """What a reply takes in a ledger of so many, and the commands that look into it."""
+    path = folder / "ledger.sqlite"
+    put = fill(path, replies)
     size = path.stat().st_size
     opening = timed(lambda: Ledger(path).fact("f"))
     rng = random.Random(1)
@@ -119,25 +137,11 @@ def measure_ledger(replies: int, folder: Path) -> None:
     cold, warm = (timed(lambda: [ledger.get(key) for key in chosen]) / len(chosen) for _ in range(2))
     ledger.close()
     target = folder / "export.jsonl"
-    age = max(1, int(time.time() - path.stat().st_mtime) + 1)
-    one = chosen[0][:12]
-    shown = [
-        [],
-        ["--slow"],
-        [one],
-        ["--search", "0" * 16, "--trial", "3"],
-        ["--since", f"{age}s"],
-        ["--export", str(target)],
-    ]
-    seconds = [command(path, *map(str, arguments)) for arguments in shown]
-    pruned = command(path, "--prune", "0s", "--model", "openai", "--yes")
-    target.unlink()
-    print(
-        f"{replies:>11,} {size / replies:6.0f} B {1e6 * put / replies:7.0f} {1e3 * opening:7.1f} "
-        f"{1e6 * cold:6.0f} {1e6 * warm:6.0f} "
-        + " ".join(f"{cpu:7.2f} s {mib:4.0f} MB" for cpu, mib in (*seconds, pruned)),
-        flush=True,
-    )
+    of_trial = ["--search", "0" * 16, "--trial", "3"]
+    shown = [[], ["--slow"], [chosen[0][:12]], of_trial, ["--export", str(target)]]
+    shown += [["--prune", "0s", "--model", "openai", "--yes"]]
+    commands = [cell for arguments in shown for cell in command(path, *arguments)]
+    return [size / replies, 1e6 * put / replies, 1e3 * opening, 1e6 * cold, 1e6 * warm, *commands]
 
 
 def command(path: Path, *arguments: str) -> tuple[float, float]:
@@ -150,3 +154,113 @@ def command(path: Path, *arguments: str) -> tuple[float, float]:
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, arguments
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+# Searches.
+
+
+class Question(paretune.DataModel):
+    """The input."""
+
+    text: str
+
+
+class Answer(paretune.DataModel):
+    """The output."""
+
+    label: Literal["sadness", "joy", "love", "anger", "fear", "surprise"]
+
+
+def made_up_tuner(kind: str, trials: int, folder: Path) -> Any:
+    """A search whose model answers at once, right as often as its one hyperparameter says."""
+
+    def answer(request: Any) -> str:
+        known = random.Random(request.messages[-1][1])
+        right = known.random() < 0.3 + 0.6 * request.options.temperature
+        return canonical_json({"label": "joy" if right else known.choice(EMOTIONS)})
+
+    model = paretune.ScriptedLanguageModel(answer, ledger=Ledger(folder / "ledger.sqlite"), concurrency=16)
+
+    async def build_program(hp: Any) -> paretune.Program:
+        inputs = paretune.Input(data_model=Question)
+        temperature = hp.Float("temperature", 0.0, 1.0, step=1 / trials)
+        generator = paretune.Generator(data_model=Answer, language_model=model, temperature=temperature)
+        program = paretune.Program(inputs=inputs, outputs=await generator(inputs))
+        program.compile(metrics=[paretune.metrics.CategoricalF1Score(average="macro", name="f1")])
+        return program
+
+    return getattr(paretune.tuners, kind)(
+        build_program,
+        ["val_reward", "val_tokens_per_request"],
+        max_trials=trials,
+        directory=folder,
+        parallel_trials=2,
+        verbose=False,
+    )
+
+
+def measure_search(kind: str, trials: int, examples: int, folder: Path, per: int) -> list[float]:
+    """What a search takes, its continuation that finds it finished, and its report, for each of ``per``."""
+    some = texts(0, 12)
+    x = [Question(text=next(some)) for _ in range(examples)]
+    data = {"x": x[:2], "y": [Answer(label="joy")] * 2, "validation_data": (x, [Answer(label="joy")] * examples)}
+    base, cells = peak_mib(), []
+
+    def step(what: Callable[[], object]) -> None:
+        cells.extend([1e3 * timed(what) / per, peak_mib() - base])
+
+    tuner = made_up_tuner(kind, trials, folder)
+    step(lambda: tuner.search(**data))
+    (record,) = (folder / "search").glob("*.jsonl")
+    written = record.stat().st_size
+    again = made_up_tuner(kind, trials, folder)
+    step(lambda: again.search(**data))
+    assert again.session.paid == 0
+    assert record.stat().st_size == written
+    step(lambda: paretune.report(again, folder / "reports"))
+    page = (folder / "reports" / "report.html").stat().st_size
+    return [written / per, page / per, *cells]
+
+
+def measure(part: str, size: int, tuner: str, folder: Path) -> list[float]:
+    """The numbers of a size."""
+    if part == "replies":
+        return measure_ledger(size, folder)
+    if part == "trials":
+        return measure_search(tuner, size, 10, folder, size)
+    return measure_search("GridSearch", 2, size, folder, size)
+
+
+def line(size: str, cells: Sequence[float], heads: Sequence[str]) -> str:
+    """A row of a table."""
+    return f"{size:>11}" + "".join(f"  {cell:>{len(head)}.3g}" for cell, head in zip(cells, heads, strict=True))
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for part, sizes in SIZES.items():
+        parser.add_argument(f"--{part}", type=int, nargs="*", default=sizes, metavar="N")
+    parser.add_argument("--tuner", default="GridSearch", help="which one runs the trials")
+    parser.add_argument("--folder", help="where there is room for the ledgers")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    for part, heads in HEADS.items():
+        sizes = getattr(arguments, part)
+        if arguments.one and sizes:
+            return print(json.dumps(measure(part, sizes[0], arguments.tuner, Path(arguments.folder))))
+        rows = []
+        print("\n" + f"{part:>11}  " + "  ".join(heads) if sizes else "", flush=True)
+        for size in sizes:
+            with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+                options = [word for name in SIZES for word in (f"--{name}", *([str(size)] if name == part else []))]
+                command = [sys.executable, __file__, *options, "--tuner", arguments.tuner, "--folder", folder, "--one"]
+                ran = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+            rows.append(json.loads(ran.stdout))
+            print(line(f"{size:,}", rows[-1], heads), flush=True)
+        if len(rows) > 1:
+            print(line("ratio", [b / a if a else float("nan") for a, b in zip(rows[0], rows[-1], strict=True)], heads))
+
+
+if __name__ == "__main__":
+    main()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from paretune.errors import (
     InvalidOutputError,
@@ -27,6 +27,8 @@ from paretune.stats.measure import Measure
 
 if TYPE_CHECKING:
     from paretune.programs.program import Program
+
+Kept = TypeVar("Kept")
 
 #: So many examples are begun at a time at least: a module of one's own may call language models that nobody knows of.
 _AT_LEAST = 256
@@ -61,8 +63,8 @@ class Ran:
 
 async def evaluate(program: Program, examples: Examples, sample: Sample) -> Evaluation:
     """Run and score every example; one program run each, no barrier anywhere."""
-    ran = await run_all(program, examples, range(len(examples)), sample)
-    return await in_thread(lambda: evaluation_of(program, [item.outcome for item in ran], examples.gold))
+    outcomes = await _run(program, examples, range(len(examples)), sample, lambda ran: ran.outcome)
+    return await in_thread(lambda: evaluation_of(program, outcomes, examples.gold))
 
 
 async def predict(program: Program, x: Sequence[Any]) -> list[Any]:
@@ -84,11 +86,17 @@ async def predict(program: Program, x: Sequence[Any]) -> list[Any]:
 
 async def run_all(program: Program, examples: Examples, indices: Sequence[int], sample: Sample) -> list[Ran]:
     """Run and score some of the examples; the results in the order of ``indices``."""
+    return await _run(program, examples, indices, sample, lambda ran: ran)
 
+
+async def _run(
+    program: Program, examples: Examples, indices: Sequence[int], sample: Sample, kept: Callable[[Ran], Kept]
+) -> list[Kept]:
+    """The same; only what is ``kept`` of each is held in memory."""
     checked = False
     part = "train" if sample.training else current_caller().example or "val"
 
-    async def one(index: int) -> Ran:
+    async def one(index: int) -> Kept:
         nonlocal checked
         gold = examples.gold[index]
         with attributed_to(example=f"{part}/{index}"):
@@ -97,7 +105,7 @@ async def run_all(program: Program, examples: Examples, indices: Sequence[int], 
             checked = True
             for metric in program.metrics:  # a mistake in one shows now, not when everything is paid for
                 metric.statistics(gold.get_json(), ran.outcome.output)
-        return ran
+        return kept(ran)
 
     for model in program.language_models:  # else a thousand examples would wait for it, and go on at once
         await model.learn()

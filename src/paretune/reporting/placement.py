@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ __all__ = ["Box", "Label", "Scale", "place", "text_width"]
 
 _NARROW, _WIDE = set("fijlrt.,:;|'!()[] /-"), set("mwMWGOQCD@%")
 _MARGIN = 2.0  # pixels between a label and the panel's edge
+_SQUARE = 32.0  # pixels
 _LIGHT = 2.5  # covering this many square pixels of a line is as bad as being one pixel farther away
 
 
@@ -27,6 +30,37 @@ class Box(NamedTuple):
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         return max(0.0, width) * max(0.0, height)
+
+
+class _Boxes:
+    """Boxes by the squares of a grid that they touch, so that one is compared with those near it alone."""
+
+    def __init__(self, boxes: Sequence[Box]) -> None:
+        self._boxes: list[Box] = []
+        self._near: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for box in boxes:
+            self.add(box)
+
+    def add(self, box: Box) -> None:
+        for square in _squares(box):
+            self._near[square].append(len(self._boxes))
+        self._boxes.append(box)
+
+    def hits(self, box: Box) -> bool:
+        """Whether one of them covers a part of a box."""
+        return any(
+            self._boxes[place].overlap(box) > 0 for square in _squares(box) for place in self._near.get(square, ())
+        )
+
+    def covered(self, box: Box) -> float:
+        """The area that a box has in common with each of them, together."""
+        near = sorted({place for square in _squares(box) for place in self._near.get(square, ())})
+        return sum(box.overlap(self._boxes[place]) for place in near)
+
+
+def _squares(box: Box) -> Iterator[tuple[int, int]]:
+    left, top, right, bottom = (int(end // _SQUARE) for end in box)
+    return itertools.product(range(left, right + 1), range(top, bottom + 1))
 
 
 @dataclass(frozen=True)
@@ -99,7 +133,7 @@ def place(
     A label never covers a ``solid`` box (markers), a label placed before, or the panel's edge; it avoids ``light``
     boxes (error bars, lines) as far as it can, and prefers to be near. Deterministic.
     """
-    taken = list(solid)
+    taken, avoided = _Boxes(solid), _Boxes(light)
     labels: list[Label | None] = []
     for (x, y), lines in zip(points, texts, strict=True):
         width = max(text_width(line, font_size) for line in lines)
@@ -111,14 +145,14 @@ def place(
             inside = Box(panel.left + _MARGIN, panel.top + _MARGIN, panel.right - _MARGIN, panel.bottom - _MARGIN)
             if box.left < inside.left or box.right > inside.right or box.top < inside.top or box.bottom > inside.bottom:
                 continue
-            if any(box.overlap(other) > 0 for other in taken):
+            if taken.hits(box):
                 continue
-            cost = distance + sum(box.overlap(other) for other in light) / _LIGHT
+            cost = distance + avoided.covered(box) / _LIGHT
             if best is None or cost < best[0] - 1e-9:
                 best = (cost, label, box)
         labels.append(best[1] if best else None)
         if best:
-            taken.append(best[2])
+            taken.add(best[2])
     return labels
 
 

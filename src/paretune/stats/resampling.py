@@ -61,10 +61,11 @@ class Bootstrap:
 
     def draws(self, trials: Sequence[Sequence[Measure]]) -> Array:
         """The values of m measures of each of t trials in each resample, shape (resamples, t, m)."""
-        values = list(self.values([measure for measures in trials for measure in measures]))
-        if not values:
-            return np.zeros((self.resamples, len(trials), 0))
-        return np.stack(values, axis=-1).reshape(self.resamples, len(trials), -1)
+        measures = [measure for group in trials for measure in group]
+        found = np.empty((self.resamples, len(measures)))
+        for place, values in enumerate(self.values(measures)):
+            found[:, place] = values
+        return found.reshape(self.resamples, len(trials), len(measures) // max(1, len(trials)))
 
     def _dtype(self) -> np.dtype[Any]:
         return np.dtype(np.uint16 if self.n <= np.iinfo(np.uint16).max else np.uint32)
@@ -98,8 +99,10 @@ class BayesianBootstrap(Bootstrap):
 
 def weighted_values(measures: Sequence[Measure], weights: NDArray[Any]) -> Array:
     """The values of some measures under weights of their n examples: (draws, n) -> (draws, measures)."""
-    values = list(_values(measures, lambda statistics: _totals(weights, statistics)))
-    return np.stack(values, axis=-1) if values else np.zeros((len(weights), 0))
+    found = np.empty((len(weights), len(measures)))
+    for place, values in enumerate(_values(measures, lambda statistics: _totals(weights, statistics))):
+        found[:, place] = values
+    return found
 
 
 def percentile_interval(values: NDArray[Any], confidence: float = 0.95) -> Interval:

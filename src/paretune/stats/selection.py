@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ from paretune.stats.resampling import BayesianBootstrap, Bootstrap
 __all__ = ["BestSet", "Corrected", "Rule", "best_set", "confidence_at", "corrected_score"]
 
 _PLAIN_LOOKS = 3
+#: So many trials are compared with all others at a time, and so many values of trials in draws are held at a time.
+_TOGETHER, _CELLS = 64, 4_000_000
 #: A rule of choice under weights of the examples: (draws, n) -> (draws,) places of the trials chosen, -1 for none.
 Rule = Callable[[NDArray[Any]], NDArray[np.intp]]
 
@@ -46,7 +49,9 @@ def corrected_score(
     winner = int(choose(np.ones((1, bootstrap.n)))[0])
     if winner < 0:
         raise UsageError("the rule chooses no trial, so there is no score to correct")
-    scores = np.concatenate([_left_out(measures, choose(block), block) for block in bootstrap.blocks()])
+    rows = max(1, _CELLS // len(measures))
+    blocks = (block[start : start + rows] for block in bootstrap.blocks() for start in range(0, len(block), rows))
+    scores = np.concatenate([_left_out(measures, choose(block), block) for block in blocks])
     defined = scores[~np.isnan(scores)]
     value = float(defined.mean()) if len(defined) else math.nan
     best = measures[winner]
@@ -100,16 +105,26 @@ def best_set(measures: Sequence[Measure], bootstrap: BayesianBootstrap, confiden
     if not len(known):
         return BestSet(kept, z, math.nan)
     sign = 1.0 if measures[known[0]].direction == "max" else -1.0
-    draws = sign * np.stack(list(bootstrap.values([measures[place] for place in known])), axis=1)
-    spread = np.cov(draws, rowvar=False).reshape(len(known), -1)
-    variances = np.diag(spread)
-    errors = np.sqrt(np.maximum(variances[:, None] + variances - 2 * spread, 0.0) + (bootstrap.n + 2) ** -2)
+    noise = sign * np.stack(list(bootstrap.values([measures[place] for place in known])), axis=1)
+    noise -= noise.mean(axis=0)
+    variances = (noise**2).sum(axis=0) / (len(noise) - 1)
+
+    def errors(places: NDArray[np.intp]) -> Iterator[tuple[np.intp, Array]]:
+        """For each of some trials, the standard errors of its differences to all: never all pairs at once."""
+        for start in range(0, len(places), _TOGETHER):
+            some = places[start : start + _TOGETHER]
+            spread = noise[:, some].T @ noise / (len(noise) - 1)
+            squares = np.maximum(variances[some, None] + variances - 2 * spread, 0.0)
+            yield from zip(some, np.sqrt(squares + (bootstrap.n + 2) ** -2), strict=True)
+
     scores = rounded(sign * values[known])
-    best = np.flatnonzero(scores == scores.max())
-    z[known] = ((scores.max() - scores) / errors[best]).min(axis=0)
-    noise = draws - draws.mean(axis=0)
-    leaders = noise.argmax(axis=1)
-    largest = ((noise.max(axis=1)[:, None] - noise) / errors[leaders]).max(axis=1)
+    gaps = scores.max() - scores
+    z[known] = functools.reduce(np.minimum, (gaps / error for _, error in errors(np.flatnonzero(gaps == 0))))
+    leaders, tops = noise.argmax(axis=1), noise.max(axis=1)
+    largest = np.zeros(len(noise))
+    for leader, error in errors(np.unique(leaders)):
+        led = np.flatnonzero(leaders == leader)
+        largest[led] = ((tops[led, None] - noise[led]) / error).max(axis=1)
     critical = float(np.quantile(largest, confidence))
     kept[known] = z[known] <= critical
     return BestSet(kept, z, critical)

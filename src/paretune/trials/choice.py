@@ -19,6 +19,9 @@ from paretune.wording import compact, displayed, metric_words, rounded
 
 __all__ = ["Choice", "choose", "confidence_set", "doubt", "example_rewards"]
 
+#: Of more than twice as many trials that may be the best, a sentence names so many.
+_LISTED = 25
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -76,7 +79,9 @@ def doubt(names: Sequence[str], records: Sequence[TrialRecord], goals: Goals) ->
         return f"No difference by {what} between the {len(names)} trials is shown (95 % confidence)."
     if len(names) == 1:
         return f"By {what} no other trial may be as good as trial {int(names[0])} (95 % confidence)."
-    listed = ", ".join(str(int(name)) for name in names)
+    left_out = len(names) - _LISTED if len(names) > 2 * _LISTED else 0
+    listed = ", ".join(str(int(name)) for name in names[: len(names) - left_out])
+    listed += f" and {left_out:,} more" if left_out else ""
     return f"By {what} the trials {listed} cannot be told apart: each may be the best (95 % confidence)."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -134,8 +135,9 @@ class SearchRun:
 
     def _stop_when_all_fail(self) -> None:
         allowed = self.options.max_consecutive_failures
-        ended = [self.records[number] for number in self.oracle.end_order]
-        last = [record for record in ended if not record.failed or record.replicates][-allowed:]  # no rejected ones
+        ended = (self.records[number] for number in reversed(self.oracle.end_order))
+        scored = (record for record in ended if not record.failed or record.replicates)  # no rejected ones
+        last = list(itertools.islice(scored, allowed))[::-1]
         if len(last) == allowed and all(record.failed for record in last):
             raise SearchError(
                 f"{allowed} trials in a row failed; the last one: {last[-1].error}. "

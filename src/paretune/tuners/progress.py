@@ -45,6 +45,7 @@ class Progress:
         self.planned: dict[str, int] = {}
         self.done: dict[str, TrialRecord] = {}
         self.standing = ""
+        self._standing_due = -math.inf
         #: The latest looks at the clock and at the calls answered, the oldest first.
         self._looks = deque([(clock(), 0)])
         self._live: Any = None
@@ -73,12 +74,14 @@ class Progress:
 
     def trial_ended(self, record: TrialRecord, summary: str, standing: Callable[[], str]) -> None:
         """A trial ended; ``summary`` tells its objectives. ``standing`` tells how the search stands, by all its trials:
-        it is only asked where that is shown."""
+        it is asked where that is shown, for a tenth of the time at most."""
         self.done[record.trial] = record
         if not self.verbose:
             return
-        if self._live is not None:
+        if self._live is not None and self._clock() >= self._standing_due:
+            began = self._clock()
             self.standing = standing()
+            self._standing_due = self._clock() + 9 * (self._clock() - began)  # of thousands of trials it takes a while
         if record.trial not in self.planned:  # an earlier run has told of it
             return
         number = f"{int(record.trial)}/{self.total_trials}"
