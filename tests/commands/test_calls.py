@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 from helpers import ledger_rows
-from helpers.ledger_rows import format_1
 from hypothesis import given
 from hypothesis import strategies as st
+from ledger_rows import format_1
 
 from paretune.commands import calls
 from paretune.commands.main import main

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.ledger_rows import stored
+from ledger_rows import stored
 from openai_server import OpenAIServer, chat, openai_server
 from project_copy import copy_project
 

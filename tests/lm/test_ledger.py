@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 from call_options import request_with
-from helpers.ledger_rows import format_1, notes, replies, stored
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ledger_rows import format_1, notes, replies, stored
 
 from paretune.errors import ConfigError
 from paretune.eventloop import run_maybe_nested

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.ledger_rows import format_1, notes, replies, stored
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ledger_rows import format_1, notes, replies, stored
 
 from paretune.files import canonical_json
 from paretune.lm.ledger.attribution import attributed_to

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from helpers import openai_server as fake
-from helpers.ledger_rows import stored
-from helpers.openai_server import OpenAIServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ledger_rows import stored
+from openai_server import OpenAIServer
 
 from paretune import run_maybe_nested
 from paretune.errors import UsageError

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.ledger_rows import notes, replies, stored
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ledger_rows import notes, replies, stored
 
 from paretune.errors import ConfigError
 from paretune.eventloop import run_maybe_nested

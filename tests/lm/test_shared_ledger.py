@@ -22,7 +22,6 @@ from paretune import ScriptedLanguageModel, run_maybe_nested
 from paretune.errors import BudgetError, ConfigError
 from paretune.lm.ledger.budget import Budget
 from paretune.lm.ledger.ledger import default_ledger
-from paretune.lm.ledger.postgres import Home
 from paretune.lm.ledger.shared import SharedLedger
 from paretune.lm.types import Reply, Request
 
@@ -45,9 +44,8 @@ def database() -> Iterator[PostgresServer]:
 def machine(database: PostgresServer, tmp_path: Path) -> Iterator[Callable[[str], SharedLedger]]:
     """The ledger as a machine has it; each test begins with an empty database."""
     found: dict[str, SharedLedger] = {}
-    Home(database.address).spent("any")  # the tables
-    tables = database.run("SELECT string_agg(tablename, ',') FROM pg_tables WHERE tablename LIKE 'paretune_%'")[0][0]
-    database.run(f"DROP TABLE {tables}")
+    for (table,) in database.run("SELECT tablename FROM pg_tables WHERE tablename LIKE 'paretune_%'"):
+        database.run(f"DROP TABLE {table}")
 
     def ledger(name: str) -> SharedLedger:
         return found.setdefault(name, SharedLedger(tmp_path / name / "ledger.sqlite", database.address))

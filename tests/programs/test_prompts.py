@@ -7,7 +7,7 @@ import warnings
 from typing import Any, Literal
 
 import pytest
-from helpers.ledger_rows import stored
+from ledger_rows import stored
 from tweets import Feeling, Tweet, always_right, reply, shown
 
 from paretune import ChainOfThought, DataModel, Field, Generator, Score, ScriptedLanguageModel, run_maybe_nested

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.ledger_rows import format_1, stored
+from ledger_rows import format_1, stored
 from openai_server import OpenAIServer, chat, openai_server
 from tweets import Feeling, Tweet, always_right, reply, shown, tweets
 
