@@ -87,8 +87,8 @@ def on_a_cluster(folder: Path, server: OpenAIServer, kind: str, rng: random.Rand
             time.sleep(rng.uniform(0, 0.4))
             if len(server.asked) == begun:
                 continue
-            if kills < KILLS:
-                kills += kill_one(cluster.workers(), rng)
+            workers = cluster.workers()
+            kills += kills < KILLS and kill_one(workers, rng)
             if kills >= KILLS // 2 and not restarts:
                 cluster.close()
                 restarts = process.wait()
