@@ -45,12 +45,12 @@ from cluster_project import (
 from openai_server import Asked, OpenAIServer, openai_server
 
 KILLS, DELAY_S, CLIENTS = 30, 0.4, 4
-#: A reward that takes a core for 60 ms.
+#: A reward that takes a core for a quarter of a second.
 SLOW = """
 import time
 
 def slow(y_true, y_pred):
-    until = time.thread_time() + 0.06
+    until = time.thread_time() + 0.25
     while time.thread_time() < until:
         pass
     return float(y_true["label"] == y_pred["label"])
@@ -87,8 +87,8 @@ def on_a_cluster(folder: Path, server: OpenAIServer, kind: str, rng: random.Rand
             time.sleep(rng.uniform(0, 0.4))
             if len(server.asked) == begun:
                 continue
-            if kills < KILLS:
-                kills += kill_one(cluster.workers(), rng)
+            workers = cluster.workers()
+            kills += kills < KILLS and kill_one(workers, rng)
             if kills >= KILLS // 2 and not restarts:
                 cluster.close()
                 restarts = process.wait()
@@ -174,7 +174,7 @@ def on_a_gateway(place: Path, server: OpenAIServer, rng: random.Random) -> str:
 def seconds(place: Path, server: OpenAIServer) -> str:
     """The same search in one process and on two workers here, of calls that wait and with a reward that computes."""
     folder, found = place / "p", []
-    own = ["tuner=grid", *TUNERS["grid"], "lm.concurrency=16"]
+    own = ["tuner=grid", *TUNERS["grid"], "lm.concurrency=16", "search.parallel_trials=2"]
     make_project(folder, server.api_base, *own)
     (folder / "slow.py").write_text(SLOW)
     computing = ["layout.source=slow.py", "layout.reward={name: 'slow:slow'}"]

@@ -163,6 +163,9 @@ async def _client(search: SearchParams) -> AsyncIterator[Any]:
                 client = await stack.enter_async_context(Client(place, asynchronous=True))  # type: ignore[no-untyped-call]
             except (OSError, ValueError) as error:
                 raise ConfigError(f"search.scheduler: no Dask scheduler answers at {place!r} ({error})") from None
+            if search.scheduler is None:
+                with contextlib.suppress(TimeoutError):  # else the first one gets all that waits
+                    await client.wait_for_workers(_workers(search), timeout=_PATIENCE_S)
             watching = asyncio.create_task(_tell_of_none(client, place))
             try:
                 yield client
@@ -187,7 +190,7 @@ async def _cluster_here(search: SearchParams) -> AsyncIterator[str]:
     """The scheduler of a cluster of processes on this machine, which no other machine can reach."""
     from distributed import Scheduler
 
-    workers = search.workers or min(search.parallel_trials, os.cpu_count() or 1)
+    workers = _workers(search)
     threads = math.ceil(search.parallel_trials / workers)
     place: dict[str, Any] = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
     async with Scheduler(port=0, **place) as scheduler:
@@ -198,6 +201,11 @@ async def _cluster_here(search: SearchParams) -> AsyncIterator[str]:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+
+
+def _workers(search: SearchParams) -> int:
+    """How many processes a cluster on this machine has."""
+    return search.workers or min(search.parallel_trials, os.cpu_count() or 1)
 
 
 async def _worker_here(scheduler: str, threads: int) -> None:

@@ -8,6 +8,7 @@ were paid for before. So a task that is run again, here or elsewhere, ends as it
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import socket
@@ -126,7 +127,8 @@ class _Search:
         self._name: str = given["name"]
         self._racers: dict[str, Racer] = {}
         lm = {**given["params"]["lm"], "gateway": given["gateway"], "env_file": None}
-        run_maybe_nested(self._build({**given["params"], "lm": lm}))
+        with contextlib.redirect_stderr(io.StringIO()):  # what there is to say of a search is said on the head
+            run_maybe_nested(self._build({**given["params"], "lm": lm}))
 
     async def _build(self, params: Mapping[str, Any]) -> None:
         setup = ProgramSetup(params)
