@@ -46,6 +46,7 @@ bench: $(STAMP)
 	python benchmarks/coverage.py
 	python benchmarks/racing.py
 	python benchmarks/instructions.py 3
+	python benchmarks/growth.py
 
 dist: $(STAMP)
 	rm -rf dist

@@ -204,10 +204,8 @@ def slowly(one: Asked) -> object:
 
 def unstored(server: OpenAIServer, state: Path) -> set[str]:
     """What the server was asked and the ledger does not have."""
-    with contextlib.closing(sqlite3.connect(state / "ledger.sqlite")) as connection:
-        requests = [json.loads(row[0]) for row in connection.execute("SELECT request FROM calls")]
-    stored = {json.dumps(request["messages"]) for request in requests}
-    return {text for text in asked(server.asked) if json.dumps(json.loads(text)["messages"]) not in stored}
+    known = {json.dumps(call["request"]["messages"]) for call in stored(state / "ledger.sqlite").values()}
+    return {text for text in asked(server.asked) if json.dumps(json.loads(text)["messages"]) not in known}
 
 
 def wait_for(server: OpenAIServer, calls: int) -> None:

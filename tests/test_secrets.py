@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from faulty_server import FaultyServer
+from helpers.ledger_rows import stored
 from openai_server import OpenAIServer, openai_server
 
 from paretune import run_maybe_nested
@@ -127,6 +128,8 @@ def leaks(root: Path, shown: str) -> list[str]:
     secrets = (KEY, PASSWORD, LOGIN)
     files = [path for path in root.rglob("*") if path.is_file() and path.name not in OWN]
     texts = {str(path): path.read_bytes() for path in files} | {"terminal": shown.encode()}
+    for path in root.rglob("ledger.sqlite"):  # it is packed
+        texts[f"{path} (calls)"] = json.dumps(stored(path)).encode()
     return [name for name, text in texts.items() if any(secret.encode() in text for secret in secrets)]
 
 
