@@ -26,6 +26,7 @@ from paretune.errors import FatalError, TransientError
 from paretune.lm.backends.gguf import context_bytes
 from paretune.lm.backends.local_memory import loaded_models
 from paretune.lm.backends.local_models import find_gguf
+from paretune.lm.backends.local_slots import ANY, Slots, shared_part
 from paretune.lm.backends.server import ServerBackend
 from paretune.lm.types import Answer, Price, Pricing, Request
 
@@ -51,7 +52,7 @@ class LocalBackend:
         self.slots = slots
         self._price = fixed_price or Price(0.0, 0.0)
         self._size = self.path.stat().st_size + context_bytes(self.path, _CONTEXT * slots) + _SCRATCH
-        self._clients: tuple[_Server, ServerBackend] | None = None
+        self._clients: tuple[_Server, dict[int, ServerBackend]] | None = None
         self._registered = False
         self._grammars: dict[str, str] = {}
 
@@ -71,14 +72,19 @@ class LocalBackend:
 
     async def prepare(self) -> None:
         async with self._served() as server:
-            await self._client(server).prepare()
+            await self._client(server, ANY).prepare()
 
     async def send(self, request: Request) -> Answer:
         async with self._served() as server:
             if request.grammar is not None:
                 grammar = await asyncio.to_thread(self._with_tokens, request.grammar, server)
                 request = replace(request, grammar=grammar)
-            return await self._client(server).send(request)
+            # A call for one token has the prompt computed.
+            first = replace(request, options=request.options.model_copy(update={"max_tokens": 1}))
+            async with server.slots.place(
+                shared_part(request), lambda slot: self._client(server, slot).send(first)
+            ) as slot:
+                return await self._client(server, slot).send(request)
 
     def close(self) -> None:
         """Stop the server, unless another backend uses it; a later call starts it again."""
@@ -99,18 +105,20 @@ class LocalBackend:
         except Exception as error:
             raise FatalError(f"{self.model}: llama.cpp cannot load {str(self.path)!r}: {error}") from error
 
-    def _client(self, server: _Server) -> ServerBackend:
+    def _client(self, server: _Server, slot: int) -> ServerBackend:
         if self._clients is None or self._clients[0] is not server:
-            client = ServerBackend(
+            self._clients = server, {}
+        clients = self._clients[1]
+        if slot not in clients:
+            clients[slot] = ServerBackend(
                 "openai/local",
                 f"{server.address}/v1",
                 api_key=server.key,
                 timeout_s=self.timeout_s,
                 label=self.model,
-                extra_body={"cache_prompt": True},
+                extra_body={"cache_prompt": True, "id_slot": slot},
             )
-            self._clients = server, client
-        return self._clients[1]
+        return clients[slot]
 
     def _with_tokens(self, grammar: str, server: _Server) -> str:
         """A grammar with each ``<"text">`` replaced by the tokens that this model cuts the text into."""
@@ -121,12 +129,8 @@ class LocalBackend:
         return self._grammars[grammar]
 
     def _tokens(self, text: str, server: _Server) -> str:
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {server.key}"}
-        body = json.dumps({"content": text}).encode()
-        request = urllib.request.Request(f"{server.address}/tokenize", body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout_s) as response:
-                tokens = json.load(response)["tokens"]
+            tokens = server.ask("/tokenize", {"content": text}, self.timeout_s)["tokens"]
         except OSError as error:
             raise TransientError(f"{self.model}: the local server does not answer: {error}") from None
         return " ".join(f"<[{token}]>" for token in tokens)
@@ -136,8 +140,8 @@ class _Server:
     """llama.cpp serving one file on loopback; ``key`` is its own, so that no web page on this machine can use it."""
 
     def __init__(self, path: Path, slots: int) -> None:
-        import xllamacpp
-
+        xllamacpp = _llama()
+        self.slots = Slots(slots, self._copy)
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(path)
         parameters.hostnames = ["127.0.0.1"]
@@ -148,14 +152,30 @@ class _Server:
         parameters.n_ctx = _CONTEXT * slots
         for threads in (parameters.cpuparams, parameters.cpuparams_batch):
             threads.n_threads = _threads()
-            threads.poll = 0  # wait without spinning: other processes want the cores as well
         parameters.cache_ram_mib = 0  # no second cache of prompts: it grows to gigabytes
         parameters.use_jinja = True
         parameters.endpoint_slots = True
+        parameters.slot_save_path = f"{self.slots.folder}{os.sep}"
         parameters.verbosity = -1
         self._server = xllamacpp.Server(parameters)
         self.address = self._server.listening_address
         _bypass_proxy("127.0.0.1")
+
+    def ask(self, path: str, body: dict[str, Any] | None, timeout_s: float) -> Any:
+        """The parsed reply to a POST (GET where there is no body). Raises OSError where there is none."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.address}{path}", data, headers)
+        with urllib.request.urlopen(request, timeout=timeout_s) as response:
+            return json.load(response)
+
+    def _copy(self, slot: int, action: str, name: str) -> bool:
+        """Save a slot's state to a file, or restore it."""
+        try:
+            self.ask(f"/slots/{slot}?action={action}", {"filename": name}, _IDLE_S)
+        except OSError:  # a full disk, or a model whose state cannot be copied: it is computed where it is needed
+            return False
+        return True
 
     def stop(self) -> None:
         """Stop listening and free the memory.
@@ -168,14 +188,26 @@ class _Server:
             time.sleep(0.05)
         self._server = None
         gc.collect()  # the server stops when its last reference goes
+        self.slots.close()
 
     def _is_at_work(self) -> bool:
-        request = urllib.request.Request(f"{self.address}/slots", headers={"Authorization": f"Bearer {self.key}"})
         try:
-            with urllib.request.urlopen(request, timeout=_IDLE_S) as response:
-                return any(slot["is_processing"] for slot in json.load(response))
+            return any(slot["is_processing"] for slot in self.ask("/slots", None, _IDLE_S))
         except OSError:
             return False
+
+
+def _llama() -> Any:
+    """llama.cpp, whose threads wait for each other without spinning, unless the environment says how they wait.
+
+    They meet some hundred times a token. Beside other work, one that spins keeps the other from the core that it waits
+    for: such a search took five times as long. GNU's OpenMP reads this when it is loaded.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = "0"
+    import xllamacpp
+
+    return xllamacpp
 
 
 def _bypass_proxy(host: str) -> None:

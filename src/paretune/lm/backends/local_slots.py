@@ -1,0 +1,117 @@
+"""The slots of a llama.cpp server: what its prompts have in common is computed once, and copied from slot to slot.
+
+llama.cpp computes a request in a slot, and computes anew what differs from the slot's last prompt: with four slots, the
+examples of a prompt are computed four times. It can write the state of a slot to a file and read it back, in a few
+milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+from paretune.lm.types import Request
+
+__all__ = ["ANY", "Slots", "shared_part"]
+
+#: The slot of a call that takes whichever the server gives it.
+ANY = -1
+#: Characters from which the beginning of a prompt is worth a copy, about 100 tokens.
+_LONG = 400
+#: Beginnings whose states are kept.
+_KEPT = 4
+
+
+class Slots:
+    """Who is in which slot, and what is in it. ``copy(slot, action, name)`` saves a slot's state to the file ``name`` in
+    ``folder``, or restores it, and says whether that worked. It may be used from several event loops at once."""
+
+    def __init__(self, number: int, copy: Callable[[int, str, str], bool]) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="paretune-slots-", ignore_cleanup_errors=True)
+        self.folder = Path(self._temporary.name)
+        self._copy = copy
+        self._lock = threading.Lock()
+        #: Free ones, the one that was used longest ago first, and the beginning that each has.
+        self._free = list(range(number))
+        self._holds: dict[int, str | None] = {}
+        self._states: OrderedDict[str, Future[str | None]] = OrderedDict()
+        self._named = 0
+
+    @contextlib.asynccontextmanager
+    async def place(self, shared: str | None, compute: Callable[[int], Awaitable[object]]) -> AsyncIterator[int]:
+        """A slot, kept while the block lasts, that has the beginning ``shared`` of a prompt where there is one;
+        ``compute(slot)`` has the server compute the prompt. ANY where all slots are taken."""
+        slot = self._take(shared)
+        try:
+            if shared is not None and slot != ANY and self._holds.get(slot) != shared:
+                self._holds[slot] = None
+                await self._fill(slot, shared, compute)
+            if slot != ANY:
+                self._holds[slot] = shared
+            yield slot
+        finally:
+            if slot != ANY:
+                with self._lock:
+                    self._free.append(slot)
+
+    def _take(self, shared: str | None) -> int:
+        with self._lock:
+            if not self._free:
+                return ANY
+            slot = next((each for each in self._free if self._holds.get(each) == shared), self._free[0])
+            self._free.remove(slot)
+            return slot
+
+    async def _fill(self, slot: int, shared: str, compute: Callable[[int], Awaitable[object]]) -> None:
+        with self._lock:
+            state = self._states.get(shared)
+            if is_first := state is None:
+                self._named += 1
+                name, state = f"{self._named}.bin", Future()
+                self._states[shared] = state
+        assert state is not None
+        if is_first:
+            saved = False
+            try:
+                await compute(slot)
+                saved = await asyncio.to_thread(self._copy, slot, "save", name)
+            finally:
+                if not saved:  # the next call tries again
+                    with self._lock:
+                        self._states.pop(shared, None)
+                state.set_result(name if saved else None)
+            self._forget()
+            return
+        kept = await asyncio.shield(asyncio.wrap_future(state))
+        if kept is not None:
+            await asyncio.to_thread(self._copy, slot, "restore", kept)
+
+    def _forget(self) -> None:
+        """Keep the states of a few beginnings: each takes megabytes, of a big model hundreds."""
+        with self._lock:
+            done = [shared for shared, state in self._states.items() if state.done()]
+            going = [self._states.pop(shared).result() for shared in done[:-_KEPT]]
+        for name in filter(None, going):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Delete the files."""
+        self._temporary.cleanup()
+
+
+def shared_part(request: Request) -> str | None:
+    """The beginning of a prompt that other prompts are likely to have: all but the last message of a chat, or the last
+    paragraph of a text to continue; None where it is too short to matter."""
+    if request.body is not None:
+        return None
+    if request.structured_output == "completion":
+        shared = request.messages[0][1].rpartition("\n\n")[0]
+    else:
+        shared = "\n".join(f"{role}: {content}" for role, content in request.messages[:-1])
+    return f"{request.structured_output == 'completion'} {shared}" if len(shared) >= _LONG else None
