@@ -15,7 +15,6 @@ import os
 import random
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -42,6 +41,7 @@ from cluster_project import (
     start_search,
     workers_of,
 )
+from ledger_rows import stored as stored_calls
 from openai_server import Asked, OpenAIServer, openai_server
 
 KILLS, DELAY_S, CLIENTS = 30, 0.4, 4
@@ -204,7 +204,7 @@ def slowly(one: Asked) -> object:
 
 def unstored(server: OpenAIServer, state: Path) -> set[str]:
     """What the server was asked and the ledger does not have."""
-    known = {json.dumps(call["request"]["messages"]) for call in stored(state / "ledger.sqlite").values()}
+    known = {json.dumps(call["request"]["messages"]) for call in stored_calls(state / "ledger.sqlite").values()}
     return {text for text in asked(server.asked) if json.dumps(json.loads(text)["messages"]) not in known}
 
 
