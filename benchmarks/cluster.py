@@ -2,8 +2,8 @@
 
 For each tuner: a search on a Dask cluster of three worker processes, which are killed at 30 random moments, and the
 scheduler in the middle of it. Then the same under a cap that is too low. Then ``paretune gateway`` with four searches
-in processes of their own, each of which is killed, and the gateway too. All of it must have the results of searches in
-one process, may repeat only the calls that were in flight, and may never pass a cap: the models' server, on loopback,
+in processes of their own, each of which is killed, and the gateway too; and that with a ledger in PostgreSQL. All of it
+must have the results of searches in one process, may repeat only the calls that were in flight, and may never pass a cap: the models' server, on loopback,
 counts requests.
 """
 
@@ -43,6 +43,7 @@ from cluster_project import (
 )
 from ledger_rows import stored as stored_calls
 from openai_server import Asked, OpenAIServer, openai_server
+from postgres_server import PostgresServer, programs
 
 KILLS, DELAY_S, CLIENTS = 30, 0.4, 4
 #: A reward that takes a core for a quarter of a second.
@@ -117,8 +118,11 @@ def under_a_cap(folder: Path, server: OpenAIServer, cap: int, rng: random.Random
     return f"grid under a cap of {cap} calls: {kills} kills of workers, {sent} requests at the server"
 
 
-def on_a_gateway(place: Path, server: OpenAIServer, rng: random.Random) -> str:
-    """Kill four searches and the gateway that they share; then check accounts and results."""
+def on_a_gateway(place: Path, server: OpenAIServer, rng: random.Random, database: PostgresServer | None = None) -> str:
+    """Kill four searches and the gateway that they share; then check accounts and results.
+
+    With a database behind it the second gateway begins in an empty folder, as on another machine.
+    """
     own = ["tuner=grid", *TUNERS["grid"]]
     seeds = [0, 0, 1, 2]  # two of them are the same search
     head = place / "head"
@@ -136,6 +140,8 @@ def on_a_gateway(place: Path, server: OpenAIServer, rng: random.Random) -> str:
         return start_search(projects[number], PARETUNE_HOME=str(place / f"state{number}"), PARETUNE_GATEWAY_KEY=KEY)
 
     state = {"PARETUNE_HOME": str(place / "state")}
+    other = state if database is None else {"PARETUNE_HOME": str(place / "other"), "PARETUNE_LEDGER": database.address}
+    state |= {} if database is None else {"PARETUNE_LEDGER": database.address}
     with gateway(head, port, **state) as (first, _):
         searches = [start(number) for number in range(CLIENTS)]
         for number in rng.sample(range(CLIENTS), CLIENTS):
@@ -147,7 +153,7 @@ def on_a_gateway(place: Path, server: OpenAIServer, rng: random.Random) -> str:
         first.kill()
         first.wait()
         stored, since = set(asked(server.asked)) - unstored(server, place / "state"), len(server.asked)
-    with gateway(head, port, **state):
+    with gateway(head, port, **other):
         for one in searches:
             ended(one)
         again = stored & set(asked(server.asked[since:]))
@@ -159,14 +165,14 @@ def on_a_gateway(place: Path, server: OpenAIServer, rng: random.Random) -> str:
             said, seed = start(0).communicate()[1], seed + 1
     sent = len(server.asked) - begun
     assert cap - CONCURRENCY <= sent <= cap, f"{sent} calls under a cap of {cap}"
-    os.environ["PARETUNE_HOME"] = str(place / "state")
     for seed, trials in zip(seeds, results, strict=True):
         configure(head, server.api_base, *own, f"search.seed={seed}")
-        ended(start_search(head))
+        ended(start_search(head, **other))
         assert left_by(head).trials == trials and not left_by(head).run["lm_calls_paid"]
     counts = asked(server.asked[begun:])
+    name = "gateway" if database is None else "gateway on PostgreSQL"
     return (
-        f"gateway: {CLIENTS} searches killed once each and the gateway once: {sent} requests under a cap of {cap}, "
+        f"{name}: {CLIENTS} searches killed once each and the gateway once: {sent} requests under a cap of {cap}, "
         f"{counts.total() - len(counts)} calls repeated, none of them stored"
     )
 
@@ -246,6 +252,11 @@ def main() -> None:
 
     run(capped)
     run(lambda place, server: on_a_gateway(place, server, rng))
+    if programs() is None:
+        print("there is no PostgreSQL on this machine", flush=True)
+    else:
+        with contextlib.closing(PostgresServer()) as database:
+            run(lambda place, server: on_a_gateway(place, server, rng, database))
     run(seconds)
 
 

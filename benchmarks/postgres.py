@@ -131,7 +131,7 @@ def main() -> None:
                 database.run(f"DROP TABLE {table}")
             kill(Path(folder), database, arguments.kills, arguments.seed)
     finally:
-        database.remove()
+        database.close()
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def programs() -> Path | None:
 
 
 class PostgresServer:
-    """Started, killed and started again; its files are gone after ``remove``."""
+    """Started, killed and started again; its files are gone after ``close``."""
 
     def __init__(self) -> None:
         place = programs()
@@ -84,7 +84,7 @@ class PostgresServer:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def remove(self) -> None:
+    def close(self) -> None:
         """Stop the server and delete its files."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGQUIT)

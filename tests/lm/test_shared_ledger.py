@@ -37,7 +37,7 @@ def database() -> Iterator[PostgresServer]:
     """A server for the whole page."""
     server = PostgresServer()
     yield server
-    server.remove()
+    server.close()
 
 
 @pytest.fixture
