@@ -93,12 +93,12 @@ def on_a_cluster(folder: Path, server: OpenAIServer, kind: str, rng: random.Rand
                 cluster.close()
                 restarts = process.wait()
     trials = left_by(folder).trials
-    counts = asked(server.asked[begun:])
-    repeated = counts.total() - len(counts)
+    sent = len(server.asked) - begun
+    repeated = sent - stored(Path(os.environ["PARETUNE_HOME"]))
     same, paid = in_one_process(folder, server, *search)
     assert trials == same and paid == 0, f"{kind}: other results than in one process ({paid} calls paid)"
     assert repeated <= CONCURRENCY, f"{kind}: {repeated} calls repeated"
-    return f"{kind}: {counts.total()} calls, {kills} kills of workers, 1 of the scheduler; {repeated} calls repeated"
+    return f"{kind}: {sent} calls, {kills} kills of workers, 1 of the scheduler; {repeated} calls repeated"
 
 
 def under_a_cap(folder: Path, server: OpenAIServer, cap: int, rng: random.Random) -> str:
@@ -146,11 +146,11 @@ def on_a_gateway(place: Path, server: OpenAIServer, rng: random.Random) -> str:
         wait_for(server, begun + cap // 2)
         first.kill()
         first.wait()
-        stored, since = set(asked(server.asked)) - unstored(server, place / "state"), len(server.asked)
+        kept, since = set(asked(server.asked)) - unstored(server, place / "state"), len(server.asked)
     with gateway(head, port, **state):
         for one in searches:
             ended(one)
-        again = stored & set(asked(server.asked[since:]))
+        again = kept & set(asked(server.asked[since:]))
         assert not again, f"{len(again)} calls were paid for again that were stored"
         results = [left_by(folder).trials for folder in projects]
         said, seed = "", 9
@@ -164,10 +164,10 @@ def on_a_gateway(place: Path, server: OpenAIServer, rng: random.Random) -> str:
         configure(head, server.api_base, *own, f"search.seed={seed}")
         ended(start_search(head))
         assert left_by(head).trials == trials and not left_by(head).run["lm_calls_paid"]
-    counts = asked(server.asked[begun:])
+    repeated = sent - stored(place / "state")
     return (
         f"gateway: {CLIENTS} searches killed once each and the gateway once: {sent} requests under a cap of {cap}, "
-        f"{counts.total() - len(counts)} calls repeated, none of them stored"
+        f"{repeated} calls repeated, none of them stored"
     )
 
 
@@ -202,12 +202,19 @@ def slowly(one: Asked) -> object:
     return label_by_digest(one, DELAY_S)
 
 
+def stored(state: Path) -> int:
+    """How many replies a ledger has."""
+    with contextlib.closing(sqlite3.connect(state / "ledger.sqlite")) as connection:
+        count: int = connection.execute("SELECT COUNT(*) FROM calls").fetchone()[0]
+        return count
+
+
 def unstored(server: OpenAIServer, state: Path) -> set[str]:
     """What the server was asked and the ledger does not have."""
     with contextlib.closing(sqlite3.connect(state / "ledger.sqlite")) as connection:
         requests = [json.loads(row[0]) for row in connection.execute("SELECT request FROM calls")]
-    stored = {json.dumps(request["messages"]) for request in requests}
-    return {text for text in asked(server.asked) if json.dumps(json.loads(text)["messages"]) not in stored}
+    known = {json.dumps(request["messages"]) for request in requests}
+    return {text for text in asked(server.asked) if json.dumps(json.loads(text)["messages"]) not in known}
 
 
 def wait_for(server: OpenAIServer, calls: int) -> None:
