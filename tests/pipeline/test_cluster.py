@@ -158,6 +158,7 @@ def _settings() -> dict[str, Any]:
     return cluster._SETTINGS
 
 
+@pytest.mark.slow
 def test_killed_workers_repeat_no_call(server: OpenAIServer, project: Path, own_state: Path) -> None:
     """Workers of a search's own cluster are killed three times: the search has the results of one that was left alone,
     asks nothing twice, and ends exactly at its cap."""
@@ -180,6 +181,7 @@ def test_killed_workers_repeat_no_call(server: OpenAIServer, project: Path, own_
     assert len(server.asked) == 112
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_killed(server: OpenAIServer, project: Path, free_port: int) -> None:
     """The search ends with one line and goes on in the next run, elsewhere if need be; no call is repeated."""
     server.answer = slowly
@@ -199,6 +201,7 @@ def test_a_scheduler_that_is_killed(server: OpenAIServer, project: Path, free_po
     assert len(server.asked) == 112
 
 
+@pytest.mark.slow
 def test_a_gateway_and_its_clients_are_killed(
     server: OpenAIServer,
     project: Path,
