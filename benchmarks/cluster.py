@@ -3,8 +3,8 @@
 For each tuner: a search on a Dask cluster of three worker processes, which are killed at 30 random moments, and the
 scheduler in the middle of it. Then the same under a cap that is too low. Then ``paretune gateway`` with four searches
 in processes of their own, each of which is killed, and the gateway too; and that with a ledger in PostgreSQL. All of it
-must have the results of searches in one process, may repeat only the calls that were in flight, and may never pass a cap: the models' server, on loopback,
-counts requests.
+must have the results of searches in one process, may repeat only the calls that were in flight, and may never pass a
+cap: the models' server, on loopback, counts requests.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
@@ -95,7 +96,7 @@ def on_a_cluster(folder: Path, server: OpenAIServer, kind: str, rng: random.Rand
                 restarts = process.wait()
     trials = left_by(folder).trials
     sent = len(server.asked) - begun
-    repeated = sent - stored(Path(os.environ["PARETUNE_HOME"]))
+    repeated = sent - len(stored(Path(os.environ["PARETUNE_HOME"])))
     same, paid = in_one_process(folder, server, *search)
     assert trials == same and paid == 0, f"{kind}: other results than in one process ({paid} calls paid)"
     assert repeated <= CONCURRENCY, f"{kind}: {repeated} calls repeated"
@@ -152,13 +153,8 @@ def on_a_gateway(place: Path, server: OpenAIServer, rng: random.Random, database
         wait_for(server, begun + cap // 2)
         first.kill()
         first.wait()
-<<<<<<< HEAD
-        stored, since = set(asked(server.asked)) - unstored(server, place / "state"), len(server.asked)
-    with gateway(head, port, **other):
-=======
         kept, since = set(asked(server.asked)) - unstored(server, place / "state"), len(server.asked)
-    with gateway(head, port, **state):
->>>>>>> h-dask
+    with gateway(head, port, **other):
         for one in searches:
             ended(one)
         again = kept & set(asked(server.asked[since:]))
@@ -174,18 +170,11 @@ def on_a_gateway(place: Path, server: OpenAIServer, rng: random.Random, database
         configure(head, server.api_base, *own, f"search.seed={seed}")
         ended(start_search(head, **other))
         assert left_by(head).trials == trials and not left_by(head).run["lm_calls_paid"]
-<<<<<<< HEAD
-    counts = asked(server.asked[begun:])
+    stored_now = stored(place / "state") if database is None else database.run("SELECT key FROM paretune_replies")
     name = "gateway" if database is None else "gateway on PostgreSQL"
     return (
         f"{name}: {CLIENTS} searches killed once each and the gateway once: {sent} requests under a cap of {cap}, "
-        f"{counts.total() - len(counts)} calls repeated, none of them stored"
-=======
-    repeated = sent - stored(place / "state")
-    return (
-        f"gateway: {CLIENTS} searches killed once each and the gateway once: {sent} requests under a cap of {cap}, "
-        f"{repeated} calls repeated, none of them stored"
->>>>>>> h-dask
+        f"{sent - len(stored_now)} calls repeated, none of them stored"
     )
 
 
@@ -220,22 +209,14 @@ def slowly(one: Asked) -> object:
     return label_by_digest(one, DELAY_S)
 
 
-def stored(state: Path) -> int:
-    """How many replies a ledger has."""
-    with contextlib.closing(sqlite3.connect(state / "ledger.sqlite")) as connection:
-        count: int = connection.execute("SELECT COUNT(*) FROM calls").fetchone()[0]
-        return count
+def stored(state: Path) -> dict[str, dict[str, Any]]:
+    """The calls that the ledger has."""
+    return stored_calls(state / "ledger.sqlite")
 
 
 def unstored(server: OpenAIServer, state: Path) -> set[str]:
     """What the server was asked and the ledger does not have."""
-<<<<<<< HEAD
-    known = {json.dumps(call["request"]["messages"]) for call in stored_calls(state / "ledger.sqlite").values()}
-=======
-    with contextlib.closing(sqlite3.connect(state / "ledger.sqlite")) as connection:
-        requests = [json.loads(row[0]) for row in connection.execute("SELECT request FROM calls")]
-    known = {json.dumps(request["messages"]) for request in requests}
->>>>>>> h-dask
+    known = {json.dumps(call["request"]["messages"]) for call in stored(state).values()}
     return {text for text in asked(server.asked) if json.dumps(json.loads(text)["messages"]) not in known}
 
 
