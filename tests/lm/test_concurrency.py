@@ -41,22 +41,73 @@ def scripted(name: str, concurrency: int, **options: Any) -> paretune.LanguageMo
     return paretune.ScriptedLanguageModel(script, name=name, concurrency=concurrency, **options)
 
 
+def held(name: str, concurrency: int) -> paretune.LanguageModel:
+    """A model that answers nobody before it has been asked as often at once as it allows."""
+    model = scripted(name, concurrency)
+    backend: Any = model.backend
+    send, in_flight, full = backend.send, 0, asyncio.Event()
+
+    async def hold(request: Any) -> Any:
+        nonlocal in_flight
+        in_flight += 1
+        backend.peak = max(backend.peak, in_flight)
+        if in_flight == concurrency:
+            full.set()
+        await asyncio.wait_for(full.wait(), 60)
+        try:
+            return await send(request)
+        finally:
+            in_flight -= 1
+
+    backend.send = hold
+    return model
+
+
 @pytest.mark.parametrize("concurrency", [3, 300, 600])
 def test_as_many_calls_at_once_as_the_model_allows(concurrency: int) -> None:
     """Neither fewer nor more, in evaluate and in predict."""
-    model = scripted("one", concurrency, latency_s=0.4)
+    model = held("one", concurrency)
     program = run_maybe_nested(labelling(model))
     x = [Text(text=f"text {number}") for number in range(700 if concurrency > 9 else 20)]
     run_maybe_nested(program.evaluate(x, [Label(label="joy") for _ in x]))
     assert (model.backend.peak, len(model.backend.calls)) == (concurrency, len(x))  # type: ignore[attr-defined]
-    again = scripted("again", concurrency, latency_s=0.4)
+    again = held("again", concurrency)
     assert len(run_maybe_nested(run_maybe_nested(labelling(again)).predict(x))) == len(x)
     assert again.backend.peak == concurrency  # type: ignore[attr-defined]
 
 
+def test_the_event_loop_goes_on_between_calls() -> None:
+    """Of five hundred calls that may begin together, few do before everything else on the loop has had its turn; and so
+    it is where the ledger has all replies."""
+    model = scripted("one", 500, latency_s=0.1)
+    program = run_maybe_nested(labelling(model))
+    x = [Text(text=f"text {number}") for number in range(500)]
+    y = [Label(label="joy") for _ in x]
+
+    async def watched() -> tuple[int, int]:
+        turns, longest, before = 0, 0, len(model.backend.calls)  # type: ignore[attr-defined]
+
+        async def watch() -> None:
+            nonlocal turns, longest, before
+            while True:
+                calls = len(model.backend.calls)  # type: ignore[attr-defined]
+                turns, longest, before = turns + 1, max(longest, calls - before), calls
+                await asyncio.sleep(0)
+
+        watching = asyncio.create_task(watch())
+        await program.evaluate(x, y)
+        watching.cancel()
+        return turns, longest
+
+    _, longest = run_maybe_nested(watched())
+    assert longest <= 20
+    turns, longest = run_maybe_nested(watched())
+    assert (turns > 50, longest) == (True, 0)
+
+
 def test_models_one_after_the_other_are_busy_together() -> None:
     """Examples on their way to the second model do not keep the first one waiting."""
-    models = [scripted(name, 200, latency_s=0.3) for name in ("first", "second")]
+    models = [held(name, 200) for name in ("first", "second")]
     program = run_maybe_nested(labelling(*models))
     x = [Text(text=f"text {number}") for number in range(900)]
     run_maybe_nested(program.evaluate(x, [Label(label="joy") for _ in x]))
