@@ -83,7 +83,8 @@ def on_a_cluster(folder: Path, server: OpenAIServer, kind: str, rng: random.Rand
         process = start_search(folder)
         while process.poll() is None or process.returncode:
             if process.poll() is not None:  # the scheduler is gone
-                assert restarts and "the Dask scheduler is gone" in process.communicate()[1]
+                errors = process.communicate()[1]
+                assert restarts and "the Dask scheduler is gone" in errors, errors
                 cluster.start()
                 process = start_search(folder)
             time.sleep(rng.uniform(0, 0.4))

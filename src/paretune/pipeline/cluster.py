@@ -44,7 +44,7 @@ _PATIENCE_S = 10.0
 #: Workers here leave Ctrl-C, which a terminal sends to all, to the search.
 _PRELOAD = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 #: How Dask is set here.
-_SETTINGS = {"distributed.scheduler.allowed-failures": _DEATHS, "distributed.comm.timeouts.connect": "10s"}
+_SETTINGS = {"distributed.scheduler.allowed-failures": _DEATHS, "distributed.comm.timeouts.connect": "30s"}
 #: A lambda travels as its code: a worker that cannot import the function by its name would end of it, without a word.
 _run_task = lambda search, task: importlib.import_module("paretune.pipeline.worker").run_task(search, task)  # noqa: E731
 

@@ -30,6 +30,8 @@ KEY = "PARETUNE_GATEWAY_KEY"
 _WAIT_S = 60.0
 #: How long a gateway may be away (it is being started again) before that is an error, in seconds.
 _AWAY_S = 30.0
+#: The same where only notes are to be handed over: a search that ends because the gateway is gone shall end.
+_AWAY_WITH_NOTES_S = 3.0
 
 
 class GatewayBackend:
@@ -166,7 +168,7 @@ class GatewayLedger(Ledger):
 def _ledger_at(path: Any, address: str) -> GatewayLedger:
     def forward(notes: Sequence[Note]) -> None:
         try:
-            run_maybe_nested(_posted(address, "notes", {"notes": [list(note) for note in notes]}))
+            run_maybe_nested(_posted(address, "notes", {"notes": [list(note) for note in notes]}, _AWAY_WITH_NOTES_S))
         except ParetuneError:  # they are worth less than what runs
             return
 
@@ -178,7 +180,9 @@ def gateway_ledger(address: str) -> GatewayLedger:
     return _ledger_at((state_root() / "ledger.sqlite").absolute(), address)
 
 
-async def _posted(address: str, what: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+async def _posted(
+    address: str, what: str, fields: Mapping[str, Any], patience_s: float | None = None
+) -> dict[str, Any]:
     """The gateway's answer to one question, also when it is away for a while. Raises its errors."""
     key = os.environ.get(KEY)
     if not key:
@@ -196,7 +200,7 @@ async def _posted(address: str, what: str, fields: Mapping[str, Any]) -> dict[st
         except (aiohttp.ClientError, OSError) as error:
             now = time.monotonic()
             away_since = away_since or now
-            if now - away_since > _AWAY_S:
+            if now - away_since > (_AWAY_S if patience_s is None else patience_s):
                 raise FatalError(f"lm.gateway: none answers at {address} ({error}): start it, and run again") from None
             await asyncio.sleep(pause_s)
             pause_s = min(2.0, 2 * pause_s)
