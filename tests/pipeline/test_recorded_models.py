@@ -84,7 +84,7 @@ def test_a_search_over_a_log(params: dict[str, Any], capsys: pytest.CaptureFixtu
     run = read_json("reports/run.json")
     assert run["lm_calls_paid"] == 0 and run["spent_usd"] == 0
     with default_ledger().transaction() as connection:
-        assert connection.execute("SELECT COUNT(*) FROM calls").fetchone() == (2 * N - 1,)
+        assert connection.execute("SELECT COUNT(*) FROM replies").fetchone() == (2 * N - 1,)
     rows = list(read_jsonl("data/search/replies.jsonl"))
     assert rows[0]["replies"] == [['{"label": "Joy"}', None], ['```json\n{"label": "joy"}\n```', None]]
     search.main()
