@@ -68,7 +68,7 @@ def _as_json(shown: list[tuple[str, str]], text: str) -> Request:
 
 async def measure(slots: int, answers: list[Answer]) -> dict[str, float]:
     """Wall and CPU seconds, tokens computed and generated."""
-    backend = LocalBackend(MODEL, slots=slots)
+    backend = LocalBackend(MODEL, slots=slots, timeout_s=3600)
     await backend.prepare()
     places = asyncio.Semaphore(slots)
 
