@@ -23,7 +23,9 @@ from paretune.lm.backends.local import LocalBackend
 from paretune.lm.backends.local_memory import loaded_models
 from paretune.lm.backends.local_models import find_gguf
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.types import Request
+from paretune.lm.options import CallOptions
+from paretune.lm.types import Answer, Request
+from paretune.lm.usage import cached_tokens
 
 BUILT_IN = "local/smollm2-135m-instruct"
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
@@ -130,6 +132,44 @@ def test_a_grammar_that_is_none_is_fatal(model: LanguageModel) -> None:
     """A grammar that cannot be parsed can never work."""
     with pytest.raises(FatalError, match=BUILT_IN):
         run_maybe_nested(model.complete(ask("hi", structured_output="text", grammar="root ::= (")))
+
+
+@pytest.mark.parametrize("form", ["completion", "text"])
+def test_prompts_that_share_their_examples_have_them_computed_once(form: Any, served: LocalBackend) -> None:
+    """Each call finds them computed, in whichever slot; the replies are those of calls one by one."""
+    examples = "\n\n".join(f"Text: it is day {n} of the rain here\nEmotion: sadness" for n in range(30))
+    requests = []
+    for tweet in ("i am so happy", "i feel terrible", "he hit me", "who is there", "she left", "we won"):
+        asked = f"Text: {tweet}\nEmotion:"
+        messages = (("prompt", f"{form}.\n\n{examples}\n\n{asked}"),)
+        if form == "text":
+            messages = (("system", f"{form}.\n\n{examples}"), ("user", asked))
+        options = CallOptions(temperature=0.0, max_tokens=3)
+        requests.append(Request(messages, structured_output=form, options=options))
+
+    async def all_at_once() -> list[Answer]:
+        return await asyncio.gather(*map(served.send, requests))
+
+    answers = run_maybe_nested(all_at_once())
+    computed = [(answer.prompt_tokens or 0) - cached_tokens(answer.usage) for answer in answers]
+    assert min(answer.prompt_tokens or 0 for answer in answers) > 400
+    assert max(computed) < 40
+    assert [answer.text for answer in answers] == [run_maybe_nested(served.send(each)).text for each in requests]
+
+
+@pytest.mark.parametrize(("named", "waits"), [("PATH", "0"), ("OMP_WAIT_POLICY", None)])
+def test_threads_wait_without_spinning(
+    named: str, waits: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the environment says how they wait."""
+    monkeypatch.setenv("GOMP_SPINCOUNT", "")  # what the server sets is taken back after the test
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    monkeypatch.setenv(named, os.environ.get(named, "active"))
+    (tmp_path / "own.gguf").symlink_to(find_gguf(BUILT_IN))
+    backend = LocalBackend(f"local/{tmp_path}/own.gguf", slots=1)
+    run_maybe_nested(backend.prepare())
+    backend.close()
+    assert os.environ.get("GOMP_SPINCOUNT") == waits
 
 
 def address_of(served: LocalBackend) -> tuple[str, int]:

@@ -26,7 +26,7 @@ from paretune.errors import FatalError, TransientError
 from paretune.lm.backends.gguf import context_bytes
 from paretune.lm.backends.local_memory import loaded_models
 from paretune.lm.backends.local_models import find_gguf
-from paretune.lm.backends.local_slots import ANY, Slots, shared_part
+from paretune.lm.backends.local_slots import Slots, shared_part
 from paretune.lm.backends.server import ServerBackend
 from paretune.lm.types import Answer, Price, Pricing, Request
 
@@ -72,7 +72,7 @@ class LocalBackend:
 
     async def prepare(self) -> None:
         async with self._served() as server:
-            await self._client(server, ANY).prepare()
+            await self._client(server, 0).prepare()
 
     async def send(self, request: Request) -> Answer:
         async with self._served() as server:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import tempfile
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
@@ -18,23 +20,26 @@ from pathlib import Path
 
 from paretune.lm.types import Request
 
-__all__ = ["ANY", "Slots", "shared_part"]
+__all__ = ["Slots", "shared_part"]
 
-#: The slot of a call that takes whichever the server gives it.
-ANY = -1
 #: Characters from which the beginning of a prompt is worth a copy, about 100 tokens.
 _LONG = 400
 #: Beginnings whose states are kept.
 _KEPT = 4
+_WAIT_S = 0.005
 
 
 class Slots:
-    """Who is in which slot, and what is in it. ``copy(slot, action, name)`` saves a slot's state to the file ``name`` in
-    ``folder``, or restores it, and says whether that worked. It may be used from several event loops at once."""
+    """Who is in which slot, and what is in it. It may be used from several event loops at once.
+
+    ``copy(slot, action, name)`` saves the state of a slot to the file ``name`` in ``folder``, or restores it, and says
+    whether that worked.
+    """
 
     def __init__(self, number: int, copy: Callable[[int, str, str], bool]) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="paretune-slots-", ignore_cleanup_errors=True)
-        self.folder = Path(self._temporary.name)
+        self.folder = Path(tempfile.mkdtemp(prefix="paretune-slots-"))
+        #: Deletes the files; the end of the process does so too.
+        self.close = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self._copy = copy
         self._lock = threading.Lock()
         #: Free ones, the one that was used longest ago first, and the beginning that each has.
@@ -46,24 +51,23 @@ class Slots:
     @contextlib.asynccontextmanager
     async def place(self, shared: str | None, compute: Callable[[int], Awaitable[object]]) -> AsyncIterator[int]:
         """A slot, kept while the block lasts, that has the beginning ``shared`` of a prompt where there is one;
-        ``compute(slot)`` has the server compute the prompt. ANY where all slots are taken."""
-        slot = self._take(shared)
+        ``compute(slot)`` has the server compute the prompt. Waits for a free one."""
+        while (slot := self._take(shared)) is None:
+            await asyncio.sleep(_WAIT_S)
         try:
-            if shared is not None and slot != ANY and self._holds.get(slot) != shared:
+            if shared is not None and self._holds.get(slot) != shared:
                 self._holds[slot] = None
                 await self._fill(slot, shared, compute)
-            if slot != ANY:
-                self._holds[slot] = shared
+            self._holds[slot] = shared
             yield slot
         finally:
-            if slot != ANY:
-                with self._lock:
-                    self._free.append(slot)
+            with self._lock:
+                self._free.append(slot)
 
-    def _take(self, shared: str | None) -> int:
+    def _take(self, shared: str | None) -> int | None:
         with self._lock:
             if not self._free:
-                return ANY
+                return None
             slot = next((each for each in self._free if self._holds.get(each) == shared), self._free[0])
             self._free.remove(slot)
             return slot
@@ -99,10 +103,6 @@ class Slots:
             going = [self._states.pop(shared).result() for shared in done[:-_KEPT]]
         for name in filter(None, going):
             (self.folder / name).unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Delete the files."""
-        self._temporary.cleanup()
 
 
 def shared_part(request: Request) -> str | None:
