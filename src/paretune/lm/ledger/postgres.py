@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["Home"]
 
 FORMAT = 1
+#: A connection whose other end says nothing is given up after about ten seconds, not hours.
+_KEEPALIVE = {
+    "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000
+}  # fmt: skip
 #: Seconds until a server that is away is looked for again: each look may take as long as a connection may.
 _PAUSE_S, _CONNECT_S = 0.2, 5
 
@@ -296,7 +300,7 @@ class Home:
             if time.monotonic() < self._away_until:
                 raise self._psycopg.OperationalError("nobody answered a moment ago")
             connection = self._psycopg.connect(
-                self._address, autocommit=True, connect_timeout=_CONNECT_S, application_name="paretune"
+                self._address, autocommit=True, connect_timeout=_CONNECT_S, application_name="paretune", **_KEEPALIVE
             )
             try:
                 self._create(connection)
