@@ -127,8 +127,7 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory() as folder:
             compare(Path(folder), database)
-            for (table,) in database.run("SELECT tablename FROM pg_tables WHERE tablename LIKE 'paretune_%'"):
-                database.run(f"DROP TABLE {table}")
+            database.empty()
             kill(Path(folder), database, arguments.kills, arguments.seed)
     finally:
         database.close()

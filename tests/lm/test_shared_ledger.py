@@ -44,8 +44,7 @@ def database() -> Iterator[PostgresServer]:
 def machine(database: PostgresServer, tmp_path: Path) -> Iterator[Callable[[str], SharedLedger]]:
     """The ledger as a machine has it; each test begins with an empty database."""
     found: dict[str, SharedLedger] = {}
-    for (table,) in database.run("SELECT tablename FROM pg_tables WHERE tablename LIKE 'paretune_%'"):
-        database.run(f"DROP TABLE {table}")
+    database.empty()
 
     def ledger(name: str) -> SharedLedger:
         return found.setdefault(name, SharedLedger(tmp_path / name / "ledger.sqlite", database.address))

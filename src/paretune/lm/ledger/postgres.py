@@ -29,9 +29,12 @@ __all__ = ["Home"]
 
 FORMAT = 1
 #: A connection whose other end says nothing is given up after about ten seconds, not hours.
-_KEEPALIVE = {
-    "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000
-}  # fmt: skip
+_KEEPALIVE: dict[str, Any] = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 #: Seconds until a server that is away is looked for again: each look may take as long as a connection may.
 _PAUSE_S, _CONNECT_S = 0.2, 5
 
