@@ -45,6 +45,7 @@ bench: $(STAMP)
 	python benchmarks/coverage.py
 	python benchmarks/racing.py
 	python benchmarks/instructions.py 3
+	python benchmarks/local_model.py 1
 
 dist: $(STAMP)
 	rm -rf dist
