@@ -47,6 +47,7 @@ bench: $(STAMP)
 	python benchmarks/racing.py
 	python benchmarks/instructions.py 3
 	python benchmarks/growth.py
+	python benchmarks/local_model.py 1
 
 dist: $(STAMP)
 	rm -rf dist
