@@ -6,7 +6,7 @@ import asyncio
 import json
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
@@ -30,15 +30,42 @@ def _response(status: str, body: dict[str, Any]) -> bytes:
 
 
 OK, REFUSED = _response("200 OK", _REPLY), _response("429 Too Many Requests", _REFUSAL)
+NO_CALL = _response("400 Bad Request", {"error": {"message": "only chat completions"}})
+
+#: From the body of a request: what makes it the same request as another one, and the text of the answer.
+Answer = Callable[[bytes], tuple[str, str]]
+
+
+class Counts(dict[str, Any]):
+    """What the server counted, up to the last ``refresh``."""
+
+    def __init__(self, pipe: Connection) -> None:
+        super().__init__()
+        self._pipe = pipe
+
+    def refresh(self) -> Counts:
+        self._pipe.send("counts")
+        self.update(self._pipe.recv())
+        return self
 
 
 class Server:
     """Answers each request after ``latency_s``; refuses (429) what comes while ``most`` are being answered."""
 
-    def __init__(self, latency_s: float, most: int) -> None:
-        self.latency_s, self.most = latency_s, most
+    def __init__(self, latency_s: float, most: int, answer: Answer | None) -> None:
+        self.latency_s, self.most, self.answer = latency_s, most, answer
         self.counts: dict[str, float] = {"requests": 0, "refused": 0, "peak": 0}
+        self.distinct: set[str] = set()
         self.in_flight = 0
+
+    def response(self, body: bytes) -> bytes:
+        """What answers a request."""
+        if self.answer is None:
+            return OK
+        key, text = self.answer(body)
+        self.distinct.add(key)
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+        return _response("200 OK", {**_REPLY, "choices": [choice]})
 
 
 class Client(asyncio.Protocol):
@@ -56,14 +83,17 @@ class Client(asyncio.Protocol):
         self.received += data
         while (end := self.received.find(_HEAD_END)) >= 0:
             head = self.received[:end].lower()
-            length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-            end += len(_HEAD_END) + length
+            length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
+            body, end = end + len(_HEAD_END), end + len(_HEAD_END) + length
             if len(self.received) < end:
                 return
-            self.received = self.received[end:]
-            self.answer()
+            request, self.received = self.received[body:end], self.received[end:]
+            if request:
+                self.answer(request)
+            else:
+                self.transport.write(NO_CALL)  # is there a server, and does it take the key?
 
-    def answer(self) -> None:
+    def answer(self, request: bytes) -> None:
         """Answer a request, in time."""
         server = self.server
         server.counts["requests"] += 1
@@ -73,39 +103,43 @@ class Client(asyncio.Protocol):
             return
         server.in_flight += 1
         server.counts["peak"] = max(server.counts["peak"], server.in_flight)
-        asyncio.get_running_loop().call_later(server.latency_s, self.reply)
+        asyncio.get_running_loop().call_later(server.latency_s, self.reply, server.response(request))
 
-    def reply(self) -> None:
+    def reply(self, response: bytes) -> None:
         """The answer of a request whose time has come."""
         self.server.in_flight -= 1
-        self.transport.write(OK)
+        self.transport.write(response)
 
 
-def _serve(pipe: Connection, latency_s: float, most: int) -> None:
+def _serve(pipe: Connection, latency_s: float, most: int, answer: Answer | None) -> None:
     async def main() -> None:
-        server = Server(latency_s, most)
+        server = Server(latency_s, most, answer)
         loop = asyncio.get_running_loop()
         listening = await loop.create_server(lambda: Client(server), "127.0.0.1", 0, backlog=4096)
         pipe.send(listening.sockets[0].getsockname()[1])
         cpu_s = time.process_time()
-        await loop.run_in_executor(None, pipe.recv)
-        pipe.send({**server.counts, "cpu_s": time.process_time() - cpu_s})
+        while await loop.run_in_executor(None, pipe.recv):
+            counts = {**server.counts, "distinct": len(server.distinct), "cpu_s": time.process_time() - cpu_s}
+            pipe.send(counts)
 
     asyncio.run(main())
 
 
 @contextmanager
-def loopback(latency_s: float, most: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Run the server; gives its address, and at the end of the block its counts: requests, refused, peak, cpu_s."""
+def loopback(latency_s: float, most: int, answer: Answer | None = None) -> Iterator[tuple[str, Counts]]:
+    """Run the server; gives its address, and at the end of the block its counts.
+
+    These are requests, refused, peak, cpu_s, and where ``answer`` (a function of a module) tells requests apart,
+    distinct; ``counts.refresh()`` brings them up to date before the end.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, latency_s, most), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, latency_s, most, answer), daemon=True)
     process.start()
-    counts: dict[str, Any] = {}
+    counts = Counts(ours)
     try:
         yield f"http://127.0.0.1:{ours.recv()}/v1", counts
-        ours.send("counts")
-        counts.update(ours.recv())
+        counts.refresh()
     finally:
         process.kill()
         process.join()
