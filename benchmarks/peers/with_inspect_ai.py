@@ -22,7 +22,8 @@ tasks = [
     )
     for temperature in task["temperatures"]
 ]
-models = [get_model(f"openai/{name}", base_url=task["api_base"], api_key="none") for name in task["models"]]
+own = {"base_url": task["api_base"], "api_key": "none"}  # a server that is like OpenAI
+models = [get_model(f"openai-api/loopback/{name}", **own) for name in task["models"]]
 _, logs = eval_set(
     tasks,
     log_dir=str(folder / "results"),
@@ -33,7 +34,7 @@ _, logs = eval_set(
     display="none",
 )
 found = {
-    f"{log.eval.model.removeprefix('openai/')} {int(log.eval.task.rpartition('_')[2]) / 100}": log.results.scores[0]
+    f"{log.eval.model.rpartition("/")[2]} {int(log.eval.task.rpartition('_')[2]) / 100}": log.results.scores[0]
     .metrics["accuracy"]
     .value
     for log in logs
