@@ -55,6 +55,8 @@ QUIET = {
     "PROMPTFOO_DISABLE_UPDATE": "1",
     "PROMPTFOO_DISABLE_REMOTE_GENERATION": "1",
     "PROMPTFOO_DISABLE_SHARING": "1",
+    "PROMPTFOO_DISABLE_DEBUG_LOG": "1",  # its log ends some long evals with "write after end"
+    "PROMPTFOO_DISABLE_ERROR_LOG": "1",
     "PROMPTFOO_FAILED_TEST_EXIT_CODE": "0",
     "DO_NOT_TRACK": "1",
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from inspect_ai import Task, eval_set
 from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.log import EvalLog
 from inspect_ai.model import GenerateConfig, get_model
 from inspect_ai.scorer import exact
 from inspect_ai.solver import generate, system_message
@@ -28,15 +29,16 @@ _, logs = eval_set(
     tasks,
     log_dir=str(folder / "results"),
     model=models,
-    max_connections=task["in_flight"],
+    max_connections=task["in_flight"] // len(models),  # it is a limit for each model
     max_samples=task["in_flight"],
     max_tasks=4,
     display="none",
 )
-found = {
-    f"{log.eval.model.rpartition("/")[2]} {int(log.eval.task.rpartition('_')[2]) / 100}": log.results.scores[0]
-    .metrics["accuracy"]
-    .value
-    for log in logs
-}
-print(json.dumps(found))
+
+
+def name(log: EvalLog) -> str:
+    """The configuration of a log."""
+    return f"{log.eval.model.rpartition('/')[2]} {int(log.eval.task.rpartition('_')[2]) / 100}"
+
+
+print(json.dumps({name(log): log.results.scores[0].metrics["mean"].value for log in logs}))
