@@ -46,7 +46,7 @@ class Size(NamedTuple):
         return self.models * self.temperatures * self.texts
 
 
-SIZES = {180: Size(2, 3, 30, 16), 5_000: Size(4, 5, 250, 64)}
+SIZES = {12: Size(2, 2, 3, 4), 180: Size(2, 3, 30, 16), 5_000: Size(4, 5, 250, 64)}
 TOOLS = ("paretune", "inspect_ai", "dspy", "promptfoo")
 QUIET = {
     "OPENAI_API_KEY": "none",
@@ -223,7 +223,7 @@ def main() -> None:
     """Print a line a tool and size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tools", nargs="*", choices=TOOLS, default=list(TOOLS))
-    parser.add_argument("--sizes", nargs="*", type=int, choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--sizes", nargs="*", type=int, choices=list(SIZES), default=[180, 5_000])
     parser.add_argument("--no-kill", action="store_true", help="leave out the runs that are killed")
     parser.add_argument("--environments", type=Path, default=Path.home() / ".cache" / "paretune-peers")
     parser.add_argument("--isolated", action="store_true", help=argparse.SUPPRESS)

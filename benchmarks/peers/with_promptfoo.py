@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 task, folder, program = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), sys.argv[3]
@@ -29,5 +30,7 @@ command = [program, "eval", "-c", str(config), "-j", str(task["in_flight"]), "-o
 command += ["--no-table", "--no-progress-bar", *(["--resume"] if resumes else [])]
 environment = {"PROMPTFOO_CONFIG_DIR": str(folder / "results"), "PROMPTFOO_CACHE_PATH": str(folder / "store")}
 subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **environment})
-prompts = json.loads(output.read_text())["results"]["prompts"]
-print(json.dumps({each["provider"]: each["metrics"]["testPassCount"] / len(task["rows"]) for each in prompts}))
+right: Counter[str] = Counter()
+for each in json.loads(output.read_text())["results"]["results"]:
+    right[each["provider"]["label"]] += each["success"]
+print(json.dumps({name: count / len(task["rows"]) for name, count in right.items()}))
