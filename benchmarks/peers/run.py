@@ -23,13 +23,13 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import psutil
 from loopback import Counts, loopback
 from task import INSTRUCTIONS, accuracies, answer, grid, label_of, text_of
 
+HERE = Path(__file__).parent
 LATENCY_S = 0.2
 
 
@@ -141,7 +141,9 @@ def run(command: list[str], task: dict[str, Any], folder: Path, counts: Counts, 
         lines = out.read().strip().splitlines()
     killed = process.returncode and kill_at < float("inf")
     if process.returncode and not killed:
-        raise SystemExit(f"error: {command[1]} ended with {process.returncode}:\n{(folder / 'log').read_text()[-2000:]}")
+        raise SystemExit(
+            f"error: {command[1]} ended with {process.returncode}:\n{(folder / 'log').read_text()[-2000:]}"
+        )
     found = None if killed else json.loads(lines[-1])
     return Run(seconds, usage.ru_utime + usage.ru_stime, peak, found)
 
