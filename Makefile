@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: repro test check docs pictures bench dist
+.PHONY: repro test check docs pictures bench bench-peers dist
 
 repro: $(STAMP)
 	dvc repro
@@ -45,6 +45,9 @@ bench: $(STAMP)
 	python benchmarks/coverage.py
 	python benchmarks/racing.py
 	python benchmarks/instructions.py 3
+
+bench-peers: $(STAMP)
+	python benchmarks/peers/run.py
 
 dist: $(STAMP)
 	rm -rf dist

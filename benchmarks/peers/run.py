@@ -1,11 +1,12 @@
 """paretune beside inspect_ai, promptfoo, and DSPy with Optuna, on the same calls: ``python benchmarks/peers/run.py``.
 
-A server on loopback answers each call after the same time; each tool compares the same configurations on the same texts
-with the same number of calls in flight, in an environment of its own, which is installed into ``--environments`` when it
-is not there (promptfoo needs npm). While it is measured a tool reaches nothing but loopback, where ``unshare`` can see to
-that. The ideal is ``calls * latency / in flight``. Each tool runs one call (its start), then all calls, then once more
-with its results deleted and its stored replies kept, then in a new folder until kill -9 at half of the calls, and again.
-CPU is user and system time of all processes of a tool, the start's subtracted; memory the peak of their PSS together.
+A server on loopback answers each call after the same time; each tool compares the same configurations on the same
+texts with the same number of calls in flight, in an environment of its own, which is installed into
+``--environments`` when it is not there (promptfoo needs npm). While it is measured a tool reaches nothing but loopback,
+where ``unshare`` can see to that. The ideal is ``calls * latency / in flight``. Each tool runs one call (its start),
+then all calls, then once more with its results deleted and its stored replies kept, then in a new folder until kill -9
+at half of the calls, and again. CPU is user and system time of all processes of a tool, the start's subtracted; memory
+is the peak of their PSS together.
 """
 
 from __future__ import annotations
