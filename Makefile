@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: repro test check docs pictures bench dist
+.PHONY: repro test check docs pictures bench bench-peers dist
 
 repro: $(STAMP)
 	dvc repro
@@ -48,6 +48,9 @@ bench: $(STAMP)
 	python benchmarks/instructions.py 3
 	python benchmarks/growth.py
 	python benchmarks/local_model.py 1
+
+bench-peers: $(STAMP)
+	python benchmarks/peers/run.py
 
 dist: $(STAMP)
 	rm -rf dist

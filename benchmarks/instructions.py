@@ -1,4 +1,4 @@
-"""What a search for instructions finds for its calls: ``python benchmarks/instructions.py [SEEDS]``, by default 10.
+"""What a search for instructions finds for its calls: ``python benchmarks/instructions.py [SEEDS | --local]``.
 
 A scripted model's answers depend on its instructions in one of two ways. ``care``: it is right on any input with a
 probability of 0.3 + 0.7/6 times the number of rules in its instructions, at most six; a proposal has one rule more than
@@ -22,12 +22,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from paretune import DataModel, Generator, Input, Program, ScriptedLanguageModel, clear_session
+from paretune import DataModel, Generator, Input, LanguageModel, Program, ScriptedLanguageModel, clear_session
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
 from paretune.optimizers import GEPA, OPRO, Optimizer, RandomFewShot
+from paretune.rewards import ExactMatch
 
 BATCH, KINDS, BASE, FORGETS = 8, 6, 0.3, 0.25
+#: Of the sample, with the bundled model: rows that it is trained on, and others.
+ROWS, TESTED = 24, 40
+EMOTIONS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 SEARCHES: dict[str, Callable[[int], Optimizer]] = {
     "RandomFewShot": lambda seed: RandomFewShot(1, 2, seed=seed),
     "OPRO": lambda seed: OPRO(seed=seed),
@@ -48,6 +52,18 @@ class Parity(DataModel):
     """An answer."""
 
     parity: Literal["even", "odd"]
+
+
+class Text(DataModel):
+    """An input of the sample."""
+
+    text: str
+
+
+class Emotion(DataModel):
+    """Its answer."""
+
+    label: Literal["sadness", "joy", "love", "anger", "fear", "surprise"]
 
 
 def dice(*parts: Any) -> float:
@@ -112,6 +128,45 @@ async def search(optimizer: Optimizer | None, world: str, seed: int, n: int, epo
     return quality(str(program.generators[0].instructions)), calls + proposals
 
 
+async def search_local(optimizer: Optimizer, rows: int, tested: int) -> tuple[float, float, int, str]:
+    """The bundled model's reward on other rows than it was trained on, its error, calls, the instructions."""
+    clear_session()
+    sample = Path(__file__).parent.parent / "data" / "sample" / "train.jsonl"
+    read = [json.loads(line) for line in sample.read_text().splitlines()[: rows + tested]]
+    x, y = [Text(text=row["text"]) for row in read], [Emotion(label=EMOTIONS[row["label"]]) for row in read]
+    with tempfile.TemporaryDirectory() as folder:
+        model = LanguageModel("local/smollm2-135m-instruct", ledger=Ledger(Path(folder) / "ledger.sqlite"))
+        inputs = Input(data_model=Text)
+        generator = Generator(
+            data_model=Emotion,
+            language_model=model,
+            instructions="Classify the emotion of each text.",
+            structured_output="completion",
+        )
+        program = Program(inputs=inputs, outputs=await generator(inputs))
+        program.compile(optimizer=optimizer, reward=ExactMatch())
+        history = await program.fit(x[:rows], y[:rows], epochs=1, batch_size=4, verbose=0)
+        result = await program.evaluate(x[rows:], y[rows:], verbose=0)
+    calls = sum(outcome.calls for part in history.training if part for outcome in part.outcomes)
+    error = (result["reward"] * (1 - result["reward"]) / tested) ** 0.5
+    proposals = sum(len(part) for part in history.proposals)
+    return result["reward"], error, calls + proposals, str(program.generators[0].instructions)
+
+
+async def local() -> None:
+    """Print the table of the bundled model."""
+    own: dict[str, Any] = {"seed": 0, "max_tokens": 100}
+    searches = {
+        "RandomFewShot": RandomFewShot(1, 2, seed=0),
+        "OPRO": OPRO(every=1, **own),
+        "GEPA": GEPA(**own),
+    }
+    print("| search | reward | calls | instructions |\n|---|---|---|---|")
+    for name, optimizer in searches.items():
+        reward, error, calls, text = await search_local(optimizer, ROWS, TESTED)
+        print(f"| {name} | {reward:.2f} ± {error:.2f} | {calls} | {text} |", flush=True)
+
+
 async def main(seeds: int) -> None:
     """Print the table."""
     print("| model | rows, epochs | search | reward | calls |\n|---|---|---|---|---|")
@@ -128,4 +183,7 @@ async def main(seeds: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10))
+    if "--local" in sys.argv:
+        asyncio.run(local())
+    else:
+        asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10))

@@ -61,7 +61,7 @@ def with_interval(value: float, lo: float = math.nan, hi: float = math.nan) -> s
     sides = [side for side in (value - lo, hi - value) if side > 0]
     if not (sides and math.isfinite(value) and math.isfinite(lo) and math.isfinite(hi)):
         return compact(value)
-    half = min(min(sides), (hi - lo) / 2)
+    half = min(*sides, (hi - lo) / 2) or min(sides)  # half of the smallest number is none
     decimals = max(0, -math.floor(math.log10(half / 4.5)))  # the shorter side is 4.5 to 45 units of the last digit
     return f"{value:,.{decimals}f} ({lo:,.{decimals}f}–{hi:,.{decimals}f})"
 

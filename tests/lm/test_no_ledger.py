@@ -92,6 +92,6 @@ def test_a_search_without_a_ledger_is_refused(folder: Path) -> None:
 
 def test_the_switch_has_two_positions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another value is refused, rather than that replies were kept which must not be."""
-    with monkeypatch.context() as changed, pytest.raises(ConfigError, match="on or off"):
+    with monkeypatch.context() as changed, pytest.raises(ConfigError, match="must be on, off or postgresql"):
         changed.setenv("PARETUNE_LEDGER", "false")
         default_ledger()
