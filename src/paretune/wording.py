@@ -58,10 +58,10 @@ def compact(value: float) -> str:
 
 def with_interval(value: float, lo: float = math.nan, hi: float = math.nan) -> str:
     """A number with the ends of its interval, in as many digits as its width allows: ``0.66 (0.59–0.72)``."""
-    sides = [side for side in (value - lo, hi - value) if side > 0]
+    sides = [side for side in (value - lo, hi - value) if side > 1e-15]  # what is narrower nobody can see
     if not (sides and math.isfinite(value) and math.isfinite(lo) and math.isfinite(hi)):
         return compact(value)
-    half = min(*sides, (hi - lo) / 2) or min(sides)  # half of the smallest number is none
+    half = min(*sides, (hi - lo) / 2)
     decimals = max(0, -math.floor(math.log10(half / 4.5)))  # the shorter side is 4.5 to 45 units of the last digit
     return f"{value:,.{decimals}f} ({lo:,.{decimals}f}–{hi:,.{decimals}f})"
 
