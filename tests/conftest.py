@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("paretune", deadline=None)  # a busy machine takes its time
+settings.load_profile("paretune")
 
 
 class NetworkForbidden(BaseException):
