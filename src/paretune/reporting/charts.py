@@ -94,11 +94,10 @@ def _subtitle(
     results: Sequence[Result], panels: int, confidence: float, brief: Mapping[str, Sequence[str]]
 ) -> list[str]:
     n = _range(result.record.n for result in results if result.record.completed)
-    first = f"Bars: {percent(confidence)} intervals on the validation split, n = {n}"
+    first = f"Bars: {percent(confidence)} intervals on the validation split, n = {n}."
     dropped = [result.record.n for result in results if result.record.dropped is not None]
     if dropped and panels:
-        first += f" (of what was dropped early: {_range(dropped)})"
-    first += "."
+        first += f" What was dropped ran {_range(dropped)}, and has none."
     hidden = {"dropped": 0 if panels else len(dropped), "failed": sum(result.record.failed for result in results)}
     if count := sum(hidden.values()):
         kinds = " and ".join(f"{number} {kind}" for kind, number in hidden.items() if number)
