@@ -83,7 +83,7 @@ def test_a_model_is_its_content(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def served() -> Iterator[LocalBackend]:
     """The built-in model, served for this page."""
-    backend = LocalBackend(BUILT_IN, slots=2)
+    backend = LocalBackend(BUILT_IN, slots=3)
     run_maybe_nested(backend.prepare())
     yield backend
     backend.close()
@@ -281,10 +281,10 @@ def cores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     ("number", "slots", "size", "expected"),
     [
         (1, 4, 1, [(4, 1, 1)]),
-        (2, 4, 1, [(2, 1, 1), (2, 1, 1), (1, 1, 2)]),
+        (2, 4, 1, [(2, 1, 1), (2, 1, 1), (2, 1, 2)]),
         (2, 1, 1, [(1, 1, 2)]),
-        (3, 5, 1, [(2, 1, 1), (2, 1, 1), (1, 1, 1), (1, 1, 3)]),
-        (16, 4, 1, [*[(1, 1, 3)] * 4, (1, 1, 16)]),
+        (3, 8, 1, [(3, 1, 1), (3, 1, 1), (2, 1, 1), (2, 1, 3)]),
+        (16, 4, 1, [*[(2, 1, 3)] * 4, (2, 1, 16)]),
         (1, 4, 2**30, [(4, 1, 1)]),
         (2, 4, 2**30, [(4, 2, 2)]),
         (16, 4, 2**30, [(4, 15, 15)]),
