@@ -32,7 +32,7 @@ from paretune.trials.record import Dropped, TrialRecord
 from paretune.tuners.executor import Executor, LocalExecutor, Racer, TrialTask
 from paretune.tuners.keras_api import FailedTrialError
 from paretune.tuners.plan import Plan
-from paretune.tuners.tuner import Executing
+from paretune.tuners.search import Executing
 
 __all__ = ["on_dask"]
 

@@ -26,7 +26,7 @@ __all__ = ["SearchRun", "restore"]
 
 
 class SearchRun:
-    """One run of a search, from its record to its end.
+    """The trials of one run of a search, from the record of earlier ones to the last.
 
     ``known`` are the trials that an earlier run has finished, ``fit`` the arguments of ``Program.fit``. ``records`` has
     the finished trials of both runs.
