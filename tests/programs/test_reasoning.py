@@ -19,6 +19,7 @@ from paretune.lm.backends.choose import backend_for
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.ledger.queries import CallFilter, ids, opened, whole_call
 from paretune.lm.ledger.tables import CALLS
+from paretune.lm.settings import Settings
 from paretune.optimizers import RandomFewShot
 from paretune.prompting.generate import reasons_by_itself
 
@@ -138,7 +139,7 @@ def test_what_the_option_is_part_of(ledger: Ledger) -> None:
     """It makes another search and comes back with a saved program; the keys of requests do not hold it."""
     own = {"api_base": "http://127.0.0.1:1/v1", "ledger": ledger}
     plain, reasoning = LanguageModel("openai/m", **own), LanguageModel("openai/m", **own, reasons=True)
-    assert plain.identity == backend_for("openai/m", api_base=own["api_base"]).identity()
+    assert plain.identity == backend_for("openai/m", Settings(api_base=own["api_base"])).identity()
     assert reasoning.identity == {**plain.identity, "reasons": True}
     assert reasoning.arguments is not None and LanguageModel(**reasoning.arguments).reasons is True
 
