@@ -89,7 +89,7 @@ async def _serve(arguments: argparse.Namespace, place: Path) -> int:
             print(f"models: {', '.join(setup.models)}", file=sys.stderr, flush=True)
             await ended.wait()
             return 0
-        environment = client_environment(address, key.text, secrets=setup.secrets)
+        environment = client_environment(address, key.text, secrets=setup.lm.secrets)
         environment["OPENAI_MODEL"] = setup.models[0]
         try:
             process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=place)
