@@ -19,6 +19,8 @@ _WORDS = {
     "tokens_per_request": "tokens per request",
 }
 _SCALES = {"cost": 1000.0}  # of one example it is a number with many zeros
+#: Of a text on one line so many characters are shown.
+_LONGEST = 40
 _BETTER = {"max": "higher is better", "min": "lower is better"}
 
 
@@ -71,10 +73,10 @@ def percent(share: float) -> str:
     return f"{compact(share * 100)}%"
 
 
-def one_line(value: Any, limit: int = 40) -> str:
-    """A value as text on one line, cut after so many characters."""
+def one_line(value: Any) -> str:
+    """A value as text on one line, cut after 40 characters."""
     text = " ".join(str(value).split())
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def words(name: str) -> str:

@@ -23,7 +23,7 @@ from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.passing import PATHS
 from paretune.lm.types import Reply, Request
 
-__all__ = ["Gateway", "named_like"]
+__all__ = ["Gateway"]
 
 #: The longest body of a request.
 _MAX_BYTES = 32 << 20
@@ -124,7 +124,7 @@ class Gateway:
     def model_of(self, run: Run, name: str) -> LanguageModel:
         """The model that a client names. Raises Refusal where there is none."""
         try:
-            model = self.language_model(named_like(name, self._names()))
+            model = self.language_model(_named_like(name, self._names()))
             if fault := model.name_fault():
                 raise FatalError(fault)
         except ParetuneError as error:
@@ -153,7 +153,7 @@ class Gateway:
         return await asyncio.shield(task)
 
 
-def named_like(name: str, names: Sequence[str]) -> str:
+def _named_like(name: str, names: Sequence[str]) -> str:
     """The model that a client means: one of ``names``, also without its provider (as frameworks send it), the first one
     for none, and else what it says."""
     if not name:

@@ -25,7 +25,7 @@ from paretune.trials.rules import Rule
 from paretune.tuners import TUNERS
 from paretune.tuners.tuner import Tuner
 
-__all__ = ["code_digest", "declared_rule", "make_tuner", "replying", "search_data"]
+__all__ = ["code_digest", "make_tuner", "replying", "search_data"]
 
 #: The examples of a search.
 TRAIN, VALIDATION = Path("data/splits/train.jsonl"), Path("data/splits/val.jsonl")
@@ -52,7 +52,7 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
         setup.build_program,
         objective=[Objective(**part.model_dump()) for part in objective.objectives],
         constraints=objective.constraints,
-        rule=declared_rule(params),
+        rule=_declared_rule(params),
         seed=search.seed,
         directory=state_root(),
         project_name="searches",
@@ -87,7 +87,7 @@ def search_data(setup: ProgramSetup) -> dict[str, Any]:
     return {"x": x, "y": y, "validation_data": setup.scoring.read(VALIDATION), **length}
 
 
-def declared_rule(params: Mapping[str, Any]) -> Rule:
+def _declared_rule(params: Mapping[str, Any]) -> Rule:
     """How the winner is chosen."""
     winner = section(params, "winner", WinnerParams)
     return Rule(winner.rule, winner.epsilon, winner.by, winner.allow_broken)

@@ -22,7 +22,6 @@ from paretune.tuners.oracles.base import check_space
 from paretune.tuners.spaces import Values, even_grid, grid_values
 
 __all__ = [
-    "Builder",
     "as_hypermodel",
     "build",
     "check_declared",
@@ -34,7 +33,6 @@ __all__ = [
     "validates",
 ]
 
-Builder = Callable[[Any], Any]
 #: What is looked at before a search: so many values of a hyperparameter, and so many programs.
 _VALUES, _BUILT = 32, 300
 #: What Keras-Tuner calls of a tuner's subclass, and nobody calls here.
