@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -43,12 +42,6 @@ SCHEMA = {"type": "object", "properties": {"label": {"type": "string"}}, "requir
 def litellm() -> Any:
     """litellm, imported once for the whole page: it takes seconds."""
     return load_litellm()
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with fake.openai_server() as running:
-        yield running
 
 
 @pytest.fixture(params=[UNKNOWN, KNOWN])

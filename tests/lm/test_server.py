@@ -11,7 +11,6 @@ import os
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +28,6 @@ from paretune.lm.settings import Settings
 from paretune.lm.types import Answer, Request
 
 ASK = Request((("user", "so glad"),), structured_output="text")
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with fake.openai_server() as running:
-        yield running
 
 
 async def fresh(address: str) -> Answer:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ledger_rows import format_1, stored
-from openai_server import OpenAIServer, chat, openai_server
+from openai_server import OpenAIServer, chat
 from tweets import Feeling, Tweet, always_right, reply, shown, tweets
 
 from paretune import ChainOfThought, Generator, Input, LanguageModel, Program, ScriptedLanguageModel, run_maybe_nested
@@ -22,19 +21,6 @@ from paretune.lm.ledger.tables import CALLS
 from paretune.lm.settings import Settings
 from paretune.optimizers import RandomFewShot
 from paretune.prompting.generate import reasons_by_itself
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with openai_server() as running:
-        yield running
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened_ledger = Ledger(tmp_path / "ledger.sqlite")
-    yield opened_ledger
-    opened_ledger.close()
 
 
 def asked_and_got(model: LanguageModel, kind: type[Generator] = ChainOfThought, **options: Any) -> Any:
