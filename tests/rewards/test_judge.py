@@ -28,7 +28,7 @@ from paretune.rewards import LMAsJudge, Reward
 from paretune.schemas.data_model import SCORES
 from paretune.trials.goals import as_goals
 from paretune.tuners import GridSearch
-from paretune.tuners.building import check_objectives
+from paretune.tuners.checks import check_objectives
 from paretune.tuners.run_trial import planned_calls
 
 

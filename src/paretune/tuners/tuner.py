@@ -20,17 +20,8 @@ from paretune.trials.constraint import Constraint
 from paretune.trials.goals import Goals, as_goals
 from paretune.trials.record import TrialRecord
 from paretune.trials.rules import Rule, RuleName, as_rule
-from paretune.tuners.building import (
-    as_hypermodel,
-    build,
-    check_declared,
-    check_fit,
-    check_hooks,
-    check_objectives,
-    directions_of,
-    explore,
-    validates,
-)
+from paretune.tuners.building import as_hypermodel, build, check_declared, explore
+from paretune.tuners.checks import check_fit, check_hooks, check_objectives, directions_of, validates
 from paretune.tuners.identity import Explored, fingerprint, scoring
 from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.oracles.base import ReplayableOracle, check_count
