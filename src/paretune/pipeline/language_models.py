@@ -13,10 +13,10 @@ from paretune.lm.settings import declaring
 from paretune.pipeline.recordings import open_recording
 from paretune.pipeline.sections.lm import LmParams, ModelParams
 
-__all__ = ["LanguageModels"]
+__all__ = ["DeclaredModels"]
 
 
-class LanguageModels:
+class DeclaredModels:
     """The language models, one object a name. Raises DataError and ConfigError for recorded replies that cannot be."""
 
     def __init__(self, lm: LmParams) -> None:

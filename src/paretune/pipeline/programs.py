@@ -10,7 +10,7 @@ from paretune.errors import ConfigError
 from paretune.lm.language_model import LanguageModel
 from paretune.pipeline.chains import chained, optimizer_of
 from paretune.pipeline.forms import check_step, with_known_forms
-from paretune.pipeline.language_models import LanguageModels
+from paretune.pipeline.language_models import DeclaredModels
 from paretune.pipeline.own_code import load
 from paretune.pipeline.recordings import recorded_space
 from paretune.pipeline.scoring import Scoring
@@ -46,7 +46,7 @@ class ProgramSetup:
         check_sections(params, {"lm": LmParams, "program": ProgramParams, "search": SearchParams})
         self._params = params
         self.lm = section(params, "lm", LmParams)
-        self._models = LanguageModels(self.lm)
+        self._models = DeclaredModels(self.lm)
         self.program = section(params, "program", ProgramParams)
         self.search = section(params, "search", SearchParams)
         with self._models.declaring():
