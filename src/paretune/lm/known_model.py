@@ -29,7 +29,7 @@ class KnownModel:
     @property
     def reasons(self) -> bool | None:
         """Whether the model is declared to reason before each reply; None: as its capabilities say."""
-        return self.backend.reasons if isinstance(self.backend, GatewayBackend) else self._reasons
+        return self.backend.facts["reasons"] if isinstance(self.backend, GatewayBackend) else self._reasons
 
     @property
     def capabilities(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class KnownModel:
     def identity(self) -> dict[str, Any]:
         """The model as a search's results depend on it: what its replies are keyed by, and its fallbacks."""
         if isinstance(self.backend, GatewayBackend):
-            return self.backend.whole_identity
+            return self.backend.facts["identity"]
         others = {"reasons": self.reasons, "fallbacks": [other.identity for other in self.fallbacks]}
         return {**self._own(), **{name: value for name, value in others.items() if value not in (None, [])}}
 
@@ -93,7 +93,7 @@ class KnownModel:
         """The price of now as JSON values, with those of the fallbacks; None where nothing is known. It changes when
         what the same replies cost does; nobody is asked for it."""
         if isinstance(self.backend, GatewayBackend):
-            return self.backend.pricing
+            return self.backend.facts["pricing"]
         own, others = described(self.price()), {other.model: other.pricing for other in self.fallbacks}
         return {"own": own, "fallbacks": others} if any(others.values()) else own
 

@@ -72,8 +72,8 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
 def _check_budget(budget: dict[str, Any] | None, setup: ProgramSetup) -> None:
     """Refuse caps that would not hold: a gateway makes calls under its own."""
     backend = setup.language_model(setup.lm.model).backend if budget is not None else None
-    if isinstance(backend, GatewayBackend) and backend.budget != budget:
-        there = "has none" if backend.budget is None else f"has {backend.budget}"
+    if isinstance(backend, GatewayBackend) and (its := backend.facts["budget"]) != budget:
+        there = "has none" if its is None else f"has {its}"
         raise ConfigError(
             f"budget: {budget} is declared here, but the gateway at {backend.address}, which makes the calls, {there}: "
             "start it with the same budget, or declare none here"
