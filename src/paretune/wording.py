@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = [
     "axis_title", "compact", "displayed", "exact", "label_parts", "metric_words", "one_line",
-    "percent", "rounded", "with_interval", "words",
+    "percent", "rounded", "shortened", "with_interval", "words",
 ]  # fmt: skip
 
 _SIGNIFICANT = 10  # the last digits of a float sum depend on the machine's summation order: they stay out of files
@@ -19,8 +19,6 @@ _WORDS = {
     "tokens_per_request": "tokens per request",
 }
 _SCALES = {"cost": 1000.0}  # of one example it is a number with many zeros
-#: Of a text on one line so many characters are shown.
-_LONGEST = 40
 _BETTER = {"max": "higher is better", "min": "lower is better"}
 
 
@@ -74,9 +72,13 @@ def percent(share: float) -> str:
 
 
 def one_line(value: Any) -> str:
-    """A value as text on one line, cut after 40 characters."""
-    text = " ".join(str(value).split())
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    """A value as text on one line, of at most 40 characters."""
+    return shortened(" ".join(str(value).split()), 40)
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """A text, or the beginning of a longer one: at most so many characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def words(name: str) -> str:

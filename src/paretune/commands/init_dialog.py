@@ -12,7 +12,6 @@ from typing import Any
 from paretune.commands.text_table import Column as TextColumn
 from paretune.commands.text_table import table_lines, width
 from paretune.datasets.huggingface import read_rows
-from paretune.datasets.rows import shortened
 from paretune.errors import DataError, UsageError
 from paretune.project.columns import Column, measured, shown, tidy_rows
 from paretune.project.declaration import Declaration, declare
@@ -20,7 +19,7 @@ from paretune.project.proposal import KINDS, Proposal, input_columns, kind_of_ta
 from paretune.project.rows import LEAST_ROWS, cut, labels_of, prepared, shuffled, spell_alike
 from paretune.stats.formulas import detectable_difference
 from paretune.terminal import plain
-from paretune.wording import compact
+from paretune.wording import compact, shortened
 
 __all__ = ["Dialog"]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from paretune.datasets.conversions import as_bool, as_float, as_int
-from paretune.datasets.rows import shortened
 from paretune.errors import DataError
+from paretune.wording import shortened
 
 __all__ = ["Column", "is_missing", "measured", "tidy_rows"]
 
