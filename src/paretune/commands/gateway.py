@@ -68,7 +68,7 @@ async def _serve(arguments: argparse.Namespace, place: Path) -> int:
     section(params, "lm", LmParams)
     setup = ProgramSetup({**params, "lm": {**params["lm"], "gateway": None}})  # which is this one
     ledger = default_ledger()
-    gateway = Gateway(setup.language_model, lambda: setup.models)
+    gateway = Gateway(setup.language_model, setup.models)
     budget = Budget(**section(params, "budget", BudgetParams).model_dump(), ledger=ledger)
     with budget.charging(), attributed_to(search="gateway", trial=arguments.name):
         key = gateway.keys.issue(Run(draws=False), os.environ.get(_KEY))

@@ -132,7 +132,7 @@ async def _gateway(setup: ProgramSetup) -> AsyncIterator[dict[str, str]]:
     if address is not None:
         yield {"gateway": address, "key": os.environ.get(KEY, "")}
         return
-    gateway = Gateway(setup.language_model, lambda: setup.models)
+    gateway = Gateway(setup.language_model, setup.models)
     key = gateway.keys.issue(Run(draws=False))  # on behalf, and under the budget, of this search
     try:
         yield {"gateway": await gateway.start(ledger=default_ledger()), "key": key.text}

@@ -67,7 +67,7 @@ class OwnProcesses:
         if loop not in self._hosts:
             self._hosts[loop] = Host(
                 self._language_model,
-                lambda: self.models,
+                self.models,
                 workers=self._program.workers or self._lm.concurrency,
                 log=state_root() / "program.log",
                 secrets=self._lm.secrets,
