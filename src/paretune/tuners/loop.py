@@ -125,13 +125,9 @@ class SearchRun:
         return TrialTask(trial.trial_id, values, states)
 
     def _finish(self, trial: Trial, record: TrialRecord) -> None:
-        self._record(trial, record)
-        summary = summary_line(record, self.oracle.goals)
-        self.progress.trial_ended(record, summary, self._standing)
-
-    def _record(self, trial: Trial, record: TrialRecord) -> None:
         _finish(self.oracle, trial, record)
         self.records[record.trial] = record
+        self.progress.trial_ended(record, summary_line(record, self.oracle.goals), self._standing)
 
     def _stop_when_all_fail(self) -> None:
         allowed = self.options.max_consecutive_failures

@@ -189,7 +189,7 @@ class Tuner(Results):
     async def plan(self, x: Any, y: Sequence[Any] | None = None, **fit: Any) -> Plan:
         """What ``search`` with these arguments is about to do; nothing is called, and nothing written.
 
-        Raises what ``search`` raises before its first call.
+        Raises what ``search`` raises before its first call, but for models that keep no replies.
         """
         fit = with_arrays({"x": x, "y": y, **fit})
         if self._oracle.continues:  # its own plan says how long a trial is trained
