@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import statistics
@@ -114,13 +115,13 @@ def test_takes_turns_with_several_modules(make):
     """Each module of a chain gets proposals, one after the other from a parent."""
 
     def proposer(request: Any) -> str:
-        return json.dumps({"instructions": f"care {request.replicate % 11}"})
+        return json.dumps({"instructions": test_opro.shown(request)["tried"][0]["instructions"] + " and more"})
 
     program = make(GEPA(seed=1), proposer, links=2)
-    train(program, 4)
-    assert {module for entry in program.get_state()["optimizer"]["record"] if (module := entry.get("module"))} == {
-        generator.name for generator in program.generators
-    }
+    program.generators[1].instructions = "care 1"
+    train(program, 2)
+    tried = [test_opro.shown(request)["tried"][0]["instructions"] for request in test_opro.asked(program)]
+    assert tried == ["care 0", "care 1"] * (len(tried) // 2) and tried
 
 
 def test_fatal_errors_end_it_as_themselves(make):
@@ -174,3 +175,27 @@ def test_a_state_of_another_training(make):
     other.load_state(history.states[0])
     with pytest.raises(UsageError, match="train anew"):
         test_opro.fit(other, 24, batch_size=8, epochs=2, initial_epoch=1)
+
+
+def test_work_grows_with_the_examples_only(make):
+    """Four times the examples are four times the optimizer's work, proposals that never help included."""
+
+    def proposer(request: Any) -> str:
+        return json.dumps({"instructions": f"{test_opro.ORIGINAL} {request.replicate}"})
+
+    def work(rows: int) -> int:
+        calls = 0
+
+        def count(frame: Any, event: str, _: Any) -> None:
+            nonlocal calls
+            calls += event == "call" and "gepa" in frame.f_globals["__name__"]
+
+        program = make(GEPA(seed=1), proposer)
+        sys.setprofile(count)
+        try:
+            asyncio.run(program.fit(*numbers(rows), batch_size=8, epochs=1, verbose=0))
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    assert 0 < work(240) < 5 * work(60)
