@@ -188,7 +188,7 @@ def test_work_grows_with_the_examples_only(make):
 
         def count(frame: Any, event: str, _: Any) -> None:
             nonlocal calls
-            calls += event == "call" and "gepa" in frame.f_globals["__name__"]
+            calls += event == "call" and "gepa" in frame.f_globals.get("__name__", "")
 
         program = make(GEPA(seed=1), proposer)
         sys.setprofile(count)
