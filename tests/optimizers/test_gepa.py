@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import pickle
 import signal
 import statistics
 import subprocess
@@ -15,6 +17,7 @@ import test_opro
 from odd_numbers import numbers
 
 from paretune import run_maybe_nested
+from paretune.callbacks import Callback
 from paretune.errors import FatalError, TransientError, UsageError
 from paretune.optimizers import RandomFewShot
 from paretune.tuners.run_trial import planned_calls
@@ -52,6 +55,16 @@ def test_an_epoch_has_as_many_runs_as_training_examples(make, few_shot):
     assert 0 < proposals == len(test_opro.asked(program)) <= planned - 2 * (40 + 4)
 
 
+@pytest.mark.parametrize("minibatch", [1, 3, 10])
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 13])
+def test_proposals_of_few_examples_stay_below_the_plan(make, n, minibatch):
+    """A minibatch has no more examples than there are, and then proposals are more frequent."""
+    program = make(GEPA(minibatch=minibatch), lambda request: json.dumps({"instructions": test_opro.ORIGINAL}))
+    planned = program.optimizer.planned_calls(program.generators, n, 4, 5)
+    run_maybe_nested(program.fit(*numbers(n), batch_size=4, epochs=5, verbose=0))
+    assert len(test_opro.asked(program)) <= planned
+
+
 def test_reflects_on_training_examples_only(make):
     """A question shows a minibatch of training examples, with their rewards, and no validation example."""
     program = make(GEPA(minibatch=4))
@@ -77,6 +90,21 @@ def test_goes_on_from_a_state_of_json(make, few_shot):
     again = train(resumed, 2, initial_epoch=1)
     assert json.dumps(again.states[-1]) == json.dumps(history.states[-1])
     assert not resumed.generators[0].language_model.backend.calls, "everything is in the ledger"
+
+
+class CopiedOptimizer(Callback):
+    """Goes on with a copy of the optimizer after each epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.program.optimizer = pickle.loads(pickle.dumps(copy.deepcopy(self.program.optimizer)))
+
+
+def test_goes_on_as_a_copy(make):
+    """A deep copy, and one from another process, goes on where the optimizer was."""
+    whole, copied = make(GEPA(seed=3)), make(GEPA(seed=3))
+    optimizer, states = copied.optimizer, train(whole, 3).states
+    assert train(copied, 3, callbacks=[CopiedOptimizer()]).states == states
+    assert copied.optimizer is not optimizer
 
 
 KILLED = """

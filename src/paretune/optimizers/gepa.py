@@ -110,10 +110,12 @@ class GEPA(Optimizer):
         self._search, self._resumed, self._examples_due = None, False, True
         self._replicate, self._gold = replicate, dict(gold)
 
-    def planned_calls(self, modules: Sequence[Trainable], batches: int, runs: int) -> int:
+    def planned_calls(self, modules: Sequence[Trainable], examples: int, batch_size: int, epochs: int) -> int:
         """At most: a proposal follows a minibatch, and may be followed by another one for want of a usable text."""
-        own = math.ceil(runs / self.minibatch) if modules else 0
-        return own + (self.few_shot.planned_calls(modules, batches, runs) if self.few_shot is not None else 0)
+        minibatch = min(self.minibatch, len(self._parts(examples)[1]))
+        own = math.ceil(examples * epochs / minibatch) if modules and examples else 0
+        few_shot = self.few_shot
+        return own + (0 if few_shot is None else few_shot.planned_calls(modules, examples, batch_size, epochs))
 
     async def next_batch(self, modules: Sequence[Trainable], batch: Sequence[int], examples: int) -> list[int]:
         if not modules:
@@ -179,13 +181,17 @@ class GEPA(Optimizer):
         self._earned = state["earned"][0], state["earned"][1]
         self._resumed = True
 
+    def _parts(self, examples: int) -> tuple[list[int], list[int]]:
+        """Which examples accepted candidates are scored on, and which ones the minibatches have: one may be both."""
+        shuffled = np.random.default_rng([self.seed, self._replicate]).permutation(examples).tolist()
+        count = max(1, round(self.pareto_share * examples))
+        return sorted(shuffled[:count]), sorted(shuffled[count:] or shuffled)
+
     def _asking(self) -> GEPASearch:
         """GEPA at its open question, which it reaches by the record."""
         if self._search is not None:
             return self._search
-        shuffled = np.random.default_rng([self.seed, self._replicate]).permutation(self._examples).tolist()
-        count = max(1, round(self.pareto_share * self._examples))
-        front, others = sorted(shuffled[:count]), sorted(shuffled[count:] or shuffled)
+        front, others = self._parts(self._examples)
         self._search = search = GEPASearch(
             {name: text or "" for name, text in self._original.items()},
             front,

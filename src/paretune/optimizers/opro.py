@@ -125,10 +125,12 @@ class OPRO(Optimizer):
         self._current = None
         self._gold = dict(gold)
 
-    def planned_calls(self, modules: Sequence[Trainable], batches: int, runs: int) -> int:
+    def planned_calls(self, modules: Sequence[Trainable], examples: int, batch_size: int, epochs: int) -> int:
         first = self._step if self._resumed else 0
-        own = sum(self._proposes_at(step) for step in range(first, first + batches)) if modules else 0
-        return own + (self.few_shot.planned_calls(modules, batches, runs) if self.few_shot is not None else 0)
+        steps = range(first, first + math.ceil(examples / batch_size) * epochs)
+        own = sum(self._proposes_at(step) for step in steps) if modules else 0
+        few_shot = self.few_shot
+        return own + (0 if few_shot is None else few_shot.planned_calls(modules, examples, batch_size, epochs))
 
     async def propose(self, modules: Sequence[Trainable], batch: Sequence[int]) -> None:
         if self.few_shot is not None:

@@ -74,9 +74,9 @@ class Optimizer(Configurable, ABC):
     def end_epoch(self, modules: Sequence[Trainable]) -> None:
         """Install the best candidate so far, which is then validated."""
 
-    def planned_calls(self, modules: Sequence[Trainable], batches: int, runs: int) -> int:
-        """How many calls the proposals of a training take that has so many batches, with so many runs of examples in
-        all, and goes on from the loaded state if there is one."""
+    def planned_calls(self, modules: Sequence[Trainable], examples: int, batch_size: int, epochs: int) -> int:
+        """How many calls the proposals of a training on so many examples take, which goes on from the loaded state if
+        there is one."""
         return 0
 
     @abstractmethod
