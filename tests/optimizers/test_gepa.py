@@ -19,7 +19,7 @@ from odd_numbers import numbers
 from paretune import run_maybe_nested
 from paretune.callbacks import Callback
 from paretune.errors import FatalError, TransientError, UsageError
-from paretune.optimizers import RandomFewShot
+from paretune.optimizers import OPRO, RandomFewShot
 from paretune.tuners.run_trial import planned_calls
 
 pytest.importorskip("gepa", reason="needs the extra gepa")
@@ -76,19 +76,19 @@ def test_reflects_on_training_examples_only(make):
         assert all(record["input"]["n"] < 100 and "right_output" in record for record in records)
 
 
-@pytest.mark.parametrize("few_shot", [False, True])
-def test_goes_on_from_a_state_of_json(make, few_shot):
+@pytest.mark.parametrize(("few_shot", "links"), [(False, 1), (True, 1), (False, 12)])
+def test_goes_on_from_a_state_of_json(make, few_shot, links):
     """An epoch in a new program, from the first epoch's state, is what it would have been in the old one."""
 
     def optimizer() -> GEPA:
         return GEPA(few_shot=RandomFewShot(1, 2, seed=5) if few_shot else None, seed=3)
 
-    whole = make(optimizer())
+    whole = make(optimizer(), links=links)
     history = train(whole, 2)
-    resumed = make(optimizer())
-    resumed.load_state(json.loads(json.dumps(history.states[0])))
+    resumed = make(optimizer(), links=links)
+    resumed.load_state(json.loads(json.dumps(history.states[0], sort_keys=True)))
     again = train(resumed, 2, initial_epoch=1)
-    assert json.dumps(again.states[-1]) == json.dumps(history.states[-1])
+    assert again.states == history.states[1:]
     assert not resumed.generators[0].language_model.backend.calls, "everything is in the ledger"
 
 
@@ -196,13 +196,30 @@ def test_options_that_cannot_work(options):
 
 
 def test_a_state_of_another_training(make):
-    """A state that does not fit the training examples is refused, with a cure."""
-    program = make(GEPA(seed=3))
-    history = train(program, 1)
-    other = make(GEPA(seed=3))
-    other.load_state(history.states[0])
-    with pytest.raises(UsageError, match="train anew"):
-        test_opro.fit(other, 24, batch_size=8, epochs=2, initial_epoch=1)
+    """A state that does not fit the training examples, the seed or the modules is refused, with a cure."""
+    states = train(make(GEPA(seed=3), links=2), 1).states
+    for seed, links, n in ((3, 2, 24), (4, 2, 40), (3, 1, 40)):
+        other = make(GEPA(seed=seed), links=links)
+        other.optimizer.load_state(states[0]["optimizer"])
+        with pytest.raises(UsageError, match="train anew"):
+            test_opro.fit(other, n, batch_size=8, epochs=2, initial_epoch=1)
+
+
+@pytest.mark.parametrize("kind", [GEPA, OPRO, RandomFewShot])
+def test_a_state_of_another_optimizer(kind):
+    """Is refused by its parts, and not with a KeyError."""
+    for other in {GEPA, OPRO, RandomFewShot} - {kind}:
+        with pytest.raises(UsageError, match=f"another optimizer than {kind.__name__}"):
+            kind().load_state(other().get_state())
+
+
+def test_works_in_no_other_optimizer(make):
+    """As it chooses what runs, it cannot be the few_shot of another optimizer; nothing is paid before it says so."""
+    for outer in (GEPA, OPRO):
+        program = make(outer(few_shot=GEPA()))
+        with pytest.raises(UsageError, match="cannot be the few_shot"):
+            train(program, 1)
+        assert not program.generators[0].language_model.backend.calls
 
 
 def test_work_grows_with_the_examples_only(make):

@@ -20,6 +20,11 @@ from paretune.prompting.prompts import Example
 
 __all__ = ["GEPA"]
 
+_OTHER = (
+    "GEPA asks for something else than its recorded state has: the state is of other training examples, modules or "
+    "options, another seed or replicate, or another version of the library gepa; train anew"
+)
+
 
 class GEPA(Optimizer):
     """Search the modules' instructions by reflection, with the library ``gepa`` (``pip install 'paretune[gepa]'``).
@@ -120,7 +125,10 @@ class GEPA(Optimizer):
     async def next_batch(self, modules: Sequence[Trainable], batch: Sequence[int], examples: int) -> list[int]:
         if not modules:
             return list(batch)
-        self._original = self._original or {module.name: module.instructions for module in modules}
+        original = self._original or {module.name: module.instructions for module in modules}
+        if set(original) != {module.name for module in modules}:
+            raise UsageError(_OTHER)
+        self._original = {module.name: original[module.name] for module in modules}  # in the order of their turns
         self._examples = examples
         search = self._asking()
         if isinstance(search.question, Reflection):
@@ -136,7 +144,10 @@ class GEPA(Optimizer):
         return running
 
     async def propose(self, modules: Sequence[Trainable], batch: Sequence[int]) -> None:
-        raise UsageError("GEPA chooses the batches itself: call next_batch, not propose")
+        raise UsageError(
+            "GEPA chooses the batches itself and cannot be the few_shot of another optimizer; it may have one: "
+            "GEPA(few_shot=RandomFewShot())"
+        )
 
     def observe(self, observations: Sequence[Observation]) -> None:
         if self.few_shot is not None:
@@ -147,7 +158,7 @@ class GEPA(Optimizer):
         assert isinstance(runs, Runs), "observe() before next_batch()"
         for seen in observations:
             total, n = self._earned
-            reward = (total / n if n else 0.0) if seen.reward is None else seen.reward
+            reward = (total / n if n else 0.0) if seen.reward is None else float(seen.reward)
             self._earned = total + reward, n + 1
             rewards.append(reward)
             if runs.part == "parent":
@@ -172,6 +183,7 @@ class GEPA(Optimizer):
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
+        self._check_kind(state)
         if (state["few_shot"] is None) != (self.few_shot is None):
             raise UsageError("the optimizer's state is of a GEPA with few_shot=…, or this one is, but not both")
         if self.few_shot is not None:
@@ -202,10 +214,7 @@ class GEPA(Optimizer):
         self._record = self._record or [{"question": search.digest, "answer": []}]
         for number, entry in enumerate(self._record, 1):
             if entry["question"] != search.digest:
-                raise UsageError(
-                    "GEPA asks for something else than its recorded state has: the state is of other training "
-                    "examples, another seed or another version of the library gepa; train anew"
-                )
+                raise UsageError(_OTHER)
             if number < len(self._record):
                 search.answer(entry["answer"])
         return search

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections import Counter
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from paretune.errors import UsageError
+from paretune.files import digest
 from paretune.optimizers.optimizer import EARNED
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class GEPASearch:
     @property
     def digest(self) -> str:
         """A few digits that tell the question from others."""
-        return hashlib.sha256(repr(self.question).encode()).hexdigest()[:12]
+        return digest(self.question)[:12]
 
     @property
     def candidates(self) -> list[dict[str, str]]:

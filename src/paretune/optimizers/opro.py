@@ -174,6 +174,7 @@ class OPRO(Optimizer):
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
+        self._check_kind(state)
         if (state["few_shot"] is None) != (self.few_shot is None):
             raise UsageError("the optimizer's state is of an OPRO with few_shot=…, or this one is, but not both")
         if self.few_shot is not None:

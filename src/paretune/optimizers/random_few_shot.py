@@ -169,6 +169,7 @@ class RandomFewShot(Optimizer):
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
+        self._check_kind(state)
         self._rng.bit_generator.state = state["rng"]
         self._pool = {name: {int(i): example for i, example in pool.items()} for name, pool in state["learned"].items()}
         self._population = [
