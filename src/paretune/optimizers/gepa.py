@@ -40,7 +40,7 @@ class GEPA(Optimizer):
     as many runs as every epoch: one for each training example. Validation examples are never shown to it. A failed
     example counts as the mean reward so far.
 
-    The state is the record of what GEPA asked and was answered. Whoever goes on from it asks the same once more, so a
+    The state is the record of what GEPA asked and was answered. The same answers lead to the same questions, so a
     search that was killed goes on where it was.
 
     Parameters
