@@ -76,6 +76,15 @@ def test_reflects_on_training_examples_only(make):
         assert all(record["input"]["n"] < 100 and "right_output" in record for record in records)
 
 
+def test_almost_right_is_a_mistake(make):
+    """A reward that is 1.0 only when it is rounded is shown among the mistakes."""
+    program = make(GEPA())
+    program.compile(optimizer=GEPA(), reward=lambda y_true, y_pred: 0.9996)
+    train(program, 1)
+    seen = [test_opro.shown(request) for request in test_opro.asked(program)]
+    assert seen and all(not each["examples"] and len(each["mistakes"]) == 3 for each in seen)
+
+
 @pytest.mark.parametrize(("few_shot", "links"), [(False, 1), (True, 1), (False, 12)])
 def test_goes_on_from_a_state_of_json(make, few_shot, links):
     """An epoch in a new program, from the first epoch's state, is what it would have been in the old one."""

@@ -204,7 +204,7 @@ class GEPA(Optimizer):
         if self._search is not None:
             return self._search
         front, others = self._parts(self._examples)
-        self._search = search = GEPASearch(
+        search = GEPASearch(
             {name: text or "" for name, text in self._original.items()},
             front,
             others,
@@ -217,6 +217,7 @@ class GEPA(Optimizer):
                 raise UsageError(_OTHER)
             if number < len(self._record):
                 search.answer(entry["answer"])
+        self._search = search
         return search
 
     def _answer(self, answer: Answer) -> None:
@@ -233,14 +234,16 @@ class GEPA(Optimizer):
         name, (candidate, indices, _) = reflection.module, reflection.runs
         module = next(module for module in modules if module.name == name)
         gold, mean = self._gold.get(name, ()), sum(reflection.rewards) / len(indices)
-        runs = zip(indices, reflection.rewards, self._replies, strict=True)
-        shown = [_shown(gold, index, reward, replies.get(name)) for index, reward, replies in runs]
+        right: list[dict[str, Any]] = []
+        wrong: list[dict[str, Any]] = []
+        for index, reward, replies in zip(indices, reflection.rewards, self._replies, strict=True):
+            (right if reward >= EARNED else wrong).append(_shown(gold, index, reward, replies.get(name)))
         text = await propose_instructions(
             self.language_model or module.language_model,
             Experience(
-                tried=[{"instructions": candidate[name], "reward": round(mean, 3), "examples": len(shown)}],
-                examples=[seen for seen in shown if seen["reward"] >= EARNED],
-                mistakes=[seen for seen in shown if seen["reward"] < EARNED],
+                tried=[{"instructions": candidate[name], "reward": round(mean, 3), "examples": len(indices)}],
+                examples=right,
+                mistakes=wrong,
             ),
             options=self.options,
             variant=int(np.random.default_rng([self.seed, self._replicate, 2, reflection.number]).integers(2**31)),
