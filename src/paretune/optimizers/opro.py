@@ -254,21 +254,20 @@ class OPRO(Optimizer):
 
     def _drawn(self) -> _Candidate:
         """A candidate by Thompson sampling: the highest of one draw from what each one's mean reward may be."""
-        noise = self._rng.standard_normal(len(self._candidates))
+        noise, overall = self._rng.standard_normal(len(self._candidates)), self._overall()
         drawn = [
-            self._value(candidate) + _SPREAD / math.sqrt(candidate.n + PRIOR_EXAMPLES) * chance
+            shrunk_mean(candidate.total, candidate.n, overall)
+            + _SPREAD / math.sqrt(candidate.n + PRIOR_EXAMPLES) * chance
             for candidate, chance in zip(self._candidates, noise.tolist(), strict=True)
         ]
         return self._candidates[max(range(len(drawn)), key=drawn.__getitem__)]
 
     def _best(self) -> _Candidate:
-        return max(self._scored(), key=self._value)  # the earliest of equals
+        overall = self._overall()
+        return max(self._scored(), key=lambda one: shrunk_mean(one.total, one.n, overall))  # the earliest of equals
 
     def _scored(self) -> list[_Candidate]:
         return [candidate for candidate in self._candidates if candidate.n] or self._candidates[:1]
-
-    def _value(self, candidate: _Candidate) -> float:
-        return shrunk_mean(candidate.total, candidate.n, self._overall())
 
     def _overall(self) -> float:
         n = sum(candidate.n for candidate in self._candidates)
