@@ -253,3 +253,12 @@ def test_work_grows_with_the_examples_only(make):
         return calls
 
     assert 0 < work(240) < 5 * work(60)
+
+
+def test_the_extra_is_missing(monkeypatch):
+    """Without the library, or with another version of it, the optimizer says at once what to install."""
+    for module in ("gepa.core.state", "gepa.gepa_utils"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, module, None)
+            with pytest.raises(UsageError, match=r"pip install 'paretune\[gepa\]'"):
+                GEPA()
