@@ -1,4 +1,4 @@
-"""What a search for instructions finds for its calls: ``python benchmarks/instructions.py [SEEDS | --local]``.
+"""What a search for instructions finds for its calls: ``python benchmarks/instructions.py [SEEDS | --local | --cpu]``.
 
 A scripted model's answers depend on its instructions in one of two ways. ``care``: it is right on any input with a
 probability of 0.3 + 0.7/6 times the number of rules in its instructions, at most six; a proposal has one rule more than
@@ -8,6 +8,9 @@ adds the rule for a mistake that it is shown, and one time out of four forgets a
 rule. Given are the true reward of the installed instructions, with its standard error over the seeds, and the calls,
 proposals included, as a ratio to those of a training without a search. Examples in the prompt change nothing of this
 model's answers, so RandomFewShot is what a search without instructions gets.
+
+``--cpu`` gives the processor time of a training by its rows, for a model that no instructions change: then a search
+goes on proposing to the end.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import json
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +35,8 @@ from paretune.rewards import ExactMatch
 BATCH, KINDS, BASE, FORGETS = 8, 6, 0.3, 0.25
 #: Of the sample, with the bundled model: rows that it is trained on, and others.
 ROWS, TESTED = 24, 40
+#: Of trainings whose processor time is measured.
+GROWING = (200, 1000, 2000, 10000)
 EMOTIONS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 SEARCHES: dict[str, Callable[[int], Optimizer]] = {
     "RandomFewShot": lambda seed: RandomFewShot(1, 2, seed=seed),
@@ -84,6 +90,8 @@ def quality(instructions: str) -> float:
 
 def proposed(world: str, shown: dict[str, Any], chance: float) -> str:
     """New instructions, from what a question shows."""
+    if world == "vain":
+        return f"rules {int(chance * 1e9)}"
     rules = rules_of(shown["tried"][-1]["instructions"])
     missing = [kind for kind in range(KINDS) if kind not in rules]
     if world == "rules":
@@ -106,6 +114,8 @@ def script(world: str, seed: int) -> Callable[[Request], str]:
         rules = rules_of(instructions)
         certain = world == "rules" and shown["n"] % KINDS in rules
         chance = BASE if world == "rules" else quality(instructions)
+        if world == "vain":
+            rules, chance = [], 0.6
         right = certain or dice(seed, shown["n"], rules) < chance
         return json.dumps({"parity": "odd" if (shown["n"] % 2 == 1) is right else "even"})
 
@@ -167,6 +177,19 @@ async def local() -> None:
         print(f"| {name} | {reward:.2f} ± {error:.2f} | {calls} | {text} |", flush=True)
 
 
+async def cpu() -> None:
+    """Print the table of processor time: the best of three trainings of one epoch each."""
+    print("| rows | search | calls | CPU s | CPU ms a call |\n|---|---|---|---|---|")
+    for n in GROWING:
+        for name in ("RandomFewShot", "OPRO", "GEPA"):
+            took, calls = [], 0
+            for _ in range(3):
+                began = time.process_time()
+                calls = (await search(SEARCHES[name](0), "vain", 0, n, 1))[1]
+                took.append(time.process_time() - began)
+            print(f"| {n:,} | {name} | {calls:,} | {min(took):.2f} | {1000 * min(took) / calls:.2f} |", flush=True)
+
+
 async def main(seeds: int) -> None:
     """Print the table."""
     print("| model | rows, epochs | search | reward | calls |\n|---|---|---|---|---|")
@@ -185,5 +208,7 @@ async def main(seeds: int) -> None:
 if __name__ == "__main__":
     if "--local" in sys.argv:
         asyncio.run(local())
+    elif "--cpu" in sys.argv:
+        asyncio.run(cpu())
     else:
         asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import json
+import pickle
 import signal
 import statistics
 import subprocess
@@ -14,8 +17,9 @@ import test_opro
 from odd_numbers import numbers
 
 from paretune import run_maybe_nested
+from paretune.callbacks import Callback
 from paretune.errors import FatalError, TransientError, UsageError
-from paretune.optimizers import RandomFewShot
+from paretune.optimizers import OPRO, RandomFewShot
 from paretune.tuners.run_trial import planned_calls
 
 pytest.importorskip("gepa", reason="needs the extra gepa")
@@ -51,6 +55,16 @@ def test_an_epoch_has_as_many_runs_as_training_examples(make, few_shot):
     assert 0 < proposals == len(test_opro.asked(program)) <= planned - 2 * (40 + 4)
 
 
+@pytest.mark.parametrize("minibatch", [1, 3, 10])
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 13])
+def test_proposals_of_few_examples_stay_below_the_plan(make, n, minibatch):
+    """A minibatch has no more examples than there are, and then proposals are more frequent."""
+    program = make(GEPA(minibatch=minibatch), lambda request: json.dumps({"instructions": test_opro.ORIGINAL}))
+    planned = program.optimizer.planned_calls(program.generators, n, 4, 5)
+    run_maybe_nested(program.fit(*numbers(n), batch_size=4, epochs=5, verbose=0))
+    assert len(test_opro.asked(program)) <= planned
+
+
 def test_reflects_on_training_examples_only(make):
     """A question shows a minibatch of training examples, with their rewards, and no validation example."""
     program = make(GEPA(minibatch=4))
@@ -62,20 +76,44 @@ def test_reflects_on_training_examples_only(make):
         assert all(record["input"]["n"] < 100 and "right_output" in record for record in records)
 
 
-@pytest.mark.parametrize("few_shot", [False, True])
-def test_goes_on_from_a_state_of_json(make, few_shot):
+def test_almost_right_is_a_mistake(make):
+    """A reward that is 1.0 only when it is rounded is shown among the mistakes."""
+    program = make(GEPA())
+    program.compile(optimizer=GEPA(), reward=lambda y_true, y_pred: 0.9996)
+    train(program, 1)
+    seen = [test_opro.shown(request) for request in test_opro.asked(program)]
+    assert seen and all(not each["examples"] and len(each["mistakes"]) == 3 for each in seen)
+
+
+@pytest.mark.parametrize(("few_shot", "links"), [(False, 1), (True, 1), (False, 12)])
+def test_goes_on_from_a_state_of_json(make, few_shot, links):
     """An epoch in a new program, from the first epoch's state, is what it would have been in the old one."""
 
     def optimizer() -> GEPA:
         return GEPA(few_shot=RandomFewShot(1, 2, seed=5) if few_shot else None, seed=3)
 
-    whole = make(optimizer())
+    whole = make(optimizer(), links=links)
     history = train(whole, 2)
-    resumed = make(optimizer())
-    resumed.load_state(json.loads(json.dumps(history.states[0])))
+    resumed = make(optimizer(), links=links)
+    resumed.load_state(json.loads(json.dumps(history.states[0], sort_keys=True)))
     again = train(resumed, 2, initial_epoch=1)
-    assert json.dumps(again.states[-1]) == json.dumps(history.states[-1])
+    assert again.states == history.states[1:]
     assert not resumed.generators[0].language_model.backend.calls, "everything is in the ledger"
+
+
+class CopiedOptimizer(Callback):
+    """Goes on with a copy of the optimizer after each epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.program.optimizer = pickle.loads(pickle.dumps(copy.deepcopy(self.program.optimizer)))
+
+
+def test_goes_on_as_a_copy(make):
+    """A deep copy, and one from another process, goes on where the optimizer was."""
+    whole, copied = make(GEPA(seed=3)), make(GEPA(seed=3))
+    optimizer, states = copied.optimizer, train(whole, 3).states
+    assert train(copied, 3, callbacks=[CopiedOptimizer()]).states == states
+    assert copied.optimizer is not optimizer
 
 
 KILLED = """
@@ -114,13 +152,13 @@ def test_takes_turns_with_several_modules(make):
     """Each module of a chain gets proposals, one after the other from a parent."""
 
     def proposer(request: Any) -> str:
-        return json.dumps({"instructions": f"care {request.replicate % 11}"})
+        return json.dumps({"instructions": test_opro.shown(request)["tried"][0]["instructions"] + " and more"})
 
     program = make(GEPA(seed=1), proposer, links=2)
-    train(program, 4)
-    assert {module for entry in program.get_state()["optimizer"]["record"] if (module := entry.get("module"))} == {
-        generator.name for generator in program.generators
-    }
+    program.generators[1].instructions = "care 1"
+    train(program, 2)
+    tried = [test_opro.shown(request)["tried"][0]["instructions"] for request in test_opro.asked(program)]
+    assert tried == ["care 0", "care 1"] * (len(tried) // 2) and tried
 
 
 def test_fatal_errors_end_it_as_themselves(make):
@@ -167,10 +205,60 @@ def test_options_that_cannot_work(options):
 
 
 def test_a_state_of_another_training(make):
-    """A state that does not fit the training examples is refused, with a cure."""
-    program = make(GEPA(seed=3))
-    history = train(program, 1)
-    other = make(GEPA(seed=3))
-    other.load_state(history.states[0])
-    with pytest.raises(UsageError, match="train anew"):
-        test_opro.fit(other, 24, batch_size=8, epochs=2, initial_epoch=1)
+    """A state that does not fit the training examples, the seed or the modules is refused, with a cure."""
+    states = train(make(GEPA(seed=3), links=2), 1).states
+    for seed, links, n in ((3, 2, 24), (4, 2, 40), (3, 1, 40)):
+        other = make(GEPA(seed=seed), links=links)
+        other.optimizer.load_state(states[0]["optimizer"])
+        with pytest.raises(UsageError, match="train anew"):
+            test_opro.fit(other, n, batch_size=8, epochs=2, initial_epoch=1)
+
+
+@pytest.mark.parametrize("kind", [GEPA, OPRO, RandomFewShot])
+def test_a_state_of_another_optimizer(kind):
+    """Is refused by its parts, and not with a KeyError."""
+    for other in {GEPA, OPRO, RandomFewShot} - {kind}:
+        with pytest.raises(UsageError, match=f"another optimizer than {kind.__name__}"):
+            kind().load_state(other().get_state())
+
+
+def test_works_in_no_other_optimizer(make):
+    """As it chooses what runs, it cannot be the few_shot of another optimizer; nothing is paid before it says so."""
+    for outer in (GEPA, OPRO):
+        program = make(outer(few_shot=GEPA()))
+        with pytest.raises(UsageError, match="cannot be the few_shot"):
+            train(program, 1)
+        assert not program.generators[0].language_model.backend.calls
+
+
+def test_work_grows_with_the_examples_only(make):
+    """Four times the examples are four times the optimizer's work, proposals that never help included."""
+
+    def proposer(request: Any) -> str:
+        return json.dumps({"instructions": f"{test_opro.ORIGINAL} {request.replicate}"})
+
+    def work(rows: int) -> int:
+        calls = 0
+
+        def count(frame: Any, event: str, _: Any) -> None:
+            nonlocal calls
+            calls += event == "call" and "gepa" in frame.f_globals.get("__name__", "")
+
+        program = make(GEPA(seed=1), proposer)
+        sys.setprofile(count)
+        try:
+            asyncio.run(program.fit(*numbers(rows), batch_size=8, epochs=1, verbose=0))
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    assert 0 < work(240) < 5 * work(60)
+
+
+def test_the_extra_is_missing(monkeypatch):
+    """Without the library, or with another version of it, the optimizer says at once what to install."""
+    for module in ("gepa.core.state", "gepa.gepa_utils"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, module, None)
+            with pytest.raises(UsageError, match=r"pip install 'paretune\[gepa\]'"):
+                GEPA()

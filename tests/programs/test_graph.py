@@ -170,6 +170,13 @@ def test_generator_needs_a_data_model_and_a_language_model(options: dict[str, An
         Generator(**options)
 
 
+@pytest.mark.parametrize("instructions", [5, b"Name it.", ["Name it."]])
+def test_instructions_are_a_text(model, instructions: Any):
+    """Others are refused with their value when the module is made, and not by the first prompt."""
+    with pytest.raises(UsageError, match=r"generator: instructions must be a text \(got "):
+        Generator(Feeling, model(), instructions=instructions, name="generator")
+
+
 def test_graph_errors(model):
     """An Input of another program, outputs without inputs, mixed calls and equal names are refused when built."""
 

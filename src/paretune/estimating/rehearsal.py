@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -85,10 +84,9 @@ class Rehearsal:
             for count, at_once in ((n_train, batch_size), (n_val, n_val)):
                 tallies.append(question.take(count * (epochs - initial_epoch), at_once * parallel))
         if optimizer is not None and self.proposing is not None:
-            batches = math.ceil(n_train / batch_size)
             generators = self.program.generators
             until, before = (
-                optimizer.planned_calls(generators, batches * end, n_train * end) for end in (epochs, initial_epoch)
+                optimizer.planned_calls(generators, n_train, batch_size, end) for end in (epochs, initial_epoch)
             )
             proposed = self.proposing.take(until - before, parallel)
             least = 1 if optimizer.plans_exactly else 0

@@ -12,12 +12,18 @@ import numpy as np
 from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.options import CallKeywords
+from paretune.optimizers.gepa_search import Answer, GEPASearch, Reflection, Runs, check_library
 from paretune.optimizers.optimizer import EARNED, Observation, Optimizer, Trainable
 from paretune.optimizers.proposals import Experience, propose_instructions
 from paretune.prompting.generate import call_options
 from paretune.prompting.prompts import Example
 
 __all__ = ["GEPA"]
+
+_OTHER = (
+    "GEPA asks for something else than its recorded state has: the state is of other training examples, modules or "
+    "options, another seed or replicate, or another version of the library gepa; train anew"
+)
 
 
 class GEPA(Optimizer):
@@ -34,8 +40,8 @@ class GEPA(Optimizer):
     as many runs as every epoch: one for each training example. Validation examples are never shown to it. A failed
     example counts as the mean reward so far.
 
-    The state is the record of what GEPA has been answered, from which it computes its next question anew each time.
-    The same record gives the same question, so a search that was killed goes on where it was.
+    The state is the record of what GEPA asked and was answered. The same answers lead to the same questions, so a
+    search that was killed goes on where it was.
 
     Parameters
     ----------
@@ -70,7 +76,7 @@ class GEPA(Optimizer):
                 "GEPA needs a minibatch of at least 1 and a pareto_share above 0 and below 1 "
                 f"(got {minibatch} and {pareto_share})"
             )
-        _optimize()  # the missing library shows before anything is paid for
+        check_library()  # the missing library shows before anything is paid for
         self.language_model = LanguageModel(language_model) if isinstance(language_model, str) else language_model
         self.few_shot = few_shot
         self.minibatch = minibatch
@@ -81,13 +87,20 @@ class GEPA(Optimizer):
         self._gold: dict[str, Sequence[Example]] = {}
         #: The instructions that the program came with.
         self._original: dict[str, str | None] = {}
-        #: What GEPA asked for, in order: runs of examples (``indices``) and new instructions (``module``), answered.
+        self._examples = 0
+        #: What GEPA asked, as a digest, and was answered, in order. The last question is open, with the rewards so far.
         self._record: list[dict[str, Any]] = []
-        self._running: list[int] = []
+        #: GEPA at its open question; None: to be brought there from the record.
+        self._search: GEPASearch | None = None
+        #: Of the minibatch that the next reflection sees.
+        self._replies: list[dict[str, Example]] = []
+        #: The sum of all rewards so far, and their number.
+        self._earned: tuple[float, int] = (0.0, 0)
         self._examples_due = True
-        #: Whether a loaded record is one of this training.
-        self._checked = True
         self._resumed = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_search": None}  # a running generator has no copy
 
     @property
     def language_models(self) -> tuple[LanguageModel, ...]:
@@ -98,211 +111,151 @@ class GEPA(Optimizer):
         if self.few_shot is not None:
             self.few_shot.begin(gold, replicate)
         if not self._resumed:
-            self._original, self._record = {}, []
-        self._resumed, self._examples_due, self._checked = False, True, not self._record
+            self._original, self._record, self._replies, self._earned = {}, [], [], (0.0, 0)
+        self._search, self._resumed, self._examples_due = None, False, True
         self._replicate, self._gold = replicate, dict(gold)
 
-    def planned_calls(self, modules: Sequence[Trainable], batches: int, runs: int) -> int:
+    def planned_calls(self, modules: Sequence[Trainable], examples: int, batch_size: int, epochs: int) -> int:
         """At most: a proposal follows a minibatch, and may be followed by another one for want of a usable text."""
-        own = math.ceil(runs / self.minibatch) if modules else 0
-        return own + (self.few_shot.planned_calls(modules, batches, runs) if self.few_shot is not None else 0)
+        minibatch = min(self.minibatch, len(self._parts(examples)[1]))
+        own = math.ceil(examples * epochs / minibatch) if modules and examples else 0
+        few_shot = self.few_shot
+        return own + (0 if few_shot is None else few_shot.planned_calls(modules, examples, batch_size, epochs))
 
     async def next_batch(self, modules: Sequence[Trainable], batch: Sequence[int], examples: int) -> list[int]:
-        if not self._original:
-            self._original = {module.name: module.instructions for module in modules}
         if not modules:
-            self._running = list(batch)
-            return self._running
-        if not self._checked:
-            self._next_question(examples)
-            self._checked = True
-        while self._open() is None:
-            question = self._next_question(examples)
-            if "module" in question:
-                question["text"] = await self._new(question["module"], modules)
-            elif self._record:
-                self._record[-1].pop("replies", None)  # only reflection needs them
-            self._record.append(question)
-        entry = self._record[-1]
-        done = len(entry["rewards"])
-        self._running = list(entry["indices"][done : done + len(batch)])
-        if self.few_shot is not None and (self._examples_due or not self._is_child()):
-            await self.few_shot.propose(modules, self._running)
+            return list(batch)
+        original = self._original or {module.name: module.instructions for module in modules}
+        if set(original) != {module.name for module in modules}:
+            raise UsageError(_OTHER)
+        self._original = {module.name: original[module.name] for module in modules}  # in the order of their turns
+        self._examples = examples
+        search = self._asking()
+        if isinstance(search.question, Reflection):
+            self._answer(await self._new(search.question, modules))
+        runs = search.question
+        assert isinstance(runs, Runs), "GEPA reflects on new runs only"
+        running = list(runs.indices[len(self._record[-1]["answer"]) :][: len(batch)])
+        # New instructions run under the same examples as those that they are to replace.
+        if self.few_shot is not None and (self._examples_due or runs.part != "child"):
+            await self.few_shot.propose(modules, running)
         self._examples_due = False
-        self._install(entry["candidate"], modules)
-        return self._running
+        self._install(runs.candidate, modules)
+        return running
 
     async def propose(self, modules: Sequence[Trainable], batch: Sequence[int]) -> None:
-        raise UsageError("GEPA chooses the batches itself: call next_batch, not propose")
+        raise UsageError(
+            "GEPA chooses the batches itself and cannot be the few_shot of another optimizer; it may have one: "
+            "GEPA(few_shot=RandomFewShot())"
+        )
 
     def observe(self, observations: Sequence[Observation]) -> None:
         if self.few_shot is not None:
             self.few_shot.observe(observations)
-        entry = self._open()
-        if entry is None:
+        if not self._record:
             return
+        runs, rewards = self._asking().question, self._record[-1]["answer"]
+        assert isinstance(runs, Runs), "observe() before next_batch()"
         for seen in observations:
-            entry["rewards"].append(self._overall() if seen.reward is None else seen.reward)
-            entry["replies"].append({name: dict(reply) for name, reply in seen.replies.items()})
+            total, n = self._earned
+            reward = (total / n if n else 0.0) if seen.reward is None else float(seen.reward)
+            self._earned = total + reward, n + 1
+            rewards.append(reward)
+            if runs.part == "parent":
+                self._replies.append({name: dict(reply) for name, reply in seen.replies.items()})
+        if len(rewards) == len(runs.indices):
+            self._answer(rewards)
 
     def end_epoch(self, modules: Sequence[Trainable]) -> None:
         self._examples_due = True
         if self.few_shot is not None:
             self.few_shot.end_epoch(modules)
-        scored = [entry for entry in self._record if entry.get("front") and _complete(entry)]
-        if scored:
-            best = max(scored, key=lambda entry: sum(entry["rewards"]))  # the earliest of equals
-            self._install(best["candidate"], modules)
-        elif self._original:
-            self._install({name: text or "" for name, text in self._original.items()}, modules)
+        if self._record:
+            self._install(self._asking().best(), modules)
 
     def get_state(self) -> dict[str, Any]:
         return {
             "original": dict(self._original),
-            "record": copy.deepcopy(self._record),
+            "record": [*self._record[:-1], *copy.deepcopy(self._record[-1:])],  # only the last one changes
+            "replies": copy.deepcopy(self._replies),
+            "earned": list(self._earned),
             "few_shot": None if self.few_shot is None else self.few_shot.get_state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
+        self._check_kind(state)
         if (state["few_shot"] is None) != (self.few_shot is None):
             raise UsageError("the optimizer's state is of a GEPA with few_shot=…, or this one is, but not both")
         if self.few_shot is not None:
             self.few_shot.load_state(state["few_shot"])
-        self._original = dict(state["original"])
-        self._record = copy.deepcopy(state["record"])
+        self._original, self._replies = dict(state["original"]), copy.deepcopy(state["replies"])
+        self._record = [*state["record"][:-1], *copy.deepcopy(state["record"][-1:])]
+        self._earned = state["earned"][0], state["earned"][1]
         self._resumed = True
 
-    def _open(self) -> dict[str, Any] | None:
-        """The runs that GEPA waits for, if there are any."""
-        last = self._record[-1] if self._record else None
-        return last if last is not None and "rewards" in last and not _complete(last) else None
-
-    def _is_child(self) -> bool:
-        """Whether new instructions run on the minibatch of those that they are to replace."""
-        return len(self._record) > 1 and self._record[-2].get("text") is not None
-
-    def _overall(self) -> float:
-        rewards = [reward for entry in self._record for reward in entry.get("rewards", ())]
-        return sum(rewards) / len(rewards) if rewards else 0.0
-
-    def _next_question(self, examples: int) -> dict[str, Any]:
-        """What GEPA asks for after the record so far: it runs from its start, and stops where no answer is known."""
+    def _parts(self, examples: int) -> tuple[list[int], list[int]]:
+        """Which examples accepted candidates are scored on, and which ones the minibatches have: one may be both."""
         shuffled = np.random.default_rng([self.seed, self._replicate]).permutation(examples).tolist()
         count = max(1, round(self.pareto_share * examples))
-        front, rest = sorted(shuffled[:count]), sorted(shuffled[count:] or shuffled)
-        try:
-            _optimize()(
-                seed_candidate={name: text or "" for name, text in self._original.items()},
-                trainset=rest,
-                valset=front,
-                adapter=_Replay(self._record, front),
-                reflection_minibatch_size=min(self.minibatch, len(rest)),
-                perfect_score=EARNED,
-                stop_callbacks=lambda state: False,
-                logger=_Silent(),
-                raise_on_exception=True,
-                seed=int(np.random.default_rng([self.seed, self._replicate, 1]).integers(2**31)),
-            )
-        except _Unanswered as unanswered:
-            if unanswered.question is None:
-                raise UsageError(
-                    "GEPA asks for something else than its recorded state has: the state is of other training "
-                    "examples, another seed or another version of the library gepa; train anew"
-                ) from None
-            return unanswered.question
-        raise AssertionError("GEPA ended by itself")
+        return sorted(shuffled[:count]), sorted(shuffled[count:] or shuffled)
 
-    async def _new(self, name: str, modules: Sequence[Trainable]) -> str | None:
+    def _asking(self) -> GEPASearch:
+        """GEPA at its open question, which it reaches by the record."""
+        if self._search is not None:
+            return self._search
+        front, others = self._parts(self._examples)
+        search = GEPASearch(
+            {name: text or "" for name, text in self._original.items()},
+            front,
+            others,
+            minibatch=min(self.minibatch, len(others)),
+            seed=int(np.random.default_rng([self.seed, self._replicate, 1]).integers(2**31)),
+        )
+        self._record = self._record or [{"question": search.digest, "answer": []}]
+        for number, entry in enumerate(self._record, 1):
+            if entry["question"] != search.digest:
+                raise UsageError(_OTHER)
+            if number < len(self._record):
+                search.answer(entry["answer"])
+        self._search = search
+        return search
+
+    def _answer(self, answer: Answer) -> None:
+        """Answer the open question, and note the next one."""
+        search = self._asking()
+        self._record[-1]["answer"] = answer
+        search.answer(answer)
+        self._record.append({"question": search.digest, "answer": []})
+        if not isinstance(search.question, Reflection):
+            self._replies = []  # only reflection needs them
+
+    async def _new(self, reflection: Reflection, modules: Sequence[Trainable]) -> str | None:
         """New instructions for one module, or None where no new ones were proposed."""
+        name, (candidate, indices, _) = reflection.module, reflection.runs
         module = next(module for module in modules if module.name == name)
-        parent, known = self._record[-1], [entry for entry in self._record if "module" in entry]
-        gold = self._gold.get(module.name, ())
-        runs = zip(parent["indices"], parent["rewards"], parent["replies"], strict=True)
-        shown = [_shown(gold, index, reward, replies.get(module.name)) for index, reward, replies in runs]
-        mean = round(sum(parent["rewards"]) / len(shown), 3)
-        del parent["replies"]  # nobody asks for them again
+        gold, mean = self._gold.get(name, ()), sum(reflection.rewards) / len(indices)
+        right: list[dict[str, Any]] = []
+        wrong: list[dict[str, Any]] = []
+        for index, reward, replies in zip(indices, reflection.rewards, self._replies, strict=True):
+            (right if reward >= EARNED else wrong).append(_shown(gold, index, reward, replies.get(name)))
         text = await propose_instructions(
             self.language_model or module.language_model,
             Experience(
-                tried=[{"instructions": parent["candidate"][module.name], "reward": mean, "examples": len(shown)}],
-                examples=[seen for seen in shown if seen["reward"] >= EARNED],
-                mistakes=[seen for seen in shown if seen["reward"] < EARNED],
+                tried=[{"instructions": candidate[name], "reward": round(mean, 3), "examples": len(indices)}],
+                examples=right,
+                mistakes=wrong,
             ),
             options=self.options,
-            variant=int(np.random.default_rng([self.seed, self._replicate, 2, len(known)]).integers(2**31)),
+            variant=int(np.random.default_rng([self.seed, self._replicate, 2, reflection.number]).integers(2**31)),
             name="gepa",
         )
         # What lost on one minibatch may be proposed again: it is run on another one.
-        accepted = {_words(entry["candidate"][name]) for entry in self._record if entry.get("front")}
+        accepted = {_words(known[name]) for known in self._asking().candidates}
         return None if text is None or _words(text) in accepted else text
 
     def _install(self, candidate: Mapping[str, str], modules: Sequence[Trainable]) -> None:
         for module in modules:
             module.instructions = candidate[module.name] or self._original[module.name]
-
-
-class _Unanswered(BaseException):
-    """Ends GEPA where it asks for something that is not on record (it goes on after an Exception, not after this)."""
-
-    def __init__(self, question: dict[str, Any] | None) -> None:
-        self.question = question
-
-
-class _Replay:
-    """Answers GEPA from the record."""
-
-    def __init__(self, record: Sequence[dict[str, Any]], front: Sequence[int]) -> None:
-        self._answers = iter(record)
-        self._front = list(front)
-
-    def evaluate(self, batch: list[int], candidate: dict[str, str], capture_traces: bool = False) -> Any:
-        from gepa.core.adapter import EvaluationBatch
-
-        entry = self._next({"indices": list(batch), "candidate": dict(candidate), "front": batch == self._front})
-        return EvaluationBatch(outputs=list(batch), scores=list(entry["rewards"]), trajectories=list(batch))
-
-    def make_reflective_dataset(
-        self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
-    ) -> dict[str, list[dict[str, Any]]]:
-        return {name: [] for name in components_to_update}  # the question is written from the record
-
-    def propose_new_texts(
-        self, candidate: dict[str, str], reflective_dataset: Any, components_to_update: list[str]
-    ) -> dict[str, str]:
-        name = components_to_update[0]  # one a turn
-        text = self._next({"module": name})["text"]
-        return {} if text is None else {name: text}
-
-    def _next(self, question: dict[str, Any]) -> dict[str, Any]:
-        entry = next(self._answers, None)
-        if entry is None:
-            raise _Unanswered(question if "module" in question else {**question, "rewards": [], "replies": []})
-        if any(entry.get(key) != value for key, value in question.items()):
-            raise _Unanswered(None)
-        if "rewards" in entry and not _complete(entry):
-            raise _Unanswered(entry)
-        return entry
-
-
-class _Silent:
-    """GEPA's logger: what there is to know is in the ledger and the history."""
-
-    def log(self, message: str) -> None:
-        pass
-
-
-def _optimize() -> Any:
-    try:
-        from gepa.api import optimize
-    except ImportError:
-        raise UsageError(
-            "GEPA needs the library gepa: pip install 'paretune[gepa]', or search instructions with OPRO (opro)"
-        ) from None
-    return optimize
-
-
-def _complete(entry: Mapping[str, Any]) -> bool:
-    return len(entry["rewards"]) == len(entry["indices"])
 
 
 def _shown(gold: Sequence[Example], index: int, reward: float, reply: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -125,10 +125,12 @@ class OPRO(Optimizer):
         self._current = None
         self._gold = dict(gold)
 
-    def planned_calls(self, modules: Sequence[Trainable], batches: int, runs: int) -> int:
+    def planned_calls(self, modules: Sequence[Trainable], examples: int, batch_size: int, epochs: int) -> int:
         first = self._step if self._resumed else 0
-        own = sum(self._proposes_at(step) for step in range(first, first + batches)) if modules else 0
-        return own + (self.few_shot.planned_calls(modules, batches, runs) if self.few_shot is not None else 0)
+        steps = range(first, first + math.ceil(examples / batch_size) * epochs)
+        own = sum(self._proposes_at(step) for step in steps) if modules else 0
+        few_shot = self.few_shot
+        return own + (0 if few_shot is None else few_shot.planned_calls(modules, examples, batch_size, epochs))
 
     async def propose(self, modules: Sequence[Trainable], batch: Sequence[int]) -> None:
         if self.few_shot is not None:
@@ -172,6 +174,7 @@ class OPRO(Optimizer):
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
+        self._check_kind(state)
         if (state["few_shot"] is None) != (self.few_shot is None):
             raise UsageError("the optimizer's state is of an OPRO with few_shot=…, or this one is, but not both")
         if self.few_shot is not None:
@@ -251,21 +254,20 @@ class OPRO(Optimizer):
 
     def _drawn(self) -> _Candidate:
         """A candidate by Thompson sampling: the highest of one draw from what each one's mean reward may be."""
-        noise = self._rng.standard_normal(len(self._candidates))
+        noise, overall = self._rng.standard_normal(len(self._candidates)), self._overall()
         drawn = [
-            self._value(candidate) + _SPREAD / math.sqrt(candidate.n + PRIOR_EXAMPLES) * chance
+            shrunk_mean(candidate.total, candidate.n, overall)
+            + _SPREAD / math.sqrt(candidate.n + PRIOR_EXAMPLES) * chance
             for candidate, chance in zip(self._candidates, noise.tolist(), strict=True)
         ]
         return self._candidates[max(range(len(drawn)), key=drawn.__getitem__)]
 
     def _best(self) -> _Candidate:
-        return max(self._scored(), key=self._value)  # the earliest of equals
+        overall = self._overall()
+        return max(self._scored(), key=lambda one: shrunk_mean(one.total, one.n, overall))  # the earliest of equals
 
     def _scored(self) -> list[_Candidate]:
         return [candidate for candidate in self._candidates if candidate.n] or self._candidates[:1]
-
-    def _value(self, candidate: _Candidate) -> float:
-        return shrunk_mean(candidate.total, candidate.n, self._overall())
 
     def _overall(self) -> float:
         n = sum(candidate.n for candidate in self._candidates)

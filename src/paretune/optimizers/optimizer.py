@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from paretune.configurable import Configurable
+from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
 from paretune.prompting.prompts import Example
 
@@ -74,9 +75,9 @@ class Optimizer(Configurable, ABC):
     def end_epoch(self, modules: Sequence[Trainable]) -> None:
         """Install the best candidate so far, which is then validated."""
 
-    def planned_calls(self, modules: Sequence[Trainable], batches: int, runs: int) -> int:
-        """How many calls the proposals of a training take that has so many batches, with so many runs of examples in
-        all, and goes on from the loaded state if there is one."""
+    def planned_calls(self, modules: Sequence[Trainable], examples: int, batch_size: int, epochs: int) -> int:
+        """How many calls the proposals of a training on so many examples take, which goes on from the loaded state if
+        there is one."""
         return 0
 
     @abstractmethod
@@ -85,7 +86,15 @@ class Optimizer(Configurable, ABC):
 
     @abstractmethod
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take over a state that ``get_state`` gave."""
+        """Take over a state that ``get_state`` gave. Raises UsageError for one of another optimizer."""
+
+    def _check_kind(self, state: Mapping[str, Any]) -> None:
+        """Raise UsageError for a state without the parts that this optimizer's states have."""
+        if set(state) != set(self.get_state()):
+            raise UsageError(
+                f"the state is of another optimizer than {type(self).__name__}: compile the program with that one, or "
+                "load the state before compile(…)"
+            )
 
 
 def shrunk_mean(total: float, n: int, towards: float) -> float:

@@ -29,10 +29,6 @@ class _Candidate:
     total: float = 0.0
     n: int = 0
 
-    @property
-    def key(self) -> str:
-        return canonical_json({name: list(indices) for name, indices in self.choice.items()})
-
 
 class RandomFewShot(Optimizer):
     """Draw k examples for each batch, and keep the draw whose batch earned most.
@@ -94,6 +90,8 @@ class RandomFewShot(Optimizer):
         #: By module and index: the examples known at the start, and those that may be shown (the same, or learned).
         self._gold: dict[str, dict[int, Example]] = {}
         self._pool: dict[str, dict[int, Example]] = {}
+        #: By module and index: their outputs as text, once they were needed.
+        self._outputs: dict[tuple[str, int], str] = {}
         self._population: list[_Candidate] = []
         self._current: _Candidate | None = None
         #: By module and index: the sum of rewards of the batches that showed the example, and how many they were.
@@ -115,14 +113,15 @@ class RandomFewShot(Optimizer):
         self._gold = {name: dict(enumerate(examples)) for name, examples in gold.items()}
         for name, examples in self._gold.items():
             self._pool[name] = {**examples, **self._pool.get(name, {})}
+        self._outputs = {}
 
     async def propose(self, modules: Sequence[Trainable], batch: Sequence[int]) -> None:
         candidate = self._draw(modules, set(batch))
         for _ in range(_DRAWS):
-            if all(candidate.key != known.key for known in self._population):
+            if all(candidate.choice != known.choice for known in self._population):
                 break
             candidate = self._draw(modules, set(batch))
-        known = next((old for old in self._population if old.key == candidate.key), None)
+        known = next((old for old in self._population if old.choice == candidate.choice), None)
         self._current = known or candidate
         self._install(self._current, modules)
 
@@ -169,6 +168,7 @@ class RandomFewShot(Optimizer):
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
+        self._check_kind(state)
         self._rng.bit_generator.state = state["rng"]
         self._pool = {name: {int(i): example for i, example in pool.items()} for name, pool in state["learned"].items()}
         self._population = [
@@ -205,15 +205,25 @@ class RandomFewShot(Optimizer):
         noise = self._rng.gumbel(size=len(free))
         keys = self._log_weights(name, free) + noise
         ranked = [free[position] for position in np.argsort(-keys, kind="stable")]
-        return tuple(_spread(ranked, self._pool[name], k, self._rng) if self.stratify else ranked[:k])
+        if not self.stratify:
+            return tuple(ranked[:k])
+        return tuple(_spread([(index, self._output(name, index)) for index in ranked], k, self._rng))
+
+    def _output(self, name: str, index: int) -> str:
+        """What an example's output is but for the thinking, as text."""
+        known = self._outputs.get((name, index))
+        if known is None:
+            output = {key: value for key, value in self._pool[name][index]["output"].items() if key != "thinking"}
+            known = self._outputs[name, index] = canonical_json(output)
+        return known
 
     def _log_weights(self, name: str, free: Sequence[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
         if self.sampling == "random":
             return np.zeros(len(free))
-        overall = self._overall()
-        values = []
+        overall, values = self._overall(), []
+        seen = self._shown.get(name, {})
         for index in free:
-            total, n = self._shown.get(name, {}).get(index, (0.0, 0))
+            total, n = seen.get(index, (0.0, 0))
             values.append((total + overall) / (n + 1))
         return np.array(values) / self.sampling_temperature
 
@@ -237,18 +247,19 @@ class RandomFewShot(Optimizer):
         """Add what a right reply had beside the gold output (its thinking), or an example for an inner module."""
         pool = self._pool.setdefault(name, {})
         gold = pool.get(index)
+        self._outputs.pop((name, index), None)
         if gold is None:
             pool[index] = example
         elif set(example["output"]) > set(gold["output"]):
             pool[index] = {"input": gold["input"], "output": {**example["output"], **gold["output"]}}
 
 
-def _spread(ranked: Sequence[int], pool: Mapping[int, Example], k: int, rng: np.random.Generator) -> list[int]:
-    """The first k of ``ranked``, taken in turn from the groups of equal gold outputs, in a random order of groups."""
+def _spread(ranked: Sequence[tuple[int, str]], k: int, rng: np.random.Generator) -> list[int]:
+    """The first k of ``ranked`` (indices with their outputs), taken in turn from the groups of equal outputs, in a
+    random order of groups."""
     groups: dict[str, list[int]] = {}
-    for index in ranked:
-        output = {key: value for key, value in pool[index]["output"].items() if key != "thinking"}
-        groups.setdefault(canonical_json(output), []).append(index)
+    for index, output in ranked:
+        groups.setdefault(output, []).append(index)
     picked: list[int] = []
     while len(picked) < k:
         open_groups = [key for key in sorted(groups) if groups[key]]

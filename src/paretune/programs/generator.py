@@ -63,6 +63,8 @@ class Generator(Module):
         self.gold_model = data_model
         self.data_model = self.with_own_fields(data_model)
         self.language_model = LanguageModel(language_model) if isinstance(language_model, str) else language_model
+        if not isinstance(instructions, str | None):
+            raise UsageError(f"{self.name}: instructions must be a text (got {instructions!r})")
         self.instructions = instructions
         self.examples: tuple[Example, ...] = tuple(examples)
         self.options = call_options(self.name, options)

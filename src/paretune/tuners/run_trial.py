@@ -66,8 +66,7 @@ def planned_calls(program: Program, n_train: int, n_val: int, epochs: int, batch
     optimizer = program.optimizer
     per_epoch = (n_train if optimizer is not None else 0) + n_val
     runs = per_epoch * epochs * (program.calls_per_run + program.reward.calls_per_example)
-    batches = math.ceil(n_train / batch_size) * epochs
-    return runs + (0 if optimizer is None else optimizer.planned_calls(program.generators, batches, n_train * epochs))
+    return runs + (0 if optimizer is None else optimizer.planned_calls(program.generators, n_train, batch_size, epochs))
 
 
 def planned_calls_of(program: Program, fit: Mapping[str, Any]) -> int:
