@@ -21,7 +21,7 @@ from openai_server import openai_server
 from postgres_server import PostgresServer, programs
 from team_calls import LEASE_S, Team, echo
 
-from paretune.lm.ledger import postgres
+from paretune.lm.ledger import home
 from paretune.lm.ledger.budget import Budget
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.ledger.shared import SharedLedger
@@ -105,7 +105,7 @@ def kill(folder: Path, database: PostgresServer, kills: int, seed: int) -> None:
             team.close()
         repeated = team.check_repeated()
         assert all(len(found) == number_of_calls for found in results), "a process lacks replies"
-        postgres.LEASE_S = LEASE_S
+        home.LEASE_S = LEASE_S
         time.sleep(LEASE_S)
         spent = Budget(calls=cap, ledger=SharedLedger(folder / "any.sqlite", database.address)).spent().calls
         assert len(model.asked) <= spent <= cap, (len(model.asked), spent, cap)

@@ -94,8 +94,8 @@ def test_any_reply_comes_back(
     one, two = shared()
     text, model, reasoning = texts
     came = Reply(text, *amounts, cost, 0.5, 1, "stop", usage={"note": usage}, reasoning=reasoning)
-    stored = one.put(key := f"{random.random()}", model, {"prompt": text}, came)
-    found = two.get(key)
+    stored = run_maybe_nested(one.store(key := f"{random.random()}", model, {"prompt": text}, came))
+    found = run_maybe_nested(two.claim(key))
     assert found is not None
     assert (found.text, found.prompt_tokens, found.completion_tokens, found.cost_usd, found.usage, found.reasoning) == (
         stored.text, stored.prompt_tokens, stored.completion_tokens, stored.cost_usd, stored.usage, stored.reasoning,
@@ -117,13 +117,13 @@ def test_who_waits_goes_on_where_the_first_one_has_died(
 ) -> None:
     """A claim that nobody renews is another one's as soon as its lease has ended, and not before; one that is renewed
     stays for as long as its call takes."""
-    for module in ("leases", "postgres"):
+    for module in ("leases", "home"):
         monkeypatch.setattr(f"paretune.lm.ledger.{module}.LEASE_S", 0.6)
     monkeypatch.setattr("paretune.lm.ledger.leases._renewing", None)  # another thread would be in a pause of 5 s
     dead, alive, waiting = (machine(name) for name in ("dead", "alive", "waiting"))
 
     async def claims() -> tuple[float, bool]:
-        assert dead.home.claim("of the dead", "ticket")  # and nobody renews it
+        assert await dead.home.claim("of the dead", "ticket") == (True, None)  # and nobody renews it
         await alive.claim("of the living")
         started = time.monotonic()
         assert await waiting.claim("of the dead") is None
@@ -132,7 +132,7 @@ def test_who_waits_goes_on_where_the_first_one_has_died(
         long_call = asyncio.create_task(waiting.claim("of the living"))
         await asyncio.sleep(0.2)
         still_waits = not long_call.done()
-        alive.put("of the living", "m", "{}", reply())
+        await alive.store("of the living", "m", "{}", reply())
         found = await long_call
         assert found is not None and found.text == "joy"
         return took, still_waits
@@ -190,8 +190,8 @@ def test_what_the_dead_had_in_flight_is_spent(
     machine: Callable[[str], SharedLedger], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In full, once its lease has ended; what its owner then settles after all counts once."""
-    monkeypatch.setattr("paretune.lm.ledger.postgres.LEASE_S", 0.3)
-    monkeypatch.setattr("paretune.lm.ledger.postgres.keep_renewing", lambda holder: None)
+    monkeypatch.setattr("paretune.lm.ledger.home.LEASE_S", 0.3)
+    monkeypatch.setattr("paretune.lm.ledger.home.keep_renewing", lambda holder: None)
     budget = Budget(calls=2, ledger=machine("dead"))
     charge = run_maybe_nested(budget.reserve("m", ScriptedLanguageModel(lambda _: "x").backend, question("x")))
     assert Budget(ledger=machine("other")).spent().calls == 0
@@ -215,8 +215,8 @@ def test_the_server_goes_away_and_comes_back(
     database.kill()
     comes_back = threading.Timer(0.5, database.start)
     try:
-        assert one.put("paid", "m", "{}", reply()).text == "joy"
-        assert one.put("paid too", "m", "{}", reply()).text == "joy"
+        for key in ("paid", "paid too"):
+            assert run_maybe_nested(one.store(key, "m", "{}", reply())).text == "joy"
         charge.settle(5, 0.1)
         assert two.get("paid") is None and one.get("paid") is not None
         comes_back.start()
@@ -230,7 +230,7 @@ def test_the_server_goes_away_and_comes_back(
     later = SharedLedger(tmp_path / "one" / "ledger.sqlite", database.address)
     later.fact("any")
     for key in ("paid", "paid too"):
-        found = two.get(key)
+        found = run_maybe_nested(two.claim(key))
         assert found is not None and found.served
     one.home.renew()
     assert budget.spent() == (1, 5, pytest.approx(0.1))
@@ -272,7 +272,7 @@ def test_a_team_that_is_killed(
         assert all(len(found) == calls for found in results)
         assert all(question == text for found in results for question, text in found.items())
         assert repeated <= 4 * 8 + 4 * 8  # the calls in flight of each process that was killed, and at the server's end
-        monkeypatch.setattr("paretune.lm.ledger.postgres.LEASE_S", LEASE_S)
+        monkeypatch.setattr("paretune.lm.ledger.home.LEASE_S", LEASE_S)
         time.sleep(LEASE_S)  # until then what the dead had in flight is held
         spent = Budget(calls=cap, ledger=machine("any")).spent().calls
         assert len(model.asked) <= spent <= cap

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from paretune.errors import TransientError
 from paretune.eventloop import take_turn
-from paretune.lm.ledger.budget import current_budget, prompt_bytes
+from paretune.lm.ledger.budget import Charge, current_budget, prompt_bytes
 from paretune.lm.limiter import Limiter
 from paretune.lm.types import Answer, Backend, Price, Reply, Request
 
@@ -78,7 +78,7 @@ class Sending:
         limiter: Limiter,
         retries: Retries,
         claim: Callable[[], AbstractAsyncContextManager[Reply | None]],
-        store: Callable[[Answer, float, int], Reply],
+        store: Callable[[Answer, float, int], Awaitable[Reply]],
     ) -> None:
         self.name = name
         self.backend = backend
@@ -173,27 +173,32 @@ class Sending:
             started = time.perf_counter()
             self._in_flight = True
             try:
-                async with deadline:
-                    answer = await self.backend.send(self.request)
-            except BaseException as error:
+                answer = await self._answer(deadline, charge, started)
+                latency_s = round(time.perf_counter() - started, 4)
+                tokens = (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
+                place.settle(tokens)
                 if charge is not None:
-                    unknown = deadline.expired() or not isinstance(error, Exception)
-                    charge.in_full() if unknown else charge.settle()
-                if deadline.expired():
-                    self._spent_s = self.retries.total_timeout_s
-                    raise TransientError(f"{self.name}: no answer in time") from None
-                self._spent_s += time.perf_counter() - started
-                raise
+                    price = self.backend.price()
+                    charge.settle(tokens, 0.0 if price is None else price.cost(answer))
+                # Until here nothing has suspended, and storing keeps what was paid for also where it is cancelled.
+                return await self._store(answer, latency_s, attempt)
             finally:
                 self._in_flight = False
-            # From here to the end nothing suspends, so that nothing can take away what was paid for.
-            reply = self._store(answer, round(time.perf_counter() - started, 4), attempt)
-            tokens = (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
-            place.settle(tokens)
+
+    async def _answer(self, deadline: asyncio.Timeout, charge: Charge | None, started: float) -> Answer:
+        """What the model answers; of an attempt that fails, the charge is settled."""
+        try:
+            async with deadline:
+                return await self.backend.send(self.request)
+        except BaseException as error:
             if charge is not None:
-                price = self.backend.price()
-                charge.settle(tokens, 0.0 if price is None else price.cost(answer))
-            return reply
+                unknown = deadline.expired() or not isinstance(error, Exception)
+                charge.in_full() if unknown else charge.settle()
+            if deadline.expired():
+                self._spent_s = self.retries.total_timeout_s
+                raise TransientError(f"{self.name}: no answer in time") from None
+            self._spent_s += time.perf_counter() - started
+            raise
 
 
 def _estimated_tokens(request: Request) -> int:
