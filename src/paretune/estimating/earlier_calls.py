@@ -1,4 +1,4 @@
-"""What the ledger tells of earlier calls; it is read only."""
+"""What the ledger tells of earlier calls, of all who share it; it is read only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,10 @@ import numpy as np
 from paretune.files import canonical_json, digest
 from paretune.lm.backends.litellm import LitellmBackend
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.ledger.queries import opened
+from paretune.lm.ledger.shared import SharedLedger
+from paretune.lm.ledger.shared_calls import SharedCalls
 from paretune.lm.types import Request
 
 __all__ = ["CallStatistics", "LedgerView", "characters", "kind_of"]
@@ -40,31 +42,41 @@ class CallStatistics(NamedTuple):
 
 
 class LedgerView:
-    """A ledger's file, read only. Where there is no file, nothing is known."""
+    """A ledger, read only: its file, which need not be there, and what others have who share it.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Raises AwayError where these are in a database that does not answer.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._path = ledger.path
+        self._ledger = ledger
+        self._shared = SharedCalls(ledger.home) if isinstance(ledger, SharedLedger) else None
         self._capabilities: dict[str, dict[str, Any]] = {}
 
     def holds(self, keys: Iterable[str]) -> int:
         """How many of the keys the ledger has replies for, each counted once."""
-        listed = json.dumps(list(keys))
-        statement = "SELECT COUNT(*) FROM calls WHERE stored_key IN (SELECT stored_key(value) FROM json_each(?))"
-        found = self._rows(statement, listed)
-        return found[0][0] if found else 0
+        keys = list(keys)
+        statement = "SELECT key FROM calls WHERE stored_key IN (SELECT stored_key(value) FROM json_each(?))"
+        found = {key for (key,) in self._rows(statement, json.dumps(keys))}
+        return len(found if self._shared is None else found | self._shared.among(keys))
 
     def answered_by_trial(self, search: str) -> dict[str, int]:
-        """By trial, to how many of the questions that a search has noted the ledger has replies."""
-        return dict(
+        """By trial, to how many of the questions that a search has noted the ledger has replies; where others share it,
+        to at least so many."""
+        here = dict(
             self._rows(
                 "SELECT a.trial, COUNT(DISTINCT a.reply) FROM asked a JOIN calls c ON c.id = a.reply"
                 " WHERE a.search = ? GROUP BY a.trial",
                 search,
             )
         )
+        there = {} if self._shared is None else self._shared.answered_by_trial(search)
+        return {trial: max(here.get(trial, 0), there.get(trial, 0)) for trial in {**here, **there}}
 
     def spent(self, account: str) -> dict[str, float]:
         """What a budget's account has spent: calls, tokens, usd."""
+        if self._shared is not None:
+            return self._ledger.accounts.spent(account)._asdict()
         if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'budget_spent'"):
             return {}
         rows = self._rows("SELECT calls, tokens, usd FROM budget_spent WHERE account = ?", account)
@@ -74,12 +86,15 @@ class LedgerView:
     def experience(self, model: str) -> dict[str, CallStatistics]:
         """What earlier calls of a model took, by kind of question (see ``kind_of``); under "" that of all kinds."""
         kinds: dict[str, list[tuple[float, ...]]] = {}
-        for text, *took in self._rows(  # keys are digests: the first ones are a sample drawn evenly
+        sample = self._rows(  # keys are digests: the first ones are a sample drawn evenly
             "SELECT request, prompt_tokens, completion_tokens, latency_s FROM calls WHERE model = ?"
             " ORDER BY stored_key LIMIT ?",
             model,
             _LOOKED_AT,
-        ):
+        )
+        if not sample and self._shared is not None:
+            sample = self._shared.sample(model, _LOOKED_AT)
+        for text, *took in sample:
             request = json.loads(text)
             if "messages" in request:  # else it was too long to be kept
                 point = (characters(request), *took)
@@ -91,18 +106,25 @@ class LedgerView:
         """What a model supports; assumed, where finding out would load the client for nothing else."""
         key = digest({"capabilities": model.backend.identity()})
         if key not in self._capabilities:
-            if rows := self._rows("SELECT value FROM facts WHERE key = ?", key):
-                self._capabilities[key] = json.loads(rows[0][0])
+            known = self._fact(key)
+            if known is not None:
+                self._capabilities[key] = json.loads(known)
             elif (backend := _unloaded(model)) and backend.fixed_price is not None:
                 self._capabilities[key] = _ASSUMED
             else:
                 self._capabilities[key] = model.backend.capabilities()
         return self._capabilities[key]
 
+    def _fact(self, key: str) -> str | None:
+        """The JSON text of a remembered fact."""
+        if rows := self._rows("SELECT value FROM facts WHERE key = ?", key):
+            return str(rows[0][0])
+        return self._ledger.home.fact(key) if isinstance(self._ledger, SharedLedger) else None
+
     def _rows(self, statement: str, *parameters: Any) -> list[Any]:
-        if not self.path.exists():
+        if not self._path.exists():
             return []
-        with opened(self.path) as connection:
+        with opened(self._path) as connection:
             return connection.execute(statement, parameters).fetchall()
 
 

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from paretune.estimating.earlier_calls import LedgerView
 from paretune.lm.backends.recorded import RecordedBackend
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.ledger.accounts import FileAccounts
 from paretune.lm.ledger.budget import Budget
 from paretune.lm.types import Answer, Pricing
 
@@ -144,11 +143,7 @@ def limits(budget: Budget | None, taken: Spending, held: int) -> tuple[Limit, ..
         "tokens": (taken.tokens.low * share, taken.tokens.high * share),
         "usd": (usd.low * share, usd.high * share),
     }
-    accounts = budget.ledger.accounts
-    if isinstance(accounts, FileAccounts):  # a file is only read, and not made
-        spent = LedgerView(budget.ledger.path).spent(budget.account)
-    else:
-        spent = accounts.spent(budget.account)._asdict()
+    spent = LedgerView(budget.ledger).spent(budget.account)
     found = []
     for name, limit in budget.caps.items():
         if limit is not None:

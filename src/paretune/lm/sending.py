@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from paretune.errors import TransientError
 from paretune.eventloop import take_turn
-from paretune.lm.ledger.budget import Charge, current_budget, prompt_bytes
-from paretune.lm.limiter import Limiter
+from paretune.lm.ledger.budget import current_budget, prompt_bytes
+from paretune.lm.limiter import Attempt, Limiter
 from paretune.lm.types import Answer, Backend, Price, Reply, Request
 
 __all__ = ["Retries", "Sending", "drain"]
@@ -162,34 +162,28 @@ class Sending:
 
     async def _attempt(self, attempt: int) -> Reply:
         estimate = 0 if self.limiter.tokens_per_minute is None else _estimated_tokens(self.request)
-        async with self.limiter.attempt(estimate) as place:
-            await self.backend.prepare()
-            await take_turn()
-            budget = current_budget()
-            charge = None if budget is None else await budget.reserve(self.name, self.backend, self.request)
-            deadline = asyncio.timeout(self.retries.total_timeout_s - self._spent_s)
-            self.is_free = charge is None and self.backend.price() == Price(0.0, 0.0)
-            place.sent()
-            started = time.perf_counter()
-            self._in_flight = True
-            try:
-                answer = await self._answer(deadline, charge, started)
-                latency_s = round(time.perf_counter() - started, 4)
-                tokens = (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
-                place.settle(tokens)
-                if charge is not None:
-                    price = self.backend.price()
-                    charge.settle(tokens, 0.0 if price is None else price.cost(answer))
-                # Until here nothing has suspended, and storing keeps what was paid for also where it is cancelled.
-                return await self._store(answer, latency_s, attempt)
-            finally:
-                self._in_flight = False
+        try:
+            async with self.limiter.attempt(estimate) as place:
+                answer, latency_s = await self._answer(place)
+            # Nothing has suspended since the answer came; storing keeps what was paid for also where it is cancelled.
+            return await self._store(answer, latency_s, attempt)
+        finally:
+            self._in_flight = False
 
-    async def _answer(self, deadline: asyncio.Timeout, charge: Charge | None, started: float) -> Answer:
-        """What the model answers; of an attempt that fails, the charge is settled."""
+    async def _answer(self, place: Attempt) -> tuple[Answer, float]:
+        """What the model answers, and the seconds that it took."""
+        await self.backend.prepare()
+        await take_turn()
+        budget = current_budget()
+        charge = None if budget is None else await budget.reserve(self.name, self.backend, self.request)
+        deadline = asyncio.timeout(self.retries.total_timeout_s - self._spent_s)
+        self.is_free = charge is None and self.backend.price() == Price(0.0, 0.0)
+        place.sent()
+        started = time.perf_counter()
+        self._in_flight = True
         try:
             async with deadline:
-                return await self.backend.send(self.request)
+                answer = await self.backend.send(self.request)
         except BaseException as error:
             if charge is not None:
                 unknown = deadline.expired() or not isinstance(error, Exception)
@@ -199,6 +193,13 @@ class Sending:
                 raise TransientError(f"{self.name}: no answer in time") from None
             self._spent_s += time.perf_counter() - started
             raise
+        latency_s = round(time.perf_counter() - started, 4)
+        tokens = (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
+        place.settle(tokens)
+        if charge is not None:
+            price = self.backend.price()
+            charge.settle(tokens, 0.0 if price is None else price.cost(answer))
+        return answer, latency_s
 
 
 def _estimated_tokens(request: Request) -> int:

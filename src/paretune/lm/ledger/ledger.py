@@ -127,7 +127,7 @@ class Ledger:
         return stored or reply_of((*row[3:6], *row[9:12], row[6], row[1], *row[7:9], row[13]), key, served)
 
     async def store(self, key: str, model: str, request: dict[str, Any] | str, reply: Reply) -> Reply:
-        """``put``; in a ledger that is shared, for all who share it. Where it is cancelled the reply is kept as well."""
+        """``put``, in a ledger that is shared for all who share it. A reply is kept also where this is cancelled."""
         return self.put(key, model, request, reply)
 
     async def fetch(self, key: str) -> bool:

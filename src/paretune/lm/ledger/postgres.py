@@ -85,8 +85,8 @@ _CURES = {
     "connection option": "correct PARETUNE_LEDGER",
     "for database": "let its owner run: GRANT CONNECT ON DATABASE … TO {user}",
     "for schema": "let the database's owner run: GRANT USAGE, CREATE ON SCHEMA public TO {user}",
-    "permission denied": "let the tables' owner run: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public "
-    "TO {user}",
+    "permission denied": "let the tables' owner run: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "
+    "public TO {user}",
     "read-only": "name a server that takes changes in PARETUNE_LEDGER, no copy of it",
     "FATAL": "correct PARETUNE_LEDGER",
 }
