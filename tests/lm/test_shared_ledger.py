@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -218,7 +220,7 @@ def test_the_server_goes_away_and_comes_back(
         for key in ("paid", "paid too"):
             assert run_maybe_nested(one.store(key, "m", "{}", reply())).text == "joy"
         charge.settle(5, 0.1)
-        assert two.get("paid") is None and one.get("paid") is not None
+        assert not run_maybe_nested(two.fetch("paid")) and one.get("paid") is not None
         comes_back.start()
         assert run_maybe_nested(model.complete(question("waits"))).text == "late"
         comes_back.join()
@@ -278,22 +280,59 @@ def test_a_team_that_is_killed(
         assert len(model.asked) <= spent <= cap
 
 
+def fault(address: str, folder: Path) -> str:
+    """What is said of a ledger at an address: in one line, without a part of the password."""
+    ledger = SharedLedger(folder / f"{random.random()}.sqlite", address)
+    with pytest.raises(ConfigError) as caught:
+        run_maybe_nested(ledger.claim("key"))
+    told = "".join(traceback.format_exception(caught.value)) + str(caught.value)
+    assert PASSWORD not in told and "secret" not in told and "\n" not in str(caught.value)
+    ledger.close()
+    return str(caught.value)
+
+
 def test_a_database_that_cannot_be_used(
     database: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line that names the place and the cure, and no password."""
+    """One line that names the place and the cure."""
     monkeypatch.setattr("paretune.lm.ledger.away.AWAY_S", 0.1)
-    place = f"127.0.0.1:{database.port}"
+    place, right = f"127.0.0.1:{database.port}", database.address
+    database.empty()
+    for statement in (
+        "DROP DATABASE IF EXISTS ascii",
+        "CREATE DATABASE ascii WITH ENCODING 'SQL_ASCII' TEMPLATE template0",
+        "DROP ROLE IF EXISTS guest",
+        f"CREATE ROLE guest LOGIN PASSWORD '{PASSWORD}'",
+    ):
+        database.run(statement)
+    guest = right.replace("team:", "guest:")
     wrong = {
-        database.address.replace(PASSWORD, f"{PASSWORD}-2"): f"{place}/postgres cannot be used: .*password",
-        database.address.rpartition("/")[0] + "/none": f"{place}/none cannot be used: .*does not exist",
-        database.address.replace(str(database.port), "1"): "127.0.0.1:1/postgres does not answer .*start it",
-        "postgresql://team:secret@[": "no address of a PostgreSQL database",
+        right.replace(PASSWORD, f"{PASSWORD}-2"): f"{place}/postgres cannot be used: .*password.*; correct",
+        right.replace(f":{PASSWORD}", ""): "no password supplied; give the password in PGPASSWORD",
+        right.rpartition("/")[0] + "/none": f"{place}/none cannot be used: .*does not exist; correct",
+        right.rpartition("/")[0] + "/ascii": f"{place}/ascii has the encoding SQL_ASCII.*WITH ENCODING 'UTF8'",
+        right.replace(str(database.port), "1"): "127.0.0.1:1/postgres does not answer .*start it",
+        f"{right}?sslmode=require": "cannot be used: .*does not support SSL.*; the server has no TLS: leave sslmode out",
+        f"{right}?sslmode=sometimes": "cannot be used: .*sslmode.*; correct sslmode",
+        f"{right}?options=-cdefault_transaction_read_only%3Don": "read-only transaction; name a server that",
+        guest: "permission denied for schema public; let the database's owner run: GRANT .* TO guest",
     }
-    for number, (address, match) in enumerate(wrong.items()):
-        with pytest.raises(ConfigError, match=match) as caught:
-            run_maybe_nested(SharedLedger(tmp_path / f"{number}.sqlite", address).claim("key"))
-        assert PASSWORD not in str(caught.value) and "secret" not in str(caught.value) and "\n" not in str(caught.value)
+    for address, match in wrong.items():
+        assert re.search(match, found := fault(address, tmp_path)), found
+    ledger = SharedLedger(tmp_path / "owner.sqlite", right)
+    ledger.fact("any")  # makes the tables
+    ledger.close()
+    assert "let the tables' owner run: GRANT SELECT, INSERT, " in fault(guest, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "login", ["team:se@cret", "team:se/cret", "team:1/secret", "team:s%ecret", "te@m:secret", "team:secret@["]
+)
+def test_a_password_that_is_cut_in_two_is_not_shown(login: str, tmp_path: Path) -> None:
+    """Not a part of it either; what is to be written instead is."""
+    with pytest.raises(ConfigError, match=r"no address of a PostgreSQL database: .* write @ as %40") as caught:
+        SharedLedger(tmp_path / "ledger.sqlite", f"postgresql://{login}@db.example/ledger")
+    assert "cret" not in str(caught.value)
 
 
 def test_tables_of_a_newer_paretune(database: PostgresServer, machine: Callable[[str], SharedLedger]) -> None:
@@ -316,6 +355,6 @@ def test_the_environment_names_the_database(
     assert database.run("SELECT answer ->> 0 FROM paretune_replies") == [("joy",)]
     ledger.close()
     with monkeypatch.context() as wrong, pytest.raises(ConfigError, match="must be on, off or postgresql") as caught:
-        wrong.setenv("PARETUNE_LEDGER", "mysql://me:secret@host/db")
+        wrong.setenv("PARETUNE_LEDGER", "me:secret@host/db")
         default_ledger()
     assert "secret" not in str(caught.value)

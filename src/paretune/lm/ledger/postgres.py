@@ -80,9 +80,11 @@ _CURES = {
     "password authentication failed": "correct PARETUNE_LEDGER, or the password in PGPASSWORD or ~/.pgpass",
     "no encryption": "the server wants TLS: add ?sslmode=require to PARETUNE_LEDGER",
     "does not support SSL": "the server has no TLS: leave sslmode out of PARETUNE_LEDGER, or switch it on there",
+    "does not match host name": "name the host as its certificate does, or use sslmode=verify-ca",
     "certificate": "name the authority that vouches for the server in PARETUNE_LEDGER: ?sslrootcert=FILE (or system)",
     "sslmode": "correct sslmode in PARETUNE_LEDGER: require, verify-ca or verify-full",
     "connection option": "correct PARETUNE_LEDGER",
+    "connection is bad: invalid": "correct PARETUNE_LEDGER",
     "for database": "let its owner run: GRANT CONNECT ON DATABASE … TO {user}",
     "for schema": "let the database's owner run: GRANT USAGE, CREATE ON SCHEMA public TO {user}",
     "permission denied": "let the tables' owner run: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "
@@ -263,7 +265,7 @@ class Database:
     def _parts(self, address: str) -> dict[str, Any]:
         """An address, taken apart. Raises ConfigError for one that is none, or whose password is cut in two."""
         parts: dict[str, Any] = {}
-        with contextlib.suppress(self._psycopg.Error):
+        with contextlib.suppress(self._psycopg.Error, ValueError):  # a %ec may be no text
             parts = self._psycopg.conninfo.conninfo_to_dict(address)
         place = [str(parts.get(name) or "") for name in ("host", "dbname", "port")]
         if not parts or "@" in "".join(place) or not re.fullmatch("[0-9,]*", place[2]):
@@ -275,15 +277,18 @@ class Database:
 
     def _error(self, error: psycopg.Error) -> ConfigError:
         """What is wrong, and the cure: a server that refuses is not away."""
-        line = masked(" ".join((error.diag.message_primary or str(error)).split()), *self._secrets)
+        text = error.diag.message_primary or str(error).removeprefix("connection failed: ") or type(error).__name__
+        first, *more = text.splitlines()
+        tried = [line for line in more if line.startswith("- ")]  # several hosts; all else is advice
+        line = masked(" ".join([first, *tried]), *self._secrets)
         place = f"the ledger in PostgreSQL at {self.name}"
         is_passing = any(each in line for each in _PASSING)
         cure = next((cure for said, cure in _CURES.items() if said in line), None)
         if cure is not None and not is_passing:
             return ConfigError(f"{place} cannot be used: {line}; {cure.format(user=self._user)}")
         if isinstance(error, self._psycopg.OperationalError | self._psycopg.InterfaceError):
-            text = "start it, or correct PARETUNE_LEDGER, then run again; what was paid for is kept here"
-            return AwayError(f"{place} does not answer ({line}): {text}")
+            cure = "start it, or correct PARETUNE_LEDGER, then run again; what was paid for is kept here"
+            return AwayError(f"{place} does not answer ({line}): {cure}")
         return ConfigError(f"{place}: {line}")
 
 

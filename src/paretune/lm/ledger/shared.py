@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import functools
 import json
@@ -136,6 +137,7 @@ class SharedLedger(Ledger):
             time.sleep(0.2)
 
     def close(self) -> None:
+        self.flush()
         super().close()
         self.home.close()
 
@@ -175,4 +177,6 @@ class SharedLedger(Ledger):
 @functools.cache
 def shared_ledger(path: Path, address: str) -> SharedLedger:
     """The ledger of a project that is shared, one object a file and address."""
-    return SharedLedger(path, address)
+    ledger = SharedLedger(path, address)
+    atexit.register(ledger.flush)  # before its connections are closed
+    return ledger
