@@ -7,6 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 __all__ = ["slow_link"]
 
@@ -14,39 +15,47 @@ __all__ = ["slow_link"]
 @contextlib.contextmanager
 def slow_link(port: int, round_trip_s: float) -> Iterator[int]:
     """The port of a link to ``port`` on which an answer comes ``round_trip_s`` later."""
-    loop = asyncio.new_event_loop()
-
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-
-        async def arrive() -> None:
-            while True:
-                due, piece = await pieces.get()
-                await asyncio.sleep(due - time.monotonic())
-                if not piece:
-                    writer.close()
-                    return
-                writer.write(piece)
-
-        arriving = asyncio.create_task(arrive())
-        piece = b"-"
-        while piece:
-            try:
-                piece = await reader.read(1 << 16)
-            except OSError:
-                piece = b""
-            pieces.put_nowait((time.monotonic() + round_trip_s / 2, piece))
-        await arriving
+    begun: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(carry(reader, back), carry(there, writer))
+        try:
+            await asyncio.gather(_carry(reader, back, round_trip_s / 2), _carry(there, writer, round_trip_s / 2))
+        finally:
+            back.close()
+            writer.close()
 
-    server = loop.run_until_complete(asyncio.start_server(connected, "127.0.0.1", 0))
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    async def serve() -> None:
+        server, ended = await asyncio.start_server(connected, "127.0.0.1", 0), asyncio.Event()
+        begun.set_result((server.sockets[0].getsockname()[1], asyncio.get_running_loop(), ended))
+        await ended.wait()
+        server.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
+    here, loop, ended = begun.result()
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield here
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(ended.set)
         thread.join()
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float) -> None:
+    """Write what is read, each piece after a while, until nothing more comes."""
+    pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+    async def read() -> None:
+        piece = b"-"
+        while piece:
+            piece = await reader.read(1 << 16)
+            pieces.put_nowait((time.monotonic() + delay_s, piece))
+
+    reading = asyncio.create_task(read())
+    try:
+        while (arrived := await pieces.get())[1]:
+            await asyncio.sleep(arrived[0] - time.monotonic())
+            writer.write(arrived[1])
+        writer.write_eof()
+    finally:
+        reading.cancel()

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai_server import openai_server
 from postgres_server import PASSWORD, PostgresServer, programs
+from slow_link import slow_link
 from team_calls import LEASE_S, Team, echo
 
 from paretune import ScriptedLanguageModel, run_maybe_nested
@@ -85,6 +86,37 @@ def test_one_machine_pays_for_all(machine: Callable[[str], SharedLedger]) -> Non
     sessions = [machine(name).session for name in ("one", "two")]
     assert [session.paid + session.served for session in sessions] == [20, 20]
     assert sum(session.paid for session in sessions) == 20
+
+
+def test_a_server_that_is_far_away(database: PostgresServer, tmp_path: Path) -> None:
+    """Thirty calls under a budget, a twentieth of a second away: they share their round trips, and meanwhile the event loop
+    goes on."""
+    database.empty()
+    with slow_link(database.port, 0.05) as port:
+        ledger = SharedLedger(tmp_path / "far.sqlite", database.address.replace(str(database.port), str(port)))
+        model = ScriptedLanguageModel(lambda _: "joy", ledger=ledger, concurrency=30)
+        assert model.capabilities  # and the connection is there
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0.005)
+                turns += 1
+
+        async def all_of() -> float:
+            counting, started = asyncio.create_task(count()), time.monotonic()
+            await asyncio.gather(*(model.complete(question(f"far {number}")) for number in range(30)))
+            counting.cancel()
+            return time.monotonic() - started
+
+        with Budget(calls=30, ledger=ledger).charging():
+            took = asyncio.run(all_of())
+        assert took < 30 * 0.05  # one after the other, three round trips each, are 4.5 seconds
+        assert turns >= 10
+        assert Budget(ledger=ledger).spent().calls == 30
+        ledger.close()
+    assert database.run("SELECT count(*) FROM paretune_replies") == [(30,)]
 
 
 @settings(max_examples=40, deadline=None)

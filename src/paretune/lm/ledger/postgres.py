@@ -251,8 +251,7 @@ class Database:
             with connection.transaction():
                 connection.execute("SET LOCAL client_min_messages = warning")
                 connection.execute("SELECT pg_advisory_xact_lock(hashtext('paretune'))")  # one at a time
-                for statement in _TABLES:
-                    connection.execute(statement)
+                connection.execute(";".join(_TABLES))
                 new = "INSERT INTO paretune_format SELECT %s WHERE NOT EXISTS (SELECT FROM paretune_format)"
                 connection.execute(new, (FORMAT,))
         found = connection.execute("SELECT max(version) FROM paretune_format").fetchone()
