@@ -329,7 +329,9 @@ def default_ledger() -> Ledger:
 
         return shared_ledger((state_root() / "ledger.sqlite").absolute(), wish)
     if wish not in ("on", "off"):
-        shown = repr(wish) if wish.isalnum() else f"{len(wish)} characters"  # there may be a password among them
+        shown = (
+            repr(wish) if wish.isalnum() or not wish else f"{len(wish)} characters"
+        )  # there may be a password among them
         raise ConfigError(f"{SWITCH} must be on, off or postgresql://… (got {shown})")
     if wish == "off":
         from paretune.lm.ledger.none import NoLedger

@@ -1,8 +1,9 @@
 """A connection to PostgreSQL in a thread of its own: an event loop that waits for the network is not held up.
 
-Statements that wait there and have a place are sent together and take one round trip. They are one transaction, in the
-order of their places, so that no two processes wait for each other's rows; where one fails, each is done alone. So
-every statement must be one that may be repeated: the second time it does no more.
+Statements that wait there and have a place are sent as one text, and take one round trip. That is one transaction, which
+never waits for this process in the middle; its statements come in the order of their places, so that no two processes
+wait for each other's rows. Where one fails, each is done alone. So every statement must be one that may be repeated: the
+second time it does no more.
 """
 
 from __future__ import annotations
@@ -185,11 +186,13 @@ class Database:
 
     def _together(self, jobs: Sequence[_Job]) -> list[Rows]:
         """The rows of some statements, in one round trip: all of them are done, or none where it raises."""
-        connection = self._open()
+        cursor = self._psycopg.ClientCursor(self._open())
         try:
-            with connection.pipeline():
-                cursors = [connection.execute(job.statement, job.values) for job in jobs]
-            return [_rows(cursor) for cursor in cursors]
+            cursor.execute(";".join(cursor.mogrify(job.statement, job.values) for job in jobs).encode())
+            found = [_rows(cursor)]
+            while cursor.nextset():
+                found.append(_rows(cursor))
+            return found
         except (self._psycopg.OperationalError, self._psycopg.InterfaceError):
             self._disconnect()
             raise
@@ -197,7 +200,7 @@ class Database:
     def _alone(self, job: _Job) -> Rows:
         for last in (False, True):  # a connection that has broken may be made again
             try:
-                return _rows(self._open().execute(job.statement, job.values))
+                return _rows(self._psycopg.ClientCursor(self._open()).execute(job.statement, job.values))
             except self._psycopg.errors.UniqueViolation as error:  # the same statement, whose answer was lost
                 if last:
                     raise self._error(error) from None
@@ -225,7 +228,12 @@ class Database:
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         connection = self._psycopg.connect(
-            self._address, autocommit=True, connect_timeout=_CONNECT_S, application_name="paretune", **_KEEPALIVE
+            self._address,
+            autocommit=True,
+            connect_timeout=_CONNECT_S,
+            client_encoding="utf8",
+            application_name="paretune",
+            **_KEEPALIVE,
         )
         try:
             self._check(connection)
