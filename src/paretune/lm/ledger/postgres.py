@@ -1,9 +1,8 @@
 """A connection to PostgreSQL in a thread of its own: an event loop that waits for the network is not held up.
 
-Statements that wait there and have a place are sent as one text, and take one round trip. That is one transaction, which
-never waits for this process in the middle; its statements come in the order of their places, so that no two processes
-wait for each other's rows. Where one fails, each is done alone. So every statement must be one that may be repeated: the
-second time it does no more.
+Statements that wait there and have a place are sent as one text, in one round trip. That is one transaction, which never
+waits for this process in the middle; its statements come in the order of their places, so that no two processes wait for
+each other's rows. Where one fails, each is done alone. So each must be one that may be repeated: then it does no more.
 """
 
 from __future__ import annotations
@@ -34,11 +33,8 @@ Place = tuple[int, str]
 FORMAT = 1
 #: A connection whose other end says nothing is given up after about ten seconds, not hours.
 _KEEPALIVE: dict[str, Any] = {
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
+    "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000,
+}  # fmt: skip
 #: Seconds until a server that is away is looked for again, that a connection may take, and that its end may.
 _PAUSE_S, _CONNECT_S, _CLOSE_S = 0.2, 5, 15.0
 #: So many statements go together.
@@ -74,7 +70,9 @@ _TABLES: tuple[LiteralString, ...] = (
 
 _FORM = "postgresql://USER@HOST:PORT/DATABASE"
 #: What a server that is away for a while says, and nobody else.
-_PASSING = ("starting up", "shutting down", "recovery", "too many", "terminating connection", "remaining")
+_PASSING = (
+    "starting up", "not yet accepting", "shutting down", "recovery", "too many", "terminating connection", "remaining",
+)  # fmt: skip
 #: By what is said of them: what is wrong for good, with the cure.
 _CURES = {
     "no password supplied": "give the password in PGPASSWORD or ~/.pgpass",
