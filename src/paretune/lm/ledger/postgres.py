@@ -1,8 +1,8 @@
 """A connection to PostgreSQL in a thread of its own: an event loop that waits for the network is not held up.
 
-Statements that wait there and have a place are sent as one text, in one round trip. That is one transaction, which never
-waits for this process in the middle; its statements come in the order of their places, so that no two processes wait for
-each other's rows. Where one fails, each is done alone. So each must be one that may be repeated: then it does no more.
+Statements that wait there and have a place are sent as one text, in one round trip. That is one transaction, which
+never waits for this process in the middle. Its statements come in the order of their places, so that no two processes
+wait for each other's rows. Where one fails, each is done alone. So each may be repeated: then it does no more.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Database:
         return job.done
 
     def run(self, statement: LiteralString, **values: Any) -> Rows:
-        """The rows of a statement."""
+        """The rows of a statement, which is done alone."""
         return self.submit(statement, **values).result()
 
     def close(self) -> None:
@@ -199,15 +199,13 @@ class Database:
         for last in (False, True):  # a connection that has broken may be made again
             try:
                 return _rows(self._psycopg.ClientCursor(self._open()).execute(job.statement, job.values))
-            except self._psycopg.errors.UniqueViolation as error:  # the same statement, whose answer was lost
-                if last:
-                    raise self._error(error) from None
             except (self._psycopg.OperationalError, self._psycopg.InterfaceError) as error:
                 self._disconnect()
                 if last:
                     raise self._error(error) from None
-            except self._psycopg.Error as error:
-                raise self._error(error) from None
+            except self._psycopg.Error as error:  # a row that is there: the same statement's, whose answer was lost
+                if last or not isinstance(error, self._psycopg.errors.UniqueViolation):
+                    raise self._error(error) from None
         raise AssertionError("unreachable")
 
     def _open(self) -> psycopg.Connection[tuple[Any, ...]]:
