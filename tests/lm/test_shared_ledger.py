@@ -8,7 +8,7 @@ import re
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from slow_link import slow_link
 from team_calls import LEASE_S, Team, echo
 
 from paretune import ScriptedLanguageModel, run_maybe_nested
-from paretune.errors import BudgetError, ConfigError
+from paretune.errors import BudgetError, ConfigError, TransientError
 from paretune.lm.ledger.budget import Budget
 from paretune.lm.ledger.ledger import default_ledger
 from paretune.lm.ledger.shared import SharedLedger
@@ -89,8 +89,8 @@ def test_one_machine_pays_for_all(machine: Callable[[str], SharedLedger]) -> Non
 
 
 def test_a_server_that_is_far_away(database: PostgresServer, tmp_path: Path) -> None:
-    """Thirty calls under a budget, a twentieth of a second away: they share their round trips, and meanwhile the event loop
-    goes on."""
+    """Thirty calls under a budget, a twentieth of a second away: they share their round trips, while the event loop goes
+    on."""
     database.empty()
     with slow_link(database.port, 0.05) as port:
         ledger = SharedLedger(tmp_path / "far.sqlite", database.address.replace(str(database.port), str(port)))
@@ -117,6 +117,57 @@ def test_a_server_that_is_far_away(database: PostgresServer, tmp_path: Path) -> 
         assert Budget(ledger=ledger).spent().calls == 30
         ledger.close()
     assert database.run("SELECT count(*) FROM paretune_replies") == [(30,)]
+
+
+def test_whoever_goes_away_leaves_nothing_behind(
+    database: PostgresServer, machine: Callable[[str], SharedLedger], tmp_path: Path
+) -> None:
+    """Cancelled while the database is asked: a claim and a reservation are given up, and what was paid for is kept."""
+    near = machine("near")
+    near.fact("any")
+    with slow_link(database.port, 0.05) as port:
+        far = SharedLedger(tmp_path / "far.sqlite", database.address.replace(str(database.port), str(port)))
+        far.fact("any")
+        backend = ScriptedLanguageModel(lambda _: "x").backend
+
+        async def cancelled(work: Coroutine[Any, Any, object], after_s: float) -> None:
+            task = asyncio.create_task(work)
+            await asyncio.sleep(after_s)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        async def all_of() -> None:
+            for number, after_s in enumerate((0.0, 0.01, 0.04)):  # before it is sent, before and after it has arrived
+                await cancelled(far.claim(f"claim {number}"), after_s)
+                await cancelled(Budget(calls=1, ledger=far).reserve("m", backend, question("x")), after_s)
+                await cancelled(far.store(f"store {number}", "m", "{}", reply()), after_s)
+                await asyncio.wait_for(near.claim(f"claim {number}"), 5)
+                (
+                    await asyncio.wait_for(
+                        Budget(calls=number + 1, ledger=near).reserve("m", backend, question("x")), 5
+                    )
+                ).settle()
+
+        asyncio.run(all_of())
+        far.fact("any")
+        for number in range(3):
+            assert far.get(f"store {number}") is not None and run_maybe_nested(near.fetch(f"store {number}"))
+        far.close()
+
+
+def test_the_reply_of_a_fallback_is_everybodys(machine: Callable[[str], SharedLedger]) -> None:
+    """Where a machine got one, as the model was down, another one that finds the model up goes on with it."""
+
+    def down(_: Request) -> str:
+        raise TransientError("down")
+
+    found = []
+    for name, script in (("one", down), ("two", lambda _: "own")):
+        spare = ScriptedLanguageModel(lambda _: "spare", name="spare", ledger=machine(name))
+        model = ScriptedLanguageModel(script, name="main", fallbacks=[spare], max_attempts=1, ledger=machine(name))
+        found.append(run_maybe_nested(model.complete(question("x"))))
+    assert [each.text for each in found] == ["spare", "spare"] and found[1].served
 
 
 @settings(max_examples=40, deadline=None)
