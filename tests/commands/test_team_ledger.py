@@ -26,6 +26,7 @@ from paretune.lm.ledger.queries import CallFilter, FileCalls, Order, opened
 from paretune.lm.ledger.shared import SharedLedger
 from paretune.lm.ledger.shared_calls import SharedCalls
 from paretune.lm.types import Reply, Request
+from paretune.pipeline.looks import count_looks
 
 pytestmark = pytest.mark.skipif(programs() is None, reason="there is no PostgreSQL on this machine")
 
@@ -166,6 +167,19 @@ def test_calls_are_deleted_here_or_for_all(
     monkeypatch.delenv("PARETUNE_LEDGER")
     with pytest.raises(SystemExit):
         run("calls", "--team")
+
+
+def test_looks_from_before_the_ledger_was_shared_count(
+    database: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever joins a team brings along what was tested before; each configuration counts once."""
+    split = tmp_path / "test.jsonl"
+    split.write_text("{}\n")
+    assert count_looks(split, ["a", "b"]) == 2
+    monkeypatch.setenv("PARETUNE_LEDGER", database.address)
+    assert count_looks(split, ["b", "c"]) == 3
+    monkeypatch.setenv("PARETUNE_HOME", str(tmp_path / "another machine"))
+    assert count_looks(split, ["c", "d"]) == 4
 
 
 def test_an_estimate_counts_what_the_team_has(team: SharedLedger, own_state: Path, database: PostgresServer) -> None:

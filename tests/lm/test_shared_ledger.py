@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import re
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -89,8 +92,7 @@ def test_one_machine_pays_for_all(machine: Callable[[str], SharedLedger]) -> Non
 
 
 def test_a_server_that_is_far_away(database: PostgresServer, tmp_path: Path) -> None:
-    """Thirty calls under a budget, a twentieth of a second away: they share their round trips, while the event loop goes
-    on."""
+    """Thirty calls under a budget, 50 ms away: they share their round trips, while the event loop goes on."""
     database.empty()
     with slow_link(database.port, 0.05) as port:
         ledger = SharedLedger(tmp_path / "far.sqlite", database.address.replace(str(database.port), str(port)))
@@ -168,6 +170,27 @@ def test_the_reply_of_a_fallback_is_everybodys(machine: Callable[[str], SharedLe
         model = ScriptedLanguageModel(script, name="main", fallbacks=[spare], max_attempts=1, ledger=machine(name))
         found.append(run_maybe_nested(model.complete(question("x"))))
     assert [each.text for each in found] == ["spare", "spare"] and found[1].served
+
+
+def test_the_end_of_a_process_takes_nothing_along(
+    database: PostgresServer, machine: Callable[[str], SharedLedger], tmp_path: Path
+) -> None:
+    """What it noted and settled last is in the database, although nobody closed anything."""
+    script = """
+import paretune
+from paretune.lm.ledger.attribution import attributed_to
+from paretune.lm.types import Request
+
+model = paretune.ScriptedLanguageModel(lambda _: "joy")
+with paretune.Budget(calls=5).charging(), attributed_to(search="a search"):
+    reply = paretune.run_maybe_nested(model.complete(Request((("user", "x"),))))
+    model.ledger.note(reply, "guess", valid=True)
+"""
+    machine("any").fact("any")
+    own = {"PARETUNE_HOME": str(tmp_path / "ends"), "PARETUNE_LEDGER": database.address}
+    subprocess.run([sys.executable, "-c", script], env={**os.environ, **own}, check=True)
+    assert database.run("SELECT search, module FROM paretune_notes") == [("a search", "guess")]
+    assert database.run("SELECT calls, held_calls FROM paretune_accounts") == [(1, 0)]
 
 
 @settings(max_examples=40, deadline=None)
