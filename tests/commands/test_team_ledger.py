@@ -225,6 +225,10 @@ def test_doctor_looks_at_the_team(
     state, text = finding(database.address.replace(str(database.port), "1"))
     assert state == "fault" and text.startswith(f"{place} does not answer (connection to server at ")
     assert text.endswith("start it, or correct PARETUNE_LEDGER, then run again; what was paid for is kept here")
+    database.run(f"CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")
+    database.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+    state, text = finding(database.address.replace("team:", "reader:"))
+    assert state == "fault" and "reader may not change paretune_" in text and text.endswith("SCHEMA public TO reader")
     assert finding("off")[0] == "warning"
 
 

@@ -241,6 +241,7 @@ def _team(root: Path) -> Iterator[Finding]:
             )
         if not isinstance(ledger, SharedLedger):
             return
+        SharedCalls(ledger.home).check_rights()
         count, size = SharedCalls(ledger.home).size()
     except ParetuneError as error:
         yield Finding("fault", "team ledger", str(error))

@@ -24,7 +24,7 @@ from paretune.lm.masking import masked
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["Database", "Place", "Rows"]
+__all__ = ["GRANT", "Database", "Place", "Rows"]
 
 Rows = list[tuple[Any, ...]]
 #: Which rows a statement comes to: a table, and a key.
@@ -68,6 +68,8 @@ _TABLES: tuple[LiteralString, ...] = (
     )""",
 )
 
+#: How a user gets to use tables that another one has made.
+GRANT = "let the tables' owner run: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public"
 _FORM = "postgresql://USER@HOST:PORT/DATABASE"
 #: What a server that is away for a while says, and nobody else.
 _PASSING = (
@@ -86,8 +88,7 @@ _CURES = {
     "connection is bad: invalid": "correct PARETUNE_LEDGER",
     "for database": "let its owner run: GRANT CONNECT ON DATABASE … TO {user}",
     "for schema": "let the database's owner run: GRANT USAGE, CREATE ON SCHEMA public TO {user}",
-    "permission denied": "let the tables' owner run: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "
-    "public TO {user}",
+    "permission denied": f"{GRANT} TO {{user}}",
     "read-only": "name a server that takes changes in PARETUNE_LEDGER, no copy of it",
     "FATAL": "correct PARETUNE_LEDGER",
 }

@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, LiteralString
 
+from paretune.errors import ConfigError
 from paretune.lm.ledger.home import Home
-from paretune.lm.ledger.postgres import Rows
+from paretune.lm.ledger.postgres import GRANT, Rows
 from paretune.lm.ledger.queries import CallFilter, Order, Totals
 from paretune.lm.ledger.tables import known_amounts
 
@@ -59,6 +60,19 @@ class SharedCalls:
         )
         count, size = self._database.run(statement)[0]
         return count, size
+
+    def check_rights(self) -> None:
+        """Raise ConfigError where this user may only look at a table."""
+        statement: LiteralString = (
+            "SELECT current_user, string_agg(relname, ', ') FROM pg_class WHERE relname LIKE 'paretune\\_%%'"
+            " AND relkind = 'r' AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')"
+            " AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))"
+        )
+        user, tables = self._database.run(statement)[0]
+        if tables:
+            raise ConfigError(
+                f"the ledger in PostgreSQL at {self._database.name}: {user} may not change {tables}; {GRANT} TO {user}"
+            )
 
     def among(self, keys: Sequence[str]) -> set[str]:
         """Which of the keys have replies."""
