@@ -8,6 +8,7 @@ nobody waits for it any more.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 import weakref
@@ -15,9 +16,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple
 
-from paretune.errors import TransientError
+from paretune.errors import ConfigError, TransientError
 from paretune.eventloop import take_turn
-from paretune.lm.ledger.budget import current_budget, prompt_bytes
+from paretune.lm.ledger.budget import Charge, current_budget, prompt_bytes
 from paretune.lm.limiter import Attempt, Limiter
 from paretune.lm.types import Answer, Backend, Price, Reply, Request
 
@@ -164,14 +165,26 @@ class Sending:
         estimate = 0 if self.limiter.tokens_per_minute is None else _estimated_tokens(self.request)
         try:
             async with self.limiter.attempt(estimate) as place:
-                answer, latency_s = await self._answer(place)
+                answer, latency_s, charge = await self._answer(place)
             # Nothing has suspended since the answer came; storing keeps what was paid for also where it is cancelled.
-            return await self._store(answer, latency_s, attempt)
+            try:
+                reply = await self._store(answer, latency_s, attempt)
+            except BaseException:
+                with contextlib.suppress(ConfigError):  # the first error tells more
+                    self._settle(charge, answer)
+                raise
+            self._settle(charge, answer)
+            return reply
         finally:
             self._in_flight = False
 
-    async def _answer(self, place: Attempt) -> tuple[Answer, float]:
-        """What the model answers, and the seconds that it took."""
+    def _settle(self, charge: Charge | None, answer: Answer) -> None:
+        if charge is not None:
+            price = self.backend.price()
+            charge.settle(_tokens(answer), 0.0 if price is None else price.cost(answer))
+
+    async def _answer(self, place: Attempt) -> tuple[Answer, float, Charge | None]:
+        """What the model answers, the seconds that it took, and what is to be settled."""
         await self.backend.prepare()
         await take_turn()
         budget = current_budget()
@@ -194,12 +207,12 @@ class Sending:
             self._spent_s += time.perf_counter() - started
             raise
         latency_s = round(time.perf_counter() - started, 4)
-        tokens = (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
-        place.settle(tokens)
-        if charge is not None:
-            price = self.backend.price()
-            charge.settle(tokens, 0.0 if price is None else price.cost(answer))
-        return answer, latency_s
+        place.settle(_tokens(answer))
+        return answer, latency_s, charge
+
+
+def _tokens(answer: Answer) -> int:
+    return (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
 
 
 def _estimated_tokens(request: Request) -> int:

@@ -70,7 +70,6 @@ _TABLES: tuple[LiteralString, ...] = (
 
 #: How a user gets to use tables that another one has made.
 GRANT = "let the tables' owner run: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public"
-_FORM = "postgresql://USER@HOST:PORT/DATABASE"
 #: What a server that is away for a while says, and nobody else.
 _PASSING = (
     "starting up", "not yet accepting", "shutting down", "recovery", "too many", "terminating connection", "remaining",
@@ -274,8 +273,8 @@ class Database:
         place = [str(parts.get(name) or "") for name in ("host", "dbname", "port")]
         if not parts or "@" in "".join(place) or not re.fullmatch("[0-9,]*", place[2]):
             raise ConfigError(
-                f"PARETUNE_LEDGER is no address of a PostgreSQL database: {_FORM}; in a user or a password that is "
-                "part of it write @ as %40, / as %2F, : as %3A, ? as %3F, % as %25, or put the password into PGPASSWORD"
+                "PARETUNE_LEDGER is no address of a PostgreSQL database: postgresql://USER@HOST:PORT/DATABASE; in a user or "
+                "a password write @ as %40, / as %2F, : as %3A, ? as %3F, % as %25, or put the password into PGPASSWORD"
             )
         return parts
 
