@@ -273,8 +273,8 @@ class Database:
         place = [str(parts.get(name) or "") for name in ("host", "dbname", "port")]
         if not parts or "@" in "".join(place) or not re.fullmatch("[0-9,]*", place[2]):
             raise ConfigError(
-                "PARETUNE_LEDGER is no address of a PostgreSQL database: postgresql://USER@HOST:PORT/DATABASE; in a user or "
-                "a password write @ as %40, / as %2F, : as %3A, ? as %3F, % as %25, or put the password into PGPASSWORD"
+                "PARETUNE_LEDGER is no address of a PostgreSQL database: postgresql://USER@HOST:PORT/DATABASE; in its "
+                "login write @ as %40, / as %2F, : as %3A, ? as %3F, % as %25, or put the password into PGPASSWORD"
             )
         return parts
 
