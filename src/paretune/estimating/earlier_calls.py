@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from paretune.files import canonical_json, digest
 from paretune.lm.backends.litellm import LitellmBackend
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.ledger.away import AwayError
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.ledger.queries import opened
 from paretune.lm.ledger.shared import SharedLedger
@@ -20,6 +21,8 @@ from paretune.lm.ledger.shared_calls import SharedCalls
 from paretune.lm.types import Request
 
 __all__ = ["CallStatistics", "LedgerView", "characters", "kind_of"]
+
+Found = TypeVar("Found")
 
 #: So many earlier calls of a model are looked at.
 _LOOKED_AT = 500
@@ -42,10 +45,8 @@ class CallStatistics(NamedTuple):
 
 
 class LedgerView:
-    """A ledger, read only: its file, which need not be there, and what others have who share it.
-
-    Raises AwayError where these are in a database that does not answer.
-    """
+    """A ledger, read only: its file, which need not be there, and what others have who share it. While their database
+    does not answer, the file is all, which stderr tells."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._path = ledger.path
@@ -58,7 +59,8 @@ class LedgerView:
         keys = list(keys)
         statement = "SELECT key FROM calls WHERE stored_key IN (SELECT stored_key(value) FROM json_each(?))"
         found = {key for (key,) in self._rows(statement, json.dumps(keys))}
-        return len(found if self._shared is None else found | self._shared.among(keys))
+        nothing: set[str] = set()
+        return len(found | self._there(lambda shared: shared.among(keys), nothing))
 
     def answered_by_trial(self, search: str) -> dict[str, int]:
         """By trial, to how many of the questions that a search has noted the ledger has replies; where others share it,
@@ -70,13 +72,15 @@ class LedgerView:
                 search,
             )
         )
-        there = {} if self._shared is None else self._shared.answered_by_trial(search)
+        nothing: dict[str, int] = {}
+        there = self._there(lambda shared: shared.answered_by_trial(search), nothing)
         return {trial: max(here.get(trial, 0), there.get(trial, 0)) for trial in {**here, **there}}
 
-    def spent(self, account: str) -> dict[str, float]:
-        """What a budget's account has spent: calls, tokens, usd."""
-        if self._shared is not None:
-            return self._ledger.accounts.spent(account)._asdict()
+    def spent(self, account: str) -> dict[str, float] | None:
+        """What a budget's account has spent: calls, tokens, usd; None where nobody can tell now."""
+        if isinstance(self._ledger, SharedLedger):
+            accounts, unknown = self._ledger.accounts, None
+            return self._there(lambda _: accounts.spent(account)._asdict(), unknown)
         if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'budget_spent'"):
             return {}
         rows = self._rows("SELECT calls, tokens, usd FROM budget_spent WHERE account = ?", account)
@@ -92,8 +96,7 @@ class LedgerView:
             model,
             _LOOKED_AT,
         )
-        if not sample and self._shared is not None:
-            sample = self._shared.sample(model, _LOOKED_AT)
+        sample = sample or self._there(lambda shared: shared.sample(model, _LOOKED_AT), [])
         for text, *took in sample:
             request = json.loads(text)
             if "messages" in request:  # else it was too long to be kept
@@ -119,13 +122,29 @@ class LedgerView:
         """The JSON text of a remembered fact."""
         if rows := self._rows("SELECT value FROM facts WHERE key = ?", key):
             return str(rows[0][0])
-        return self._ledger.home.fact(key) if isinstance(self._ledger, SharedLedger) else None
+        return self._there(lambda shared: shared.fact(key), None)
+
+    def _there(self, look: Callable[[SharedCalls], Found], else_: Found) -> Found:
+        """What is found where others share the ledger; nothing, where nobody does or the database is away."""
+        if self._shared is not None:
+            try:
+                return look(self._shared)
+            except AwayError as error:
+                _tell(str(error))
+                self._shared = None
+        return else_
 
     def _rows(self, statement: str, *parameters: Any) -> list[Any]:
         if not self._path.exists():
             return []
         with opened(self._path) as connection:
             return connection.execute(statement, parameters).fetchall()
+
+
+@functools.cache
+def _tell(error: str) -> None:
+    """Say once what is not known."""
+    print(f"note: {error}. Until then only what was used here is known", file=sys.stderr)
 
 
 def _unloaded(model: LanguageModel) -> LitellmBackend | None:

@@ -133,8 +133,9 @@ def spending(tally: Tally, models: Mapping[str, LanguageModel], view: LedgerView
 
 
 def limits(budget: Budget | None, taken: Spending, held: int) -> tuple[Limit, ...]:
-    """What a budget says to the calls that the ledger does not hold."""
-    if budget is None:
+    """What a budget says to the calls that the ledger does not hold; nothing where nobody knows what it has spent."""
+    spent = None if budget is None else LedgerView(budget.ledger).spent(budget.account)
+    if budget is None or spent is None:
         return ()
     share = 1 - held / taken.calls.high if taken.calls.high else 0.0
     usd = Range(0, float("inf")) if taken.usd is None else taken.usd
@@ -143,7 +144,6 @@ def limits(budget: Budget | None, taken: Spending, held: int) -> tuple[Limit, ..
         "tokens": (taken.tokens.low * share, taken.tokens.high * share),
         "usd": (usd.low * share, usd.high * share),
     }
-    spent = LedgerView(budget.ledger).spent(budget.account)
     found = []
     for name, limit in budget.caps.items():
         if limit is not None:

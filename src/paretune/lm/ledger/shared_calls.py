@@ -34,6 +34,8 @@ class SharedCalls:
 
     def __init__(self, home: Home) -> None:
         self._database = home.database
+        #: The JSON text of a remembered fact, by its key.
+        self.fact = home.fact
 
     def listed(self, which: CallFilter, order: Order, limit: int) -> Iterator[tuple[Mapping[str, Any], list[Any]]]:
         """See ``queries.Calls``."""
