@@ -1,14 +1,16 @@
 """A ledger in PostgreSQL: what it costs, and what it survives: ``python benchmarks/postgres.py [--kills N]``.
 
-The server is the machine's own PostgreSQL, on loopback. First a reply is looked for, claimed and stored, and a budget
-reserved and settled, some thousand times one after the other; beside that the same in a file. Then four processes ask
-the same questions while they are killed, one after the other, and the server with them.
+The server is the machine's own PostgreSQL, on loopback. First a reply is claimed and stored, and a budget reserved and
+settled, some thousand times one after the other; beside that the same in a file. Then calls of 0.2 s, 64 of them in
+flight, under a budget, with the server as far away as it is told. Then four processes ask the same questions while they
+are killed, one after the other, and the server with them.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import random
 import sys
 import tempfile
@@ -19,35 +21,35 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
 from openai_server import openai_server
 from postgres_server import PostgresServer, programs
+from slow_link import slow_link
 from team_calls import LEASE_S, Team, echo
 
-from paretune.lm.ledger import postgres
+from paretune import ScriptedLanguageModel
+from paretune.lm.ledger import home
 from paretune.lm.ledger.budget import Budget
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.ledger.shared import SharedLedger
-from paretune.lm.types import Reply
+from paretune.lm.types import Reply, Request
 
 CALLS, RUNS = 1_000, 3
+#: Calls in flight: how many, how many together, their seconds, and the milliseconds of a round trip to the server.
+FLOWN, IN_FLIGHT, LATENCY_S, AWAY_MS = 640, 64, 0.2, (0, 2, 20)
 
 
 async def calls(ledger: Ledger, name: str) -> dict[str, float]:
     """Milliseconds of each step of a call, of wall time."""
-    took = dict.fromkeys(("look for", "claim", "store", "find again"), 0.0)
+    took = dict.fromkeys(("claim", "store", "find again"), 0.0)
     reply = Reply("a reply of some length " * 5, 100, 20, 0.001, 0.5, 1)
+
+    async def find_again(key: str) -> None:
+        ledger.get(key)
+
     for number in range(CALLS):
         key = f"{name} {number}"
-        steps = {
-            "look for": lambda key=key: ledger.get(key),
-            "store": lambda key=key: ledger.put(key, "m", '{"messages":[]}', reply),
-            "find again": lambda key=key: ledger.get(key),
-        }
-        for step, work in steps.items():
-            if step == "store":
-                started = time.perf_counter()
-                await ledger.claim(key)
-                took["claim"] += time.perf_counter() - started
+        steps = {"claim": ledger.claim(key), "store": ledger.store(key, "m", '{"messages":[]}', reply)}
+        for step, work in {**steps, "find again": find_again(key)}.items():
             started = time.perf_counter()
-            work()
+            await work
             took[step] += time.perf_counter() - started
     return {step: seconds / CALLS * 1000 for step, seconds in took.items()}
 
@@ -55,9 +57,6 @@ async def calls(ledger: Ledger, name: str) -> dict[str, float]:
 def budgets(ledger: Ledger) -> float:
     """Milliseconds of a reservation and its end."""
     budget = Budget(calls=10**9, ledger=ledger)
-    from paretune import ScriptedLanguageModel
-    from paretune.lm.types import Request
-
     backend, request = ScriptedLanguageModel(lambda _: "x", ledger=ledger).backend, Request((("user", "x"),))
 
     async def several() -> None:
@@ -84,6 +83,49 @@ def compare(folder: Path, database: PostgresServer) -> None:
         print(f"| {step} | {one:.2f} | {other:.2f} |")
 
 
+async def flight(ledger: Ledger) -> tuple[float, float]:
+    """Seconds of calls in flight together, over the ideal, and the longest that the event loop stood still."""
+    model = ScriptedLanguageModel(lambda _: "a reply" * 20, latency_s=LATENCY_S, ledger=ledger, concurrency=IN_FLIGHT)
+    questions = [Request((("user", f"question {number}" + " word" * 50),)) for number in range(FLOWN)]
+    stall = 0.0
+
+    async def watch() -> None:
+        nonlocal stall
+        while True:
+            started = time.perf_counter()
+            await asyncio.sleep(0.001)
+            stall = max(stall, time.perf_counter() - started)
+
+    model.capabilities  # noqa: B018  (the connection is there then)
+    watching = asyncio.create_task(watch())
+    started = time.perf_counter()
+    with Budget(calls=10**9, ledger=ledger).charging():
+        await asyncio.gather(*map(model.complete, questions))
+    took = time.perf_counter() - started
+    watching.cancel()
+    return took / (FLOWN / IN_FLIGHT * LATENCY_S), stall
+
+
+def fly(folder: Path, database: PostgresServer) -> None:
+    """A table: what calls in flight together take with the server so far away, the best of some runs."""
+    print(f"\n{FLOWN} calls of {LATENCY_S} s, {IN_FLIGHT} in flight\n")
+    print("| ledger | times the ideal | event loop stood still, ms |\n|---|---|---|")
+    for away_ms in (None, *AWAY_MS):
+        found = []
+        for run in range(RUNS):
+            place = folder / f"away-{away_ms}-{run}" / "ledger.sqlite"
+            with contextlib.ExitStack() as stack:
+                ledger = Ledger(place)
+                if away_ms is not None:
+                    database.empty()
+                    port = stack.enter_context(slow_link(database.port, away_ms / 1000))
+                    ledger = SharedLedger(place, database.address.replace(str(database.port), str(port)))
+                found.append(asyncio.run(flight(ledger)))
+                ledger.close()
+        name = "a file" if away_ms is None else f"PostgreSQL, {away_ms} ms away"
+        print(f"| {name} | {min(found)[0]:.2f} | {min(stall for _, stall in found) * 1000:.0f} |")
+
+
 def kill(folder: Path, database: PostgresServer, kills: int, seed: int) -> None:
     """Kill until it is done so often; every fifth time the server."""
     chance, number_of_calls = random.Random(seed), 25 * kills
@@ -105,12 +147,12 @@ def kill(folder: Path, database: PostgresServer, kills: int, seed: int) -> None:
             team.close()
         repeated = team.check_repeated()
         assert all(len(found) == number_of_calls for found in results), "a process lacks replies"
-        postgres.LEASE_S = LEASE_S
+        home.LEASE_S = LEASE_S
         time.sleep(LEASE_S)
         spent = Budget(calls=cap, ledger=SharedLedger(folder / "any.sqlite", database.address)).spent().calls
         assert len(model.asked) <= spent <= cap, (len(model.asked), spent, cap)
         print(
-            f"{kills} kills, {kills // 5} of them of the server: {number_of_calls} questions of four processes, "
+            f"\n{kills} kills, {kills // 5} of them of the server: {number_of_calls} questions of four processes, "
             f"{len(model.asked)} calls, {repeated} of them repeated, none that was stored; {spent} counted as spent"
         )
 
@@ -127,6 +169,7 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory() as folder:
             compare(Path(folder), database)
+            fly(Path(folder), database)
             database.empty()
             kill(Path(folder), database, arguments.kills, arguments.seed)
     finally:

@@ -33,14 +33,14 @@ def test_the_tokens_of_prompts(tmp_path: Path) -> None:
     for number, size in enumerate((100, 200, 400)):
         store(ledger, number, size, 40 + size // 4)
         store(ledger, 10 + number, 300, 100, structured_output="completion")
-    found = LedgerView(ledger.path).experience("some/model")
+    found = LedgerView(ledger).experience("some/model")
     request = Request(messages=(("user", "x" * 1000),))
     assert set(found) == {"", kind_of(request), kind_of({"structured_output": "completion"})}
     assert found[kind_of(request)].prompt_tokens(characters(request)) == pytest.approx(40 + 250)
     completion = found[kind_of({"structured_output": "completion"})]
     assert completion.prompt_tokens(600) == pytest.approx(200)
     assert (completion.calls, completion.completion_tokens, completion.latency_s) == (3, 7, 0.5)
-    assert LedgerView(ledger.path).experience("other/model") == {}
+    assert LedgerView(ledger).experience("other/model") == {}
 
 
 @settings(max_examples=25, deadline=None)
@@ -50,7 +50,7 @@ def test_no_prompt_is_without_tokens(tmp_path_factory: pytest.TempPathFactory, s
     ledger = Ledger(tmp_path_factory.mktemp("ledger") / "ledger.sqlite")
     for number, (length, tokens) in enumerate(seen):
         store(ledger, number, length, tokens)
-    experience = LedgerView(ledger.path).experience("some/model")[""]
+    experience = LedgerView(ledger).experience("some/model")[""]
     ledger.close()
     assert 1 <= experience.prompt_tokens(size) <= experience.prompt_tokens(size + 1000)
 
@@ -62,7 +62,7 @@ def test_prices_without_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ledger = Ledger(tmp_path / "ledger.sqlite")
     paid = Reply("x", 1, 1, None, 0.5, 1, price={"prompt": 3.0, "completion": 4.0})
     ledger.put("a", "openai/gpt-4o-mini", {"messages": []}, paid)
-    view, take = LedgerView(ledger.path), np.array([(1, 1), (1000, 1000), (100, 100), (1, 1)], dtype=float)
+    view, take = LedgerView(ledger), np.array([(1, 1), (1000, 1000), (100, 100), (1, 1)], dtype=float)
     for price, usd in ((None, 210e-6), ({"prompt": 5, "completion": 6}, 5600e-6)):
         model = LanguageModel("openai/gpt-4o-mini", ledger=ledger, price=price)
         (share,) = spending({model.model: take}, {model.model: model}, view).models
@@ -75,7 +75,7 @@ def test_a_name_that_may_be_mistyped(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
     models = {name: LanguageModel(name, ledger=ledger) for name in ("openai/gpt-4o-mini", "openai/gpt-4o-mni")}
     take = np.ones((4, 2))
-    shares = spending(dict.fromkeys(models, take), models, LedgerView(ledger.path)).models
+    shares = spending(dict.fromkeys(models, take), models, LedgerView(ledger)).models
     assert [share.usd is None for share in shares] == [False, True]
     assert shares[0].fault is None and "did you mean 'openai/gpt-4o-mini'" in str(shares[1].fault)
 
@@ -83,7 +83,7 @@ def test_a_name_that_may_be_mistyped(tmp_path: Path) -> None:
 def test_a_recording_model_calls_nobody(tmp_path: Path) -> None:
     """It records the request, with the key that the reply will have, and writes nothing."""
     model = ScriptedLanguageModel(lambda request: "yes", ledger=Ledger(tmp_path / "ledger.sqlite"))
-    view, request = LedgerView(model.ledger.path), Request(messages=(("user", "Is it?"),), grammar='root ::= "yes"')
+    view, request = LedgerView(model.ledger), Request(messages=(("user", "Is it?"),), grammar='root ::= "yes"')
     recorder = RecordingModel(model, view.capabilities(model))
     assert run_maybe_nested(recorder.complete(request)).text == ""
     assert list(tmp_path.iterdir()) == [] and not model.backend.calls  # type: ignore[attr-defined]
@@ -101,4 +101,4 @@ def test_a_recording_model_charges_no_budget(tmp_path: Path) -> None:
         for number in range(3):
             run_maybe_nested(recorder.complete(Request(messages=(("user", str(number)),))))
     assert [recorded.request.messages[0][1] for recorded in recorder.requests] == ["0", "1", "2"]
-    assert LedgerView(model.ledger.path).spent("default").get("calls", 0) == 0
+    assert LedgerView(model.ledger).spent("default") == {}

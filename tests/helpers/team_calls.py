@@ -20,7 +20,7 @@ from postgres_server import PostgresServer
 import paretune
 from paretune.errors import BudgetError
 from paretune.eventloop import all_ended
-from paretune.lm.ledger import leases, postgres
+from paretune.lm.ledger import home, leases
 from paretune.lm.ledger.budget import Budget
 from paretune.lm.options import CallOptions
 from paretune.lm.types import Request
@@ -144,5 +144,5 @@ async def _ask(api_base: str, calls: int, cap: int) -> dict[str, str]:
 
 if __name__ == "__main__":
     place, number_of_calls, most = sys.argv[1:]
-    leases.LEASE_S = postgres.LEASE_S = LEASE_S
+    leases.LEASE_S = home.LEASE_S = LEASE_S
     print(json.dumps(paretune.run_maybe_nested(_ask(place, int(number_of_calls), int(most)))))

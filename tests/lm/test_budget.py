@@ -86,6 +86,23 @@ def test_retries_are_calls() -> None:
     assert (sent(model), budget.spent()) == (2, Spent(2, 0, 0.0))
 
 
+def test_what_was_paid_for_is_kept_and_counted_whatever_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A charge that cannot be settled loses no reply; a reply that cannot be stored is spent, and its error is told."""
+    model, budget = ScriptedLanguageModel(lambda _: "x"), Budget(calls=9)
+
+    def fail(*_: Any) -> None:
+        raise ConfigError("no room")
+
+    with monkeypatch.context() as full:
+        full.setattr("paretune.lm.ledger.accounts.FileAccounts.settle", fail)
+        assert isinstance(complete(model, budget, [ask("a")])[0], ConfigError)
+    assert complete(model, budget, [ask("a")])[0].served
+    with monkeypatch.context() as full:
+        full.setattr("paretune.lm.ledger.ledger.Ledger.put", fail)
+        assert str(complete(model, budget, [ask("b")])[0]) == "no room"
+    assert (sent(model), budget.spent().calls) == (2, 1)  # that of the first one is still held
+
+
 def test_replies_from_the_ledger_cost_nothing() -> None:
     """A spent budget does not stand in the way of what was paid for."""
     model = ScriptedLanguageModel(lambda _: "x")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from openai_server import Asked, chat, openai_server
-from project_copy import copy_project
+from project_copy import ROOT, copy_project
 
 from paretune.commands.compose import compose
 from paretune.commands.estimate import report as estimate_report
@@ -158,6 +158,12 @@ def test_scores_belong_to_answers(tmp_path: Path) -> None:
     write_jsonl(path, [*rows, {"x": X, "output": {"text": "fear"}, "human": None}])
     answers = [{"x": X, "output": OUTPUT}, {"x": X, "output": {"text": "fear"}}, {"x": {}, "output": OUTPUT}]
     assert human_scores(path, answers) == [0.75, None, None]
+
+
+def test_the_file_of_scores_that_a_project_begins_with() -> None:
+    """It has no score, and is not empty, of which DVC would warn in each run."""
+    path = ROOT / "data/human.jsonl"
+    assert human_scores(path, [{"x": X, "output": OUTPUT}]) == [None] and path.stat().st_size
 
 
 @pytest.mark.parametrize(

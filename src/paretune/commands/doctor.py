@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -21,6 +22,10 @@ from paretune.errors import ConfigError, ParetuneError
 from paretune.files import state_root
 from paretune.lm.backends.local_models import find_gguf
 from paretune.lm.ledger import queries
+from paretune.lm.ledger.ledger import SWITCH, default_ledger
+from paretune.lm.ledger.none import NoLedger
+from paretune.lm.ledger.shared import SharedLedger
+from paretune.lm.ledger.shared_calls import SharedCalls
 from paretune.pipeline.conf_digest import conf_digest
 from paretune.pipeline.sections.base import read_params, section, unset
 from paretune.pipeline.sections.lm import LmParams
@@ -70,7 +75,7 @@ def examine(folder: Path) -> Iterator[Finding]:
     except ConfigError:
         yield Finding("warning", "project", "none here or above; make one: paretune init my-task --data rows.csv")
         return
-    checks: tuple[Callable[[Path], Iterator[Finding]], ...] = (_git, _files, _conf, _model, _ledger)
+    checks: tuple[Callable[[Path], Iterator[Finding]], ...] = (_git, _files, _conf, _model, _ledger, _team)
     for check in checks:
         yield from check(root)
     yield _space(root)
@@ -224,6 +229,34 @@ def _ledger(root: Path) -> Iterator[Finding]:
         yield Finding("warning", "ledger", f"{text}; old ones go with: paretune calls --prune 90d --yes")
     else:
         yield Finding("ok", "ledger", text)
+
+
+def _team(root: Path) -> Iterator[Finding]:
+    """The ledger that the environment names, where it is another one than the project's file."""
+    try:
+        ledger = default_ledger()
+        if isinstance(ledger, NoLedger):
+            yield Finding(
+                "warning", "team ledger", f"{SWITCH}=off keeps no reply, which a search needs; unset {SWITCH}"
+            )
+        if not isinstance(ledger, SharedLedger):
+            return
+        SharedCalls(ledger.home).check_rights()
+        count, size = SharedCalls(ledger.home).size()
+    except ParetuneError as error:
+        yield Finding("fault", "team ledger", str(error))
+        return
+    text = f"{ledger.home.database.name}: {count:,} replies, {_size(size)}"
+    if waiting := _waiting(root / state_root() / "ledger.sqlite"):
+        text += f"; {waiting:,} replies of this machine wait for it, the next run hands them over"
+    yield Finding("ok", "team ledger", text)
+
+
+def _waiting(path: Path) -> int:
+    with contextlib.suppress(ParetuneError), queries.opened(path) as connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'unshared'").fetchone():
+            return int(connection.execute("SELECT count(*) FROM unshared").fetchone()[0])
+    return 0
 
 
 def _space(root: Path) -> Finding:

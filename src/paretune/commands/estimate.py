@@ -87,7 +87,7 @@ async def _estimate(params: Mapping[str, Any], scratch: Path) -> tuple[Estimate,
     if compare.frontier:  # the winner may be alone on it, or every trial
         most = chosen(tested, max(1, estimate.trials - 1))
         tallies["frontier"] = {name: take * [0, 1] for name, take in most.items()}
-    view = LedgerView(setup.language_model(setup.lm.model).ledger.path)
+    view = LedgerView(setup.language_model(setup.lm.model).ledger)
     if compare.baseline is not None:
         program = await baseline_program(setup, compare.baseline)
         rehearsal = await rehearse(program, {"x": train[0], "y": train[1], **fit}, view, 50)

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from paretune.estimating.earlier_calls import LedgerView
 from paretune.lm.backends.recorded import RecordedBackend
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.ledger.accounts import FileAccounts
 from paretune.lm.ledger.budget import Budget
 from paretune.lm.types import Answer, Pricing
 
@@ -134,8 +133,9 @@ def spending(tally: Tally, models: Mapping[str, LanguageModel], view: LedgerView
 
 
 def limits(budget: Budget | None, taken: Spending, held: int) -> tuple[Limit, ...]:
-    """What a budget says to the calls that the ledger does not hold."""
-    if budget is None:
+    """What a budget says to the calls that the ledger does not hold; nothing where nobody knows what it has spent."""
+    spent = None if budget is None else LedgerView(budget.ledger).spent(budget.account)
+    if budget is None or spent is None:
         return ()
     share = 1 - held / taken.calls.high if taken.calls.high else 0.0
     usd = Range(0, float("inf")) if taken.usd is None else taken.usd
@@ -144,11 +144,6 @@ def limits(budget: Budget | None, taken: Spending, held: int) -> tuple[Limit, ..
         "tokens": (taken.tokens.low * share, taken.tokens.high * share),
         "usd": (usd.low * share, usd.high * share),
     }
-    accounts = budget.ledger.accounts
-    if isinstance(accounts, FileAccounts):  # a file is only read, and not made
-        spent = LedgerView(budget.ledger.path).spent(budget.account)
-    else:
-        spent = accounts.spent(budget.account)._asdict()
     found = []
     for name, limit in budget.caps.items():
         if limit is not None:

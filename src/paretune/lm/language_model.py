@@ -164,6 +164,8 @@ class LanguageModel(KnownModel):
         """
         keyed = self._keyed(request)
         reply = self._stored(keyed)
+        if reply is None and self.fallbacks:  # where there are none, the claim will tell
+            reply = await self._fetched(keyed)
         if reply is not None:
             self._given_up -= 1
             return reply
@@ -210,12 +212,21 @@ class LanguageModel(KnownModel):
                 return reply
         return None
 
+    async def _fetched(self, keyed: _KeyedRequest) -> Reply | None:
+        """What others who share the ledger have stored, of this model or of a fallback."""
+        if await self.ledger.fetch(keyed.key):
+            return self._stored(keyed)
+        for other in self.fallbacks:
+            if reply := await other._fetched(other._keyed(keyed.request.adapted(other.model, other.capabilities))):
+                return reply
+        return None
+
     async def _call(self, keyed: _KeyedRequest) -> Reply:
         if isinstance(self.backend, RecordedBackend):  # nothing is sent: no limit, no retry, no budget
             answer, seconds = self.backend.read(keyed.request)
-            return self._store(keyed, answer, seconds, 1, served=True)
+            return await self._store(keyed, answer, seconds, 1, served=True)
         if isinstance(self.backend, GatewayBackend):
-            return self._copied(keyed, await self.backend.complete(keyed.request))
+            return await self._copied(keyed, await self.backend.complete(keyed.request))
         traffic = self._traffic.here(self.pause)
         sending = traffic.on_the_way.get(keyed.key)
         if sending is not None:
@@ -239,20 +250,20 @@ class LanguageModel(KnownModel):
         finally:
             self.ledger.release(keyed.key)
 
-    def _copied(self, keyed: _KeyedRequest, reply: Reply) -> Reply:
+    async def _copied(self, keyed: _KeyedRequest, reply: Reply) -> Reply:
         """A gateway's reply, which the ledger here keeps too, unless it is a fallback's."""
         if reply.key == keyed.key:
-            return self.ledger.put(keyed.key, self.model, keyed.text, reply).at(self.price())
+            return (await self.ledger.store(keyed.key, self.model, keyed.text, reply)).at(self.price())
         self.ledger.session.add(reply)
         return reply
 
-    def _store(
+    async def _store(
         self, keyed: _KeyedRequest, answer: Answer, latency_s: float | None, attempts: int, served: bool = False
     ) -> Reply:
         accounts: dict[str, Any] = {"latency_s": latency_s, "attempts": attempts, "served": served}
         accounts |= {"key": keyed.key, "model": self.model}
         reply = Reply.of(answer, self.price(), **accounts)
-        return self.ledger.put(keyed.key, self.model, keyed.text, reply).at(self.price())
+        return (await self.ledger.store(keyed.key, self.model, keyed.text, reply)).at(self.price())
 
 
 def _fallback(given: LanguageModel | str, settings: Settings, ledger: Ledger | Literal[False] | None) -> LanguageModel:

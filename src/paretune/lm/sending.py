@@ -8,6 +8,7 @@ nobody waits for it any more.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 import weakref
@@ -15,10 +16,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple
 
-from paretune.errors import TransientError
+from paretune.errors import ConfigError, TransientError
 from paretune.eventloop import take_turn
-from paretune.lm.ledger.budget import current_budget, prompt_bytes
-from paretune.lm.limiter import Limiter
+from paretune.lm.ledger.budget import Charge, current_budget, prompt_bytes
+from paretune.lm.limiter import Attempt, Limiter
 from paretune.lm.types import Answer, Backend, Price, Reply, Request
 
 __all__ = ["Retries", "Sending", "drain"]
@@ -78,7 +79,7 @@ class Sending:
         limiter: Limiter,
         retries: Retries,
         claim: Callable[[], AbstractAsyncContextManager[Reply | None]],
-        store: Callable[[Answer, float, int], Reply],
+        store: Callable[[Answer, float, int], Awaitable[Reply]],
     ) -> None:
         self.name = name
         self.backend = backend
@@ -162,38 +163,56 @@ class Sending:
 
     async def _attempt(self, attempt: int) -> Reply:
         estimate = 0 if self.limiter.tokens_per_minute is None else _estimated_tokens(self.request)
-        async with self.limiter.attempt(estimate) as place:
-            await self.backend.prepare()
-            await take_turn()
-            budget = current_budget()
-            charge = None if budget is None else await budget.reserve(self.name, self.backend, self.request)
-            deadline = asyncio.timeout(self.retries.total_timeout_s - self._spent_s)
-            self.is_free = charge is None and self.backend.price() == Price(0.0, 0.0)
-            place.sent()
-            started = time.perf_counter()
-            self._in_flight = True
+        try:
+            async with self.limiter.attempt(estimate) as place:
+                answer, latency_s, charge = await self._answer(place)
+            # Nothing has suspended since the answer came; storing keeps what was paid for also where it is cancelled.
             try:
-                async with deadline:
-                    answer = await self.backend.send(self.request)
-            except BaseException as error:
-                if charge is not None:
-                    unknown = deadline.expired() or not isinstance(error, Exception)
-                    charge.in_full() if unknown else charge.settle()
-                if deadline.expired():
-                    self._spent_s = self.retries.total_timeout_s
-                    raise TransientError(f"{self.name}: no answer in time") from None
-                self._spent_s += time.perf_counter() - started
+                reply = await self._store(answer, latency_s, attempt)
+            except BaseException:
+                with contextlib.suppress(ConfigError):  # the first error tells more
+                    self._settle(charge, answer)
                 raise
-            finally:
-                self._in_flight = False
-            # From here to the end nothing suspends, so that nothing can take away what was paid for.
-            reply = self._store(answer, round(time.perf_counter() - started, 4), attempt)
-            tokens = (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
-            place.settle(tokens)
-            if charge is not None:
-                price = self.backend.price()
-                charge.settle(tokens, 0.0 if price is None else price.cost(answer))
+            self._settle(charge, answer)
             return reply
+        finally:
+            self._in_flight = False
+
+    def _settle(self, charge: Charge | None, answer: Answer) -> None:
+        if charge is not None:
+            price = self.backend.price()
+            charge.settle(_tokens(answer), 0.0 if price is None else price.cost(answer))
+
+    async def _answer(self, place: Attempt) -> tuple[Answer, float, Charge | None]:
+        """What the model answers, the seconds that it took, and what is to be settled."""
+        await self.backend.prepare()
+        await take_turn()
+        budget = current_budget()
+        charge = None if budget is None else await budget.reserve(self.name, self.backend, self.request)
+        deadline = asyncio.timeout(self.retries.total_timeout_s - self._spent_s)
+        self.is_free = charge is None and self.backend.price() == Price(0.0, 0.0)
+        place.sent()
+        started = time.perf_counter()
+        self._in_flight = True
+        try:
+            async with deadline:
+                answer = await self.backend.send(self.request)
+        except BaseException as error:
+            if charge is not None:
+                unknown = deadline.expired() or not isinstance(error, Exception)
+                charge.in_full() if unknown else charge.settle()
+            if deadline.expired():
+                self._spent_s = self.retries.total_timeout_s
+                raise TransientError(f"{self.name}: no answer in time") from None
+            self._spent_s += time.perf_counter() - started
+            raise
+        latency_s = round(time.perf_counter() - started, 4)
+        place.settle(_tokens(answer))
+        return answer, latency_s, charge
+
+
+def _tokens(answer: Answer) -> int:
+    return (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
 
 
 def _estimated_tokens(request: Request) -> int:

@@ -18,10 +18,9 @@ __all__ = ["count_looks"]
 
 def count_looks(test: Path, configurations: Iterable[Any]) -> int:
     """Note that these configurations (JSON values) are tested on this split, and return how many were so far, these
-    included; the same one again is no new look. The list is kept with the ledger, by the digest of the split."""
+    included; the same one again is no new look. The list is kept with the ledger, by the digest of the split, and where
+    others share that, the looks of all count, those from before it was shared too."""
     split, tested = digest_files([test])[:16], {digest(configuration) for configuration in configurations}
-    if isinstance(ledger := default_ledger(), SharedLedger):
-        return ledger.look(split, sorted(tested))
     path = state_root() / "looks" / f"{split}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
@@ -29,4 +28,6 @@ def count_looks(test: Path, configurations: Iterable[Any]) -> int:
         new = tested - known
         with open(path, "a", encoding="utf-8") as handle:
             handle.writelines(json.dumps({"configuration": each}) + "\n" for each in sorted(new))
+    if isinstance(ledger := default_ledger(), SharedLedger):
+        return ledger.look(split, sorted(known | new))
     return len(known | new)

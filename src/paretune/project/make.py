@@ -85,7 +85,7 @@ def write_project(
         f"conf/data/{name}.yaml": yaml_text(_data(name, splits), f"The rows of {origin}, in random order."),
         "conf/config.yaml": _config(name, declaration),
         "conf/own.py": (shared_conf() / "own.py").read_text(encoding="utf-8"),
-        "data/human.jsonl": "",
+        "data/human.jsonl": '{"x": {}, "output": {}, "human": null}\n',  # DVC warns of an empty file
     }
     values = {
         "name": name,

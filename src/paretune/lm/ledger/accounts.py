@@ -51,7 +51,7 @@ class Standing(NamedTuple):
 class Accounts(Protocol):
     """Where the accounts of budgets are: all who share them keep one cap."""
 
-    def reserve(self, account: str, caps: Caps, most: Spent, ticket: str) -> Standing:
+    async def reserve(self, account: str, caps: Caps, most: Spent, ticket: str) -> Standing:
         """Reserve ``most`` under a ticket of one's own, unless a cap could be passed. What dead processes had in flight
         counts as spent in full."""
 
@@ -80,7 +80,7 @@ class FileAccounts:
         #: The rows of what this process has reserved, by ticket.
         self._held: dict[str, int] = {}
 
-    def reserve(self, account: str, caps: Caps, most: Spent, ticket: str) -> Standing:
+    async def reserve(self, account: str, caps: Caps, most: Spent, ticket: str) -> Standing:
         with self._transaction() as connection:
             spent, held = _sums(connection, account)
             if short_of(caps, spent, held, most) and held.calls and _settle_dead(connection, account):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from paretune.errors import ConfigError
@@ -21,12 +21,12 @@ class AwayError(ConfigError):
     """Nobody answers there now."""
 
 
-async def patiently(attempt: Callable[[], Result]) -> Result:
-    """What ``attempt`` returns, tried again while it raises AwayError; after ``AWAY_S`` that is raised."""
+async def patiently(attempt: Callable[[], Awaitable[Result]]) -> Result:
+    """The result of ``attempt``, tried again while it raises AwayError; after ``AWAY_S`` that is raised."""
     deadline, pause_s = time.monotonic() + AWAY_S, 0.05
     while True:
         try:
-            return attempt()
+            return await attempt()
         except AwayError:
             if time.monotonic() > deadline:
                 raise

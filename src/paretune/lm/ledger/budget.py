@@ -92,8 +92,8 @@ class Budget:
             pause_s = min(0.1, 2 * pause_s)
         return Charge(self, ticket, most)
 
-    def _try(self, most: Spent, ticket: str) -> bool:
-        reserved, spent, held = self.ledger.accounts.reserve(self.account, self.caps, most, ticket)
+    async def _try(self, most: Spent, ticket: str) -> bool:
+        reserved, spent, held = await self.ledger.accounts.reserve(self.account, self.caps, most, ticket)
         sure = spent._replace(calls=spent.calls + held.calls)  # a call in flight stays a call, however cheap
         if not reserved and (short := short_of(self.caps, sure, most)):
             raise self._error(short, sure, most)

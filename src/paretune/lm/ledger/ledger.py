@@ -30,7 +30,6 @@ from paretune.lm.ledger.packing import Packer
 from paretune.lm.ledger.rescue_file import RescueFile
 from paretune.lm.ledger.tables import CALLS, add_notes, atomically, read, store
 from paretune.lm.ledger.values import reply_of, row_of
-from paretune.lm.masking import public_address
 from paretune.lm.types import Reply
 
 __all__ = ["SWITCH", "Ledger", "Note", "Session", "default_ledger"]
@@ -127,8 +126,16 @@ class Ledger:
         stored = None if is_first else self._read(key)
         return stored or reply_of((*row[3:6], *row[9:12], row[6], row[1], *row[7:9], row[13]), key, served)
 
+    async def store(self, key: str, model: str, request: dict[str, Any] | str, reply: Reply) -> Reply:
+        """``put``, in a ledger that is shared for all who share it. A reply is kept also where this is cancelled."""
+        return self.put(key, model, request, reply)
+
+    async def fetch(self, key: str) -> bool:
+        """Get the reply of a key from those who share the ledger, where ``get`` has none; whether there is one."""
+        return False
+
     async def claim(self, key: str) -> Reply | None:
-        """Before a call is sent: the reply, where another machine has got it meanwhile; else this process may go on."""
+        """Before a call is sent: the reply, where another machine has it; else this process may go on."""
         return None
 
     def release(self, key: str) -> None:
@@ -322,7 +329,10 @@ def default_ledger() -> Ledger:
 
         return shared_ledger((state_root() / "ledger.sqlite").absolute(), wish)
     if wish not in ("on", "off"):
-        raise ConfigError(f"{SWITCH} must be on, off or postgresql://… (got {public_address(wish)!r})")
+        shown = (
+            repr(wish) if wish.isalnum() or not wish else f"{len(wish)} characters"
+        )  # there may be a password among them
+        raise ConfigError(f"{SWITCH} must be on, off or postgresql://… (got {shown})")
     if wish == "off":
         from paretune.lm.ledger.none import NoLedger
 

@@ -1,42 +1,44 @@
-"""What a team shares in PostgreSQL: replies, facts, who asked, claims on calls, the accounts of budgets, looks.
+"""A connection to PostgreSQL in a thread of its own: an event loop that waits for the network is not held up.
 
-Each method is one statement, which happens as a whole or not at all. What a process holds (a claim, a reservation) it
-holds by a ticket, which it renews (see ``leases``). Times are the server's; a lease that ran out while the server was
-down is not taken from its holder, who could not renew it.
+Statements that wait there and have a place are sent as one text, in one round trip. That is one transaction, which
+never waits for this process in the middle. Its statements come in the order of their places, so that no two processes
+wait for each other's rows. Where one fails, each is done alone. So each may be repeated: then it does no more.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import queue
+import re
 import threading
 import time
-import weakref
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, LiteralString
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from paretune.errors import ConfigError
-from paretune.lm.ledger.accounts import ROUNDING, Caps, Spent, Standing
 from paretune.lm.ledger.away import AwayError
-from paretune.lm.ledger.leases import keep_renewing
-from paretune.lm.ledger.processes import LEASE_S
-from paretune.lm.ledger.tables import answer_text
+from paretune.lm.masking import masked
 
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["Home"]
+__all__ = ["GRANT", "Database", "Place", "Rows"]
+
+Rows = list[tuple[Any, ...]]
+#: Which rows a statement comes to: a table, and a key.
+Place = tuple[int, str]
 
 FORMAT = 1
 #: A connection whose other end says nothing is given up after about ten seconds, not hours.
 _KEEPALIVE: dict[str, Any] = {
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
-#: Seconds until a server that is away is looked for again: each look may take as long as a connection may.
-_PAUSE_S, _CONNECT_S = 0.2, 5
+    "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000,
+}  # fmt: skip
+#: Seconds until a server that is away is looked for again, that a connection may take, and that its end may.
+_PAUSE_S, _CONNECT_S, _CLOSE_S = 0.2, 5, 15.0
+#: So many statements go together.
+_TOGETHER = 200
 
 _TABLES: tuple[LiteralString, ...] = (
     "CREATE TABLE IF NOT EXISTS paretune_format (version int NOT NULL)",
@@ -65,62 +67,47 @@ _TABLES: tuple[LiteralString, ...] = (
         tokens bigint NOT NULL, usd numeric NOT NULL
     )""",
 )
-_LEASED: LiteralString = "now() + make_interval(secs => %(lease)s)"
-_OVER: LiteralString = "(until < now() AND pg_postmaster_start_time() < now() - make_interval(secs => %(lease)s))"
-_READ: LiteralString = (
-    "SELECT prompt_tokens, completion_tokens, cost_usd, latency_s, attempts, answer, model, request,"
-    " extract(epoch FROM created_at)::float8 FROM paretune_replies WHERE key = %(key)s"
-)
-_STORE: LiteralString = """
-    WITH over AS (DELETE FROM paretune_claims WHERE key = %(key)s),
-    stored AS (
-        INSERT INTO paretune_replies VALUES (%(key)s, %(model)s, %(request)s, %(answer)s, %(prompt)s, %(completion)s,
-            %(cost)s, %(latency)s, %(attempts)s, to_timestamp(%(at)s))
-        ON CONFLICT DO NOTHING RETURNING 1
-    ) SELECT 1 FROM stored
-"""
-_CLAIM: LiteralString = f"""
-    INSERT INTO paretune_claims VALUES (%(key)s, %(ticket)s, {_LEASED})
-    ON CONFLICT (key) DO UPDATE SET ticket = excluded.ticket, until = excluded.until
-    WHERE paretune_claims.ticket = excluded.ticket
-        OR {_OVER.replace("until", "paretune_claims.until")}
-    RETURNING 1
-"""
-_RESERVE: LiteralString = f"""
-    WITH room AS (
-        UPDATE paretune_accounts SET held_calls = held_calls + %(calls)s, held_tokens = held_tokens + %(tokens)s,
-            held_usd = held_usd + %(usd)s::numeric
-        WHERE account = %(account)s
-            AND (%(cap_calls)s::numeric IS NULL OR calls + held_calls + %(calls)s <= %(cap_calls)s::numeric)
-            AND (%(cap_tokens)s::numeric IS NULL OR tokens + held_tokens + %(tokens)s <= %(cap_tokens)s::numeric)
-            AND (%(cap_usd)s::numeric IS NULL OR usd + held_usd + %(usd)s::numeric <= %(cap_usd)s::numeric)
-        RETURNING account
-    ) INSERT INTO paretune_reservations
-    SELECT %(ticket)s, account, {_LEASED}, %(calls)s, %(tokens)s, %(usd)s::numeric FROM room RETURNING 1
-"""
-_SETTLE: LiteralString = """
-    WITH ended AS (DELETE FROM paretune_reservations WHERE ticket = %(ticket)s RETURNING account, calls, tokens, usd)
-    UPDATE paretune_accounts a SET calls = a.calls + %(calls)s, tokens = a.tokens + %(tokens)s,
-        usd = a.usd + %(usd)s::numeric, held_calls = held_calls - ended.calls,
-        held_tokens = held_tokens - ended.tokens, held_usd = held_usd - ended.usd
-    FROM ended WHERE a.account = ended.account
-"""
-_SETTLE_DEAD: LiteralString = f"""
-    WITH dead AS (
-        DELETE FROM paretune_reservations WHERE account = %(account)s AND {_OVER} RETURNING calls, tokens, usd
-    ), lost AS (SELECT sum(calls) AS calls, sum(tokens) AS tokens, sum(usd) AS usd FROM dead HAVING count(*) > 0)
-    UPDATE paretune_accounts a SET calls = a.calls + lost.calls, tokens = a.tokens + lost.tokens,
-        usd = a.usd + lost.usd, held_calls = held_calls - lost.calls, held_tokens = held_tokens - lost.tokens,
-        held_usd = held_usd - lost.usd
-    FROM lost WHERE a.account = %(account)s
-"""
+
+#: How a user gets to use tables that another one has made.
+GRANT = "let the tables' owner run: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public"
+#: What a server that is away for a while says, and nobody else.
+_PASSING = (
+    "starting up", "not yet accepting", "shutting down", "recovery", "too many", "terminating connection", "remaining",
+)  # fmt: skip
+#: By what is said of them: what is wrong for good, with the cure.
+_CURES = {
+    "no password supplied": "give the password in PGPASSWORD or ~/.pgpass",
+    "password authentication failed": "correct PARETUNE_LEDGER, or the password in PGPASSWORD or ~/.pgpass",
+    "no encryption": "the server wants TLS: add ?sslmode=require to PARETUNE_LEDGER",
+    "does not support SSL": "the server has no TLS: leave sslmode out of PARETUNE_LEDGER, or switch it on there",
+    "does not match host name": "name the host as its certificate does, or use sslmode=verify-ca",
+    "certificate": "name the authority that vouches for the server in PARETUNE_LEDGER: ?sslrootcert=FILE (or system)",
+    "sslmode": "correct sslmode in PARETUNE_LEDGER: require, verify-ca or verify-full",
+    "connection option": "correct PARETUNE_LEDGER",
+    "connection is bad: invalid": "correct PARETUNE_LEDGER",
+    "for database": "let its owner run: GRANT CONNECT ON DATABASE … TO {user}",
+    "for schema": "let the database's owner run: GRANT USAGE, CREATE ON SCHEMA public TO {user}",
+    "permission denied": f"{GRANT} TO {{user}}",
+    "read-only": "name a server that takes changes in PARETUNE_LEDGER, no copy of it",
+    "FATAL": "correct PARETUNE_LEDGER",
+}
 
 
-class Home:
-    """The database at an address ``postgresql://USER@HOST:PORT/DATABASE``, by one connection.
+class _Job(NamedTuple):
+    """A statement that waits, and what will come of it."""
+
+    place: Place | None
+    statement: LiteralString
+    values: dict[str, Any]
+    done: Future[Rows]
+
+
+class Database:
+    """The database at an address ``postgresql://USER@HOST:PORT/DATABASE``, with the tables of a ledger.
 
     Its password, where it wants one, is in the address, in ``PGPASSWORD`` or in ``~/.pgpass``; no error repeats it.
-    Every method raises AwayError when nobody answers there now, and ConfigError when the database cannot be used.
+    What is submitted ends with AwayError when nobody answers there now, and with ConfigError when the database cannot
+    be used.
     """
 
     def __init__(self, address: str) -> None:
@@ -130,227 +117,183 @@ class Home:
             raise ConfigError("a ledger in PostgreSQL needs psycopg: pip install 'paretune[postgres]'") from None
         self._psycopg = psycopg
         self._address = address
-        try:
-            parts = psycopg.conninfo.conninfo_to_dict(address)
-        except psycopg.Error:
-            raise ConfigError(
-                "PARETUNE_LEDGER is no address of a PostgreSQL database: postgresql://USER@HOST:PORT/DATABASE"
-            ) from None
-        self._password = str(parts.get("password") or "")
+        parts = self._parts(address)
+        self._secrets = [str(parts[name]) for name in ("password", "sslpassword") if parts.get(name)]
+        self._user = str(parts.get("user") or os.environ.get("PGUSER") or "USER")
         self.name = f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
-        self._lock = threading.RLock()
+        self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
-        self._away_until = 0.0
-        #: What this process holds.
-        self.claims: set[str] = set()
-        self._reservations: set[str] = set()
-        #: Reservations that ended while nobody answered, by ticket.
-        self._unsettled: dict[str, Spent] = {}
-        self._known: set[str] = set()
+        #: Why there is no connection, and until when that is not tried again.
+        self._fault: tuple[float, ConfigError] | None = None
 
-    def find(self, key: str) -> tuple[Any, ...] | None:
-        """The row of a stored reply, the values of ``tables.CALLS``; None when there is none."""
-        rows = self._run(_READ, key=key)
-        if not rows:
-            return None
-        prompt, completion, cost, latency, attempts, answer, model, request, at = rows[0]
-        reply, finish, usage, price, reasoning = answer
-        accounts = (finish, usage, price, cost, latency, attempts, at, reasoning)
-        return (key, model, request, reply, prompt, completion, *accounts)
+    def submit(self, statement: LiteralString, place: Place | None = None, **values: Any) -> Future[Rows]:
+        """Do a statement soon, after what was submitted before for the same place; without a place, alone. Its rows; of
+        a change without rows, an empty one where it changed something."""
+        job = _Job(place, statement, values, Future())
+        with self._lock:
+            self._waiting.put(job)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="paretune-postgres", daemon=True)
+                self._thread.start()
+        return job.done
 
-    def store(self, row: Sequence[Any]) -> bool:
-        """Store a row, unless there is a reply of its key, and give up all claims on it; whether it was stored."""
-        key, model, request, reply, prompt, completion, finish, usage, price, cost, latency, attempts, at, reason = row
-        return bool(
-            self._run(
-                _STORE,
-                key=key,
-                model=_text(model),
-                request=_text(request),
-                answer=answer_text(reply, finish, usage, price, reason),
-                prompt=prompt,
-                completion=completion,
-                cost=cost,
-                latency=latency,
-                attempts=attempts,
-                at=at,
-            )
-        )
-
-    def claim(self, key: str, ticket: str) -> bool:
-        """Claim the call of a key for this ticket; False where somebody else is at it."""
-        return bool(self._run(_CLAIM, key=key, ticket=ticket))
-
-    def release(self, ticket: str) -> None:
-        """Give up a claim."""
-        self._run("DELETE FROM paretune_claims WHERE ticket = %(ticket)s", ticket=ticket)
-
-    def add_notes(self, notes: Iterable[Sequence[Any]]) -> None:
-        """Add notes, the values of ``tables.NOTES``; a repetition adds none."""
-        columns = [list(column) for column in zip(*notes, strict=True)]
-        texts = {f"c{number}": [_text(value) for value in column] for number, column in enumerate(columns[:5])}
-        self._run(
-            "INSERT INTO paretune_notes SELECT c0, c1, c2, c3, c4, c5, c6, c7, to_timestamp(c8) FROM"
-            " unnest(%(c0)s::text[], %(c1)s::text[], %(c2)s::text[], %(c3)s::text[], %(c4)s::text[], %(c5)s::bigint[],"
-            " %(c6)s::bool[], %(c7)s::bool[], %(c8)s::float8[]) AS n(c0, c1, c2, c3, c4, c5, c6, c7, c8)"
-            " ON CONFLICT DO NOTHING",
-            **texts,
-            **{f"c{number}": column for number, column in enumerate(columns[5:], 5)},
-        )
-
-    def fact(self, key: str) -> str | None:
-        """The JSON text of a remembered fact."""
-        rows = self._run("SELECT value FROM paretune_facts WHERE key = %(key)s", key=_text(key))
-        return str(rows[0][0]) if rows else None
-
-    def remember(self, key: str, value: str, again: bool) -> None:
-        """Remember a fact; the first value stays, unless it was found out ``again``."""
-        self._run(
-            "INSERT INTO paretune_facts AS f VALUES (%(key)s, %(value)s) ON CONFLICT (key) DO UPDATE"
-            " SET value = excluded.value WHERE %(again)s",
-            key=_text(key), value=_text(value), again=again,
-        )  # fmt: skip
-
-    def look(self, split: str, configurations: Sequence[str]) -> int:
-        """Note that configurations (digests) are tested on a split; how many were so far."""
-        self._run(
-            "INSERT INTO paretune_looks SELECT %(split)s, unnest(%(new)s::text[]) ON CONFLICT DO NOTHING",
-            split=split, new=list(configurations),
-        )  # fmt: skip
-        return int(self._run("SELECT count(*) FROM paretune_looks WHERE split = %(split)s", split=split)[0][0])
-
-    def reserve(self, account: str, caps: Caps, most: Spent, ticket: str) -> Standing:
-        """See ``Accounts``."""
-        if account not in self._known:
-            self._run("INSERT INTO paretune_accounts VALUES (%(account)s) ON CONFLICT DO NOTHING", account=account)
-            self._known.add(account)
-        values = {"account": account, "ticket": ticket, **most._asdict()}
-        values |= {f"cap_{name}": None if cap is None else cap * (1 + ROUNDING) for name, cap in caps.items()}
-        for attempt in range(2):
-            try:
-                reserved = bool(self._run(_RESERVE, **values))
-            except self._psycopg.errors.UniqueViolation:  # reserved, although its answer was lost
-                reserved = True
-            if reserved or attempt or not self._run(_SETTLE_DEAD, account=account):
-                break
-        if reserved:
-            self._reservations.add(ticket)
-            keep_renewing(self)
-            return Standing(True, Spent(), Spent())
-        return Standing(False, *self._sums(account))
-
-    def settle(self, account: str, ticket: str, took: Spent) -> None:
-        """See ``Accounts``. While nobody answers it waits, and is renewed as if it were in flight."""
-        self._unsettled[ticket] = took
-        keep_renewing(self)
-        with contextlib.suppress(AwayError):
-            self._settle()
-
-    def spent(self, account: str) -> Spent:
-        """See ``Accounts``."""
-        self._run(_SETTLE_DEAD, account=account)
-        return self._sums(account)[0]
-
-    def renew(self) -> None:
-        """Tell others that this process lives, and settle what waits."""
-        self._settle()
-        for table, tickets in (("paretune_claims", self.claims), ("paretune_reservations", self._reservations)):
-            if tickets:
-                statement = f"UPDATE {table} SET until = {_LEASED} WHERE ticket = ANY(%(tickets)s)"
-                self._run(statement, tickets=list(tickets))
+    def run(self, statement: LiteralString, **values: Any) -> Rows:
+        """The rows of a statement, which is done alone."""
+        return self.submit(statement, **values).result()
 
     def close(self) -> None:
-        """Close the connection; the next use opens another one."""
+        """Do what waits and close the connection; the next use opens another one."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+            if (thread := self._thread) is not None:
+                self._waiting.put(None)
+        if thread is not None:
+            thread.join(_CLOSE_S)
 
-    def _settle(self) -> None:
-        for ticket, took in list(self._unsettled.items()):
-            self._run(_SETTLE, ticket=ticket, **took._asdict())
-            self._unsettled.pop(ticket, None)
-            self._reservations.discard(ticket)
+    def _work(self) -> None:
+        while True:
+            jobs = [self._waiting.get()]
+            with contextlib.suppress(queue.Empty):
+                while len(jobs) < _TOGETHER:
+                    jobs.append(self._waiting.get_nowait())
+            self._do([job for job in jobs if job is not None and job.done.set_running_or_notify_cancel()])
+            if None in jobs:
+                self._disconnect()
+                with self._lock:
+                    if self._waiting.empty():
+                        self._thread = None
+                        return
 
-    def _sums(self, account: str) -> tuple[Spent, Spent]:
-        rows = self._run(
-            "SELECT calls, tokens, usd::float8, held_calls, held_tokens, held_usd::float8 FROM paretune_accounts"
-            " WHERE account = %(account)s",
-            account=account,
-        )
-        return (Spent(*rows[0][:3]), Spent(*rows[0][3:])) if rows else (Spent(), Spent())
-
-    def _run(self, statement: LiteralString, **values: Any) -> list[tuple[Any, ...]]:
-        """The rows of a statement; of a change without rows, an empty one where it changed something."""
-        with self._lock:
-            was_open = self._connection is not None
+    def _do(self, jobs: Sequence[_Job]) -> None:
+        together = sorted((job for job in jobs if job.place is not None), key=lambda job: job.place or (0, ""))
+        alone = [job for job in jobs if job.place is None]
+        try:
+            found = self._together(together) if len(together) > 1 else []
+        except Exception:  # each alone tells why
+            found = []
+        for job, rows in zip(together, found, strict=False):
+            job.done.set_result(rows)
+        for job in alone if found else (*together, *alone):
             try:
-                cursor = self._open().execute(statement, {"lease": LEASE_S, **values})
-                return cursor.fetchall() if cursor.description else [()] * min(1, cursor.rowcount)
-            except self._psycopg.errors.UniqueViolation:
-                raise
+                rows = self._alone(job)
+            except BaseException as error:
+                job.done.set_exception(error)
+            else:
+                job.done.set_result(rows)
+
+    def _together(self, jobs: Sequence[_Job]) -> list[Rows]:
+        """The rows of some statements, in one round trip: all of them are done, or none where it raises."""
+        cursor = self._psycopg.ClientCursor(self._open())
+        try:
+            cursor.execute(";".join(cursor.mogrify(job.statement, job.values) for job in jobs).encode())
+            found = [_rows(cursor)]
+            while cursor.nextset():
+                found.append(_rows(cursor))
+            return found
+        except (self._psycopg.OperationalError, self._psycopg.InterfaceError):
+            self._disconnect()
+            raise
+
+    def _alone(self, job: _Job) -> Rows:
+        for last in (False, True):  # a connection that has broken may be made again
+            try:
+                return _rows(self._psycopg.ClientCursor(self._open()).execute(job.statement, job.values))
             except (self._psycopg.OperationalError, self._psycopg.InterfaceError) as error:
-                self.close()
-                if was_open:  # it has broken: the server may be back, and no statement does harm when it is repeated
-                    return self._run(statement, **values)
-                self._away_until = time.monotonic() + _PAUSE_S
-                raise self._error(error) from None
-            except self._psycopg.Error as error:
-                raise ConfigError(f"the ledger in PostgreSQL at {self.name}: {self._line(error)}") from None
+                self._disconnect()
+                if last:
+                    raise self._error(error) from None
+            except self._psycopg.Error as error:  # a row that is there: the same statement's, whose answer was lost
+                if last or not isinstance(error, self._psycopg.errors.UniqueViolation):
+                    raise self._error(error) from None
+        raise AssertionError("unreachable")
 
     def _open(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._connection is None:
-            if time.monotonic() < self._away_until:
-                raise self._psycopg.OperationalError("nobody answered a moment ago")
-            connection = self._psycopg.connect(
-                self._address, autocommit=True, connect_timeout=_CONNECT_S, application_name="paretune", **_KEEPALIVE
-            )
+            started = time.monotonic()
+            if self._fault is not None and started < self._fault[0]:
+                raise type(self._fault[1])(str(self._fault[1]))
             try:
-                self._create(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-            weakref.finalize(self, _close, connection, os.getpid())
+                self._connection = self._connect()
+            except (self._psycopg.Error, ConfigError) as error:
+                fault = error if isinstance(error, ConfigError) else self._error(error)
+                now = time.monotonic()
+                self._fault = now + max(_PAUSE_S, now - started), fault
+                raise fault from None
         return self._connection
 
-    def _create(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-        """Create the tables that are missing. Raises ConfigError for those of a newer paretune."""
-        with connection.transaction():
-            connection.execute("SET LOCAL client_min_messages = warning")
-            connection.execute("SELECT pg_advisory_xact_lock(hashtext('paretune'))")  # one at a time
-            if connection.execute("SELECT to_regclass('paretune_format')").fetchone() == (None,):
-                for statement in _TABLES:
-                    connection.execute(statement)
-                connection.execute("INSERT INTO paretune_format VALUES (%s)", (FORMAT,))
-            found = connection.execute("SELECT max(version) FROM paretune_format").fetchone()
-        if found is not None and found[0] > FORMAT:
+    def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        connection = self._psycopg.connect(
+            self._address,
+            autocommit=True,
+            connect_timeout=_CONNECT_S,
+            client_encoding="utf8",
+            application_name="paretune",
+            **_KEEPALIVE,
+        )
+        try:
+            self._check(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    def _check(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        """Create the tables where they are missing. Raises ConfigError where the database is none for them."""
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise ConfigError(
+                f"the ledger in PostgreSQL at {self.name} has the encoding {encoding}, which lacks characters: make a "
+                "database WITH ENCODING 'UTF8' TEMPLATE template0, and name it in PARETUNE_LEDGER"
+            )
+        if connection.execute("SELECT to_regclass('paretune_format')").fetchone() == (None,):
+            with connection.transaction():
+                connection.execute("SET LOCAL client_min_messages = warning")
+                connection.execute("SELECT pg_advisory_xact_lock(hashtext('paretune'))")  # one at a time
+                connection.execute(";".join(_TABLES))
+                new = "INSERT INTO paretune_format SELECT %s WHERE NOT EXISTS (SELECT FROM paretune_format)"
+                connection.execute(new, (FORMAT,))
+        found = connection.execute("SELECT max(version) FROM paretune_format").fetchone()
+        if found is not None and (found[0] or 0) > FORMAT:
             raise ConfigError(
                 f"the ledger in PostgreSQL at {self.name} has format {found[0]}, this paretune knows formats up to "
                 f"{FORMAT}: update paretune, or name another database in PARETUNE_LEDGER"
             )
 
-    def _error(self, error: Exception) -> ConfigError:
-        """What is wrong: a server that refuses is not away."""
-        line, place = self._line(error), f"the ledger in PostgreSQL at {self.name}"
-        passing = ("starting up", "shutting down", "recovery", "too many", "terminating connection", "remaining")
-        if "FATAL" in line and not any(each in line for each in passing):
-            return ConfigError(
-                f"{place} cannot be used: {line}; correct PARETUNE_LEDGER, or the password in PGPASSWORD"
+    def _parts(self, address: str) -> dict[str, Any]:
+        """An address, taken apart. Raises ConfigError for one that is none, or whose password is cut in two."""
+        parts: dict[str, Any] = {}
+        with contextlib.suppress(self._psycopg.Error, ValueError):  # a %ec may be no text
+            parts = self._psycopg.conninfo.conninfo_to_dict(address)
+        place = [str(parts.get(name) or "") for name in ("host", "dbname", "port")]
+        if not parts or "@" in "".join(place) or not re.fullmatch("[0-9,]*", place[2]):
+            raise ConfigError(
+                "PARETUNE_LEDGER is no address of a PostgreSQL database: postgresql://USER@HOST:PORT/DATABASE; in its "
+                "login write @ as %40, / as %2F, : as %3A, ? as %3F, % as %25, or put the password into PGPASSWORD"
             )
-        return AwayError(f"{place} does not answer ({line}): start it, then run again; what was paid for is kept here")
+        return parts
 
-    def _line(self, error: Exception) -> str:
-        line = " ".join(str(error).split())
-        return line.replace(self._password, "…") if self._password else line
+    def _error(self, error: psycopg.Error) -> ConfigError:
+        """What is wrong, and the cure: a server that refuses is not away."""
+        text = error.diag.message_primary or str(error).removeprefix("connection failed: ") or type(error).__name__
+        first, *more = text.splitlines()
+        tried = [line for line in more if line.startswith("- ")]  # several hosts; all else is advice
+        line = masked(" ".join([first, *tried]), *self._secrets)
+        place = f"the ledger in PostgreSQL at {self.name}"
+        is_passing = any(each in line for each in _PASSING)
+        cure = next((cure for said, cure in _CURES.items() if said in line), None)
+        if cure is not None and not is_passing:
+            return ConfigError(f"{place} cannot be used: {line}; {cure.format(user=self._user)}")
+        if isinstance(error, self._psycopg.OperationalError | self._psycopg.InterfaceError):
+            cure = "start it, or correct PARETUNE_LEDGER, then run again; what was paid for is kept here"
+            return AwayError(f"{place} does not answer ({line}): {cure}")
+        return ConfigError(f"{place}: {line}")
 
 
-def _close(connection: psycopg.Connection[Any], process: int) -> None:
-    """Close a connection, which in a fork is still the parent's."""
-    if os.getpid() == process:
-        connection.close()
-
-
-def _text(value: str) -> str:
-    """A text without the one character that PostgreSQL cannot hold."""
-    return value.replace("\0", "\ufffd")
+def _rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Rows:
+    return cursor.fetchall() if cursor.description else [()] * min(1, cursor.rowcount)

@@ -6,10 +6,10 @@ import contextlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from paretune.errors import ConfigError
 from paretune.lm.ledger.file import connect, connect_read_only, is_busy, unusable
@@ -17,7 +17,7 @@ from paretune.lm.ledger.formats import create_views
 from paretune.lm.ledger.tables import CALLS
 
 __all__ = [
-    "CallFilter", "Order", "Question", "Totals",
+    "CallFilter", "Calls", "FileCalls", "Order", "Question", "Totals",
     "asked_by", "calls", "ids", "opened", "prune", "questions", "totals", "whole_call",
 ]  # fmt: skip
 
@@ -107,6 +107,36 @@ class Question(NamedTuple):
     reply: str
     finish_reason: str | None
     created_at: float
+
+
+class Calls(Protocol):
+    """Calls that can be looked at, wherever they are kept."""
+
+    def listed(self, which: CallFilter, order: Order, limit: int) -> Iterator[tuple[Mapping[str, Any], list[Any]]]:
+        """The calls that are meant, without what was asked and answered, each with who asked for it."""
+
+    def whole(self, which: CallFilter, order: Order = "newest", limit: int | None = None) -> Iterator[dict[str, Any]]:
+        """All that is known about the calls that are meant: JSON values, with ``asked_by``."""
+
+    def totals(self, which: CallFilter) -> list[Totals]:
+        """What the calls that are meant took, by model."""
+
+
+class FileCalls:
+    """The calls in a file that is ``opened``."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def listed(self, which: CallFilter, order: Order, limit: int) -> Iterator[tuple[Mapping[str, Any], list[Any]]]:
+        for row in calls(self._connection, list(ids(self._connection, which, order, limit))):
+            yield dict(row), asked_by(self._connection, row["id"], which)
+
+    def whole(self, which: CallFilter, order: Order = "newest", limit: int | None = None) -> Iterator[dict[str, Any]]:
+        return (whole_call(self._connection, one) for one in ids(self._connection, which, order, limit))
+
+    def totals(self, which: CallFilter) -> list[Totals]:
+        return totals(self._connection, which)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ __all__ = [
     "answer_text",
     "atomically",
     "key_text",
+    "known_amounts",
     "read",
     "store",
     "stored_key",
@@ -123,7 +124,7 @@ def store(connection: sqlite3.Connection, packer: Packer, row: Sequence[Any]) ->
     packed = packer.pack(connection, request, answer_text(reply, finish, usage, price, reasoning))
     if model not in packer.names:
         connection.execute(_NAME, (model,))
-    prompt, completion, latency = _known(usage, (*amounts, latency))
+    prompt, completion, latency = known_amounts(usage, (*amounts, latency))
     values = (stored_key(key), model, created_at, prompt, completion, cost, latency, attempts, *packed)
     is_first = connection.execute(_STORE, values).rowcount > 0
     packer.names.add(model)
@@ -153,7 +154,7 @@ def add_notes(connection: sqlite3.Connection, notes: Iterable[Sequence[Any]]) ->
     )
 
 
-def _known(usage: str | None, amounts: Sequence[Any]) -> list[Any]:
+def known_amounts(usage: str | None, amounts: Sequence[Any]) -> list[Any]:
     """Amounts, None for those that nobody knows (see ``values.with_unknown``)."""
     account = json.loads(usage) if usage is not None and "null" in usage else None
     if not isinstance(account, dict):
