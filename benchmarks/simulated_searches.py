@@ -170,7 +170,9 @@ def looks(rng: np.random.Generator, k: int, n: int, runs: int) -> str:
 def frontier_heading() -> str:
     """The heading of the table of ``frontier_row``."""
     bins = [f"{low:g}-{min(high, 1):g}" for low, high in itertools.pairwise(BINS)]
-    return "\n".join(["| search | " + " | ".join([*bins, "Brier", "hypervolume", "wrong", "settled"]) + " |", "|---" * 13 + "|"])
+    return "\n".join(
+        ["| search | " + " | ".join([*bins, "Brier", "hypervolume", "wrong", "settled"]) + " |", "|---" * 13 + "|"]
+    )
 
 
 def winner_heading() -> str:
