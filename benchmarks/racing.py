@@ -2,7 +2,8 @@
 
 Simulated searches of 20 configurations whose answers to an example are alike (a latent correlation of 0.7): the share
 of the calls that is saved, how often a test drops the truly best configuration (or a true member of the frontier), and
-the regret: how many points the winner is truly worse than the best one. The full search stands beside it. (``recorded/`` has real ones.)
+the regret: how many points the winner is truly worse than the best one. The full search stands beside it.
+``recorded/run.py`` races real ones.
 """
 
 from __future__ import annotations

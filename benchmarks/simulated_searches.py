@@ -170,9 +170,8 @@ def looks(rng: np.random.Generator, k: int, n: int, runs: int) -> str:
 def frontier_heading() -> str:
     """The heading of the table of ``frontier_row``."""
     bins = [f"{low:g}-{min(high, 1):g}" for low, high in itertools.pairwise(BINS)]
-    return "\n".join(
-        ["| search | " + " | ".join([*bins, "Brier", "hypervolume", "wrong", "settled"]) + " |", "|---" * 13 + "|"]
-    )
+    headings = ["search", *bins, "Brier", "hypervolume", "wrong", "settled"]
+    return f"| {' | '.join(headings)} |\n" + "|---" * len(headings) + "|"
 
 
 def winner_heading() -> str:

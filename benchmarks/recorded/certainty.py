@@ -38,10 +38,11 @@ def alike(table: Table) -> str:
         rewards, correlations = table.truth[:, 0], np.corrcoef(table.rewards)
     pairs = correlations[np.triu_indices(table.size, 1)]
     near = [correlations[one, other] for one, other in itertools.pairwise(np.argsort(rewards))]
-    cost = f"{table.truth[:, 1].min():.0f} to {table.truth[:, 1].max():.0f} {table.unit}" if table.unit else "-"
+    cheapest, dearest = np.nanmin(table.truth[:, 1]), np.nanmax(table.truth[:, 1])
+    cost = f"{cheapest:.0f} to {dearest:.0f} {table.unit}" if table.unit else "-"
     return (
-        f"| {table.name} | {table.size} x {table.rewards.shape[1]:,} | {rewards.min():.2f} to {rewards.max():.2f} | {cost} "
-        f"| {np.nanmean(pairs):.2f} ({np.nanquantile(pairs, 0.1):.2f} to {np.nanquantile(pairs, 0.9):.2f}) "
+        f"| {table.name} | {table.size} x {table.rewards.shape[1]:,} | {rewards.min():.2f} to {rewards.max():.2f} "
+        f"| {cost} | {np.nanmean(pairs):.2f} ({np.nanquantile(pairs, 0.1):.2f} to {np.nanquantile(pairs, 0.9):.2f}) "
         f"| {np.nanmean(near):.2f} |"
     )
 
@@ -106,9 +107,9 @@ KINDS: dict[str, Simulation] = {
 
 
 def compare_row(table: Table, n: int, runs: int) -> str:
-    """A row: in how many comparisons a difference is shown, by the true one in points: the wrong way round, if there is
-    no true one (each item's two answers change sides by chance), and the right way. Then how many are shown of pairs whose
-    true difference is what the command says would be shown in 8 of 10 cases."""
+    """A row: in how many comparisons a difference is shown where there is no true one (each item's two answers change
+    sides by chance), by the interval and by the p-value; the wrong way round; the right way, by the true one in points;
+    and of pairs whose true one is what the command says would be shown in 8 of 10 cases."""
     rng, gaps, verdicts, power = np.random.default_rng([n, table.size]), [], [], []
     null = []
     for _ in range(runs):

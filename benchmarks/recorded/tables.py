@@ -26,8 +26,8 @@ _CHARACTERS = 4.0
 
 @dataclass(frozen=True)
 class Table:
-    """The ``rewards`` of k configurations on the same items, (k, items), from 0 to 1, and their ``costs``: ``tokens`` of
-    each answer, or the ``parameters`` of the model in billions, where these are known; else None."""
+    """The ``rewards`` of k configurations on the same items, (k, items), from 0 to 1, and their ``costs`` where these are
+    known: ``tokens`` of each answer, or the ``parameters`` of the model in billions."""
 
     name: str
     configurations: tuple[str, ...]
@@ -56,7 +56,7 @@ class Table:
         return rng.integers(0, self.rewards.shape[1], n)
 
     def some(self, rng: np.random.Generator, kind: str, k: int) -> NDArray[np.intp]:
-        """``k`` configurations: any (``spread``), or such as are next to each other by their true rewards (``near``)."""
+        """``k`` configurations: any (``spread``), or such as are neighbours by their true rewards (``near``)."""
         if kind == "spread":
             return np.sort(rng.choice(self.size, k, replace=False))
         first = rng.integers(0, self.size - k + 1)

@@ -61,9 +61,9 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
 def effective_n(values: NDArray[Any], answers: float = math.inf) -> float:
     """How many independent yes-or-no answers n examples worth 0 to 1 say as much as: in [n, answers].
 
-    ``values`` has shape (n,): scores, or the mean of each example over its replicates, ``answers`` in all. n m(1-m) / v,
-    with the mean m and the variance v of the examples and one more that is half right and half wrong, so that few
-    examples that are alike promise nothing of the next. Of yes and no it is n.
+    ``values`` has shape (n,): scores, or the mean of each example over its replicates, ``answers`` in all. It is
+    n m(1-m) / v, with the mean m and the variance v of the examples and one more that is half right and half wrong, so
+    that few examples that are alike promise nothing of the next. Of yes and no it is n.
     """
     n = len(values)
     mean = (float(np.sum(values)) + 0.5) / (n + 1)
