@@ -34,7 +34,7 @@ _CLEAN_UP_S = 60.0
 #: How often whoever waits looks up, in seconds: a signal that came just before the wait began would not end it.
 _WAKE_S = 0.5
 #: So many replies are read, items of a map begun or calls sent, before everything else on the loop has its turn.
-_AT_ONCE = 8
+_AT_ONCE = 4
 #: The process's growth is looked at after so many items of a map.
 _ITEMS = 64
 

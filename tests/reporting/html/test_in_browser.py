@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -238,8 +239,12 @@ def test_brushes_filter_the_table(browser: Browser, page: Path, search: Search) 
     browser.wait("location.hash.includes('in.')")
     kept = browser.evaluate(column)
     assert 0 < len(kept) < 8 and first != ""
-    drag(browser, x, y + 20, y + 20)
-    browser.wait("!location.hash.includes('in.')")
+    for attempt in range(10):  # the page draws itself anew after a brush, and what is pressed then may be gone
+        drag(browser, x, y + 20, y + 20)
+        with contextlib.suppress(TimeoutError):
+            browser.wait("!location.hash.includes('in.')", 60 if attempt == 9 else 2)
+            break
+    assert not browser.evaluate("location.hash.includes('in.')")
     assert len(browser.evaluate(column)) == 8 and browser.messages == []
 
 
