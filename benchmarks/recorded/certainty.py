@@ -38,8 +38,8 @@ def alike(table: Table) -> str:
         rewards, correlations = table.truth[:, 0], np.corrcoef(table.rewards)
     pairs = correlations[np.triu_indices(table.size, 1)]
     near = [correlations[one, other] for one, other in itertools.pairwise(np.argsort(rewards))]
-    cheapest, dearest = np.nanmin(table.truth[:, 1]), np.nanmax(table.truth[:, 1])
-    cost = f"{cheapest:.0f} to {dearest:.0f} {table.unit}" if table.unit else "-"
+    costs = table.truth[:, 1]
+    cost = f"{costs.min():.0f} to {costs.max():.0f} {table.unit}" if table.unit else "-"
     return (
         f"| {table.name} | {table.size} x {table.rewards.shape[1]:,} | {rewards.min():.2f} to {rewards.max():.2f} "
         f"| {cost} | {np.nanmean(pairs):.2f} ({np.nanquantile(pairs, 0.1):.2f} to {np.nanquantile(pairs, 0.9):.2f}) "

@@ -13,9 +13,9 @@ DIRECTIONS = ("max", "min")
 
 
 def winner_row(table: Table, n: int, margin: float, runs: int) -> str:
-    """A row: by racing rule, the share of the calls that is saved, how often a test drops the true winner, and the regret
-    in points of the race's winner, of a search of all examples, and of one of as many examples as the race's calls pay
-    for."""
+    """A row: by racing rule, the share of the calls that is saved, how often a test drops the true winner, and the
+    regret in points of the race's winner, of a search of all examples, and of one of as many examples as the race's calls
+    pay for."""
     rng, truth = np.random.default_rng([n, table.size]), table.truth[:, 0]
     found: dict[Racing, list[tuple[float, ...]]] = {rule: [] for rule in RULES}
     everybody = list(range(table.size))
@@ -35,9 +35,9 @@ def winner_row(table: Table, n: int, margin: float, runs: int) -> str:
 
 
 def frontier_row(table: Table, n: int, runs: int) -> str:
-    """A row: by racing rule, what is saved, the share of the true frontier's members that a test drops, in how many races
-    it drops one, and which share of the members is on the frontier that the race, a search of all examples, and one of as many
-    calls measure."""
+    """A row: by racing rule, what is saved, the share of the true frontier's members that a test drops, in how many
+    races it drops one, and which share of the members is on the frontier that the race measures, a search of all
+    examples, and one of as many calls."""
     assert table.costs is not None
     rng, members = np.random.default_rng([n, table.size, 2]), non_dominated(table.truth, DIRECTIONS)
     found: dict[Racing, list[tuple[float, ...]]] = {rule: [] for rule in RULES}

@@ -138,19 +138,27 @@ def _missed(
     return 1 - scaled_volume(measured, space.axes) / scaled_volume(np.array(list(space.truth.values())), space.axes)
 
 
-def tuner_rows(label: str, space: Space, goals: Goals, n: int, budgets: Sequence[int], seeds: int) -> Iterator[str]:
+def tuner_rows(
+    table: Table, cascades: bool, goals: Goals, n: int, budgets: Sequence[float], seeds: int
+) -> Iterator[str]:
     """The rows of a space and goals, one a tuner: what is missed at each budget with its standard error, in points or
-    percent; and the paired difference to random draws at each, with its standard error."""
-    found: dict[str, Floats] = {}
+    percent; and the paired difference to random draws at each, with its standard error. Budgets below 2 are shares of
+    the space."""
+    space, found = Space(table, cascades), dict[str, Floats]()
+    trials = [max(2, round(each * len(space.truth))) if each < 2 else round(each) for each in budgets]
+    what = "reward" if goals is REWARD else "frontier"
     for tuner in TUNERS:
         rows = []
         for seed in range(seeds):
-            items = space.table.items(np.random.default_rng([seed, n]), n)
-            rows.append(curve(space, tuner, goals, items, seed, budgets))
+            items = table.items(np.random.default_rng([seed, n]), n)
+            rows.append(curve(space, tuner, goals, items, seed, trials))
         found[tuner] = 100 * np.array(rows)
-        means, errors = found[tuner].mean(axis=0), found[tuner].std(axis=0, ddof=1) / np.sqrt(seeds)
-        cells = [f"{mean:.1f} ± {error:.1f}" for mean, error in zip(means, errors, strict=True)]
         gains = found[tuner] - found["random"]
-        against = gains.mean(axis=0), gains.std(axis=0, ddof=1) / np.sqrt(seeds)
-        cells += [f"{gain:+.1f} ± {error:.1f}" if error else "" for gain, error in zip(*against, strict=True)]
-        yield f"| {label} | {tuner} | " + " | ".join(cells) + " |"
+        cells = [f"{mean:.1f} ± {error:.1f}" for mean, error in _summary(found[tuner])]
+        cells += [f"{mean:+.1f} ± {error:.1f}" if error else "" for mean, error in _summary(gains)]
+        yield f"| {table.name}, {what}, {len(space.truth):,} points | {tuner} | " + " | ".join(cells) + " |"
+
+
+def _summary(rows: Floats) -> Iterator[tuple[float, float]]:
+    """The mean of each column, and its standard error."""
+    return zip(rows.mean(axis=0), rows.std(axis=0, ddof=1) / np.sqrt(len(rows)), strict=True)

@@ -26,8 +26,8 @@ _CHARACTERS = 4.0
 
 @dataclass(frozen=True)
 class Table:
-    """The ``rewards`` of k configurations on the same items, (k, items), from 0 to 1, and their ``costs`` where these are
-    known: ``tokens`` of each answer, or the ``parameters`` of the model in billions."""
+    """The ``rewards`` of k configurations on the same items, (k, items), from 0 to 1, and their ``costs`` where they
+    are known: ``tokens`` of each answer, or the ``parameters`` of the model in billions."""
 
     name: str
     configurations: tuple[str, ...]

@@ -238,7 +238,7 @@ def test_the_share_of_paired_intervals_that_hold_the_truth() -> None:
 
 @pytest.mark.parametrize("n", [20, 50, 200])
 def test_the_share_of_score_intervals_that_hold_the_truth(n: int) -> None:
-    """A judge that gives most answers next to nothing: 95 % or more, and not by intervals that say nothing (of 20 scores
+    """A judge that gives most answers next to nothing: about 95 %, and not by intervals that say nothing (of 20 scores
     the bootstrap's t was twice as wide)."""
     rng = np.random.default_rng(9)
     samples = [(rng.beta(0.1, 1, n), rng.beta(0.1, 1, n)) for _ in range(400)]  # means of 1/11

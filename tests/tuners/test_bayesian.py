@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from typing import Any
 
@@ -195,6 +196,19 @@ def test_points_and_vectors(data):
     values = cube.values(vector)
     again = cube.values(cube.vector(values))
     assert {name: pytest.approx(value) for name, value in values.items()} == again
+
+
+def test_values_without_an_order_are_equally_far_apart():
+    """Five models are five corners, at a distance of 1 of each other; five numbers are places on a line."""
+    space = HyperParameters()
+    space.Choice("model", ["a", "b", "c", "d", "e"])
+    space.Choice("examples", [0, 1, 2, 4, 8])
+    cube = UnitCube(space)
+    assert (cube.hyperparameters, cube.dimensions) == (2, 6)
+    vectors = [cube.vector({"model": model, "examples": 4}) for model in "abcde"]
+    assert all(math.dist(one, other) == pytest.approx(1) for one, other in itertools.combinations(vectors, 2))
+    numbers = [cube.vector({"model": "a", "examples": each})[-1] for each in (0, 1, 2, 4, 8)]
+    assert numbers == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.9])
 
 
 def test_concurrency_changes_nothing(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = [
     "even_grid",
     "grid_points",
     "grid_values",
+    "is_ordered",
     "listed",
     "nearest",
     "plain",
@@ -210,9 +212,11 @@ def listed(space: HyperParameters, most: int) -> list[Values] | None:
 
 
 class UnitCube:
-    """The points of a space as vectors in [0, 1]: one coordinate for each hyperparameter that is not fixed.
+    """The points of a space as vectors in [0, 1]: one coordinate for each hyperparameter that is not fixed; of a choice
+    without an order, one for each of its values, so that all of them are equally far apart.
 
-    One that a point does not have (its condition does not hold) stands at its default, as in Keras-Tuner.
+    A hyperparameter that a point does not have (its condition does not hold) stands in the middle, such a choice at
+    none of its values.
     """
 
     def __init__(self, space: HyperParameters) -> None:
@@ -222,21 +226,29 @@ class UnitCube:
         ]
 
     @property
+    def hyperparameters(self) -> int:
+        """How many of them vary."""
+        return len(self._axes)
+
+    @property
     def dimensions(self) -> int:
         """How many coordinates a point has."""
-        return len(self._axes)
+        return sum(_width(kind, grid) for kind, grid in self._axes)
 
     def vector(self, values: Values) -> list[float]:
         """The coordinates of a point: ``values`` takes them back to it."""
         self._point.values = dict(values)
         coordinates = []
         for kind, grid in self._axes:
-            if not self._point.is_active(kind):
-                coordinates.append(float(kind.value_to_prob(kind.default)))
+            value = values[kind.name] if self._point.is_active(kind) else None
+            if grid is not None and _width(kind, grid) > 1:
+                coordinates += [_CORNER if value == each else 0.0 for each in grid]
+            elif value is None:
+                coordinates.append(0.5)
             elif grid is None:
-                coordinates.append(float(kind.value_to_prob(values[kind.name])))
+                coordinates.append(float(kind.value_to_prob(value)))
             else:
-                coordinates.append((grid.index(values[kind.name]) + 0.5) / len(grid))
+                coordinates.append((grid.index(value) + 0.5) / len(grid))
         return coordinates
 
     def values(self, vector: Iterable[float]) -> Values:
@@ -244,10 +256,31 @@ class UnitCube:
         self._point.values = {}
         coordinates = iter(vector)
         for kind in self._point.space:
-            coordinate = 0.5 if isinstance(kind, hyperparameter_kinds.Fixed) else float(next(coordinates))
+            grid = None if isinstance(kind, hyperparameter_kinds.Fixed) else even_grid(kind)
+            if isinstance(kind, hyperparameter_kinds.Fixed):
+                value = kind.value
+            elif grid is not None and (width := _width(kind, grid)) > 1:
+                value = grid[int(np.argmax(list(itertools.islice(coordinates, width))))]
+            else:
+                value = nearest(kind, float(next(coordinates)))
             if self._point.is_active(kind):
-                self._point.values[kind.name] = nearest(kind, coordinate)
+                self._point.values[kind.name] = value
         return dict(self._point.values)
+
+
+#: Where the values of a choice without an order stand, each on its own coordinate: at a distance of 1 of each other.
+_CORNER = math.sqrt(0.5)
+
+
+def is_ordered(kind: Any) -> bool:
+    """Whether near places in a hyperparameter's grid mean near values."""
+    unordered = isinstance(kind, hyperparameter_kinds.Choice) and not kind.ordered
+    return not unordered and not isinstance(kind, hyperparameter_kinds.Boolean)
+
+
+def _width(kind: Any, grid: Sequence[Any] | None) -> int:
+    """How many coordinates a hyperparameter has: of two values one is enough."""
+    return len(grid) if grid is not None and len(grid) > 2 and not is_ordered(kind) else 1
 
 
 def plain(value: Any) -> Any:

@@ -72,7 +72,7 @@ class BayesianOracle(SequentialOracle, KerasBayesianOracle):  # type: ignore[mis
         return {**super().settings(), **own}
 
     def initial_points(self) -> int:
-        return self.num_initial_points or max(3 * UnitCube(self.hyperparameters).dimensions, 3)
+        return self.num_initial_points or max(3 * UnitCube(self.hyperparameters).hyperparameters, 3)
 
     def propose(self, number: int) -> Values | None:
         rng = np.random.default_rng([self.seed, number])
