@@ -79,8 +79,8 @@ def statistics(tables: Sequence[Table], runs: int) -> Iterator[Block]:
         [row(_winner, label(*each), each, 2 * runs) for each in kinds],
     )
     yield (
-        "Rules: the winner's regret in points, in how many searches it is above 2, its true cost against the best one's;"
-        " bias of its score, raw and corrected, and coverage of the corrected interval",
+        "Rules: the winner's regret in points, how often it is above 2, its true cost against the best one's; "
+        "bias of its score, raw and corrected, and coverage of the corrected interval",
         heading("search", *(name for rule in certainty.RULES for name in (rule, "bias, corrected, coverage"))),
         [row(_rules, label(*each), each, runs) for each in kinds if each[0].costs is not None],
     )
@@ -136,14 +136,14 @@ def tuners(tables: Sequence[Table], runs: int) -> Iterator[Block]:
             if table.size < 20 or (cascades and table.unit != "tokens"):
                 continue
             for goals in (searches.REWARD, searches.BOTH):
-                if goals is searches.REWARD or table.unit == "tokens":
+                if not goals.listed or table.unit == "tokens":
                     search = functools.partial(searches.tuner_rows, table, cascades, goals, n, budgets)
                     rows.append(functools.partial(_joined, search, seeds * (1 if cascades else 3)))
         names = [f"{budget} trials" if cascades else f"{100 * budget:g} %" for budget in budgets]
         yield (
             f"{'Cascades of two models' if cascades else 'Models'}: what is missed (points of reward, or % of the true"
             " frontier's hypervolume), then the difference to random draws",
-            heading("space", "tuner", *names, *(f"{name}, to random" for name in names)),
+            heading("space", "tuner", *names, *(f"{name}, to random" for name in names[1:-1])),
             rows,
         )
 

@@ -142,21 +142,21 @@ def tuner_rows(
     table: Table, cascades: bool, goals: Goals, n: int, budgets: Sequence[float], seeds: int
 ) -> Iterator[str]:
     """The rows of a space and goals, one a tuner: what is missed at each budget with its standard error, in points or
-    percent; and the paired difference to random draws at each, with its standard error. Budgets below 2 are shares of
-    the space."""
+    percent; and the paired difference to random draws at all but the first and last, with its standard error. Budgets
+    below 2 are shares of the space."""
     space, found = Space(table, cascades), dict[str, Floats]()
     trials = [max(2, round(each * len(space.truth))) if each < 2 else round(each) for each in budgets]
-    what = "reward" if goals is REWARD else "frontier"
+    what = "frontier" if goals.listed else "reward"
     for tuner in TUNERS:
         rows = []
         for seed in range(seeds):
             items = table.items(np.random.default_rng([seed, n]), n)
             rows.append(curve(space, tuner, goals, items, seed, trials))
         found[tuner] = 100 * np.array(rows)
-        gains = found[tuner] - found["random"]
+        gains = (found[tuner] - found["random"])[:, 1:-1]
         cells = [f"{mean:.1f} ± {error:.1f}" for mean, error in _summary(found[tuner])]
         cells += [f"{mean:+.1f} ± {error:.1f}" if error else "" for mean, error in _summary(gains)]
-        yield f"| {table.name}, {what}, {len(space.truth):,} points | {tuner} | " + " | ".join(cells) + " |"
+        yield f"| {table.name} ({len(space.truth):,}), {what} | {tuner} | " + " | ".join(cells) + " |"
 
 
 def _summary(rows: Floats) -> Iterator[tuple[float, float]]:

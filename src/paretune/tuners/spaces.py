@@ -251,6 +251,15 @@ class UnitCube:
                 coordinates.append((grid.index(value) + 0.5) / len(grid))
         return coordinates
 
+    def movable(self, values: Values) -> list[bool]:
+        """Of each coordinate of a point, whether it may be moved alone: it is ordered, and the point has it."""
+        self._point.values = dict(values)
+        found = []
+        for kind, grid in self._axes:
+            width = _width(kind, grid)
+            found += [width == 1 and self._point.is_active(kind)] * width
+        return found
+
     def values(self, vector: Iterable[float]) -> Values:
         """The point at some coordinates, conditions respected and values on their grids."""
         self._point.values = {}

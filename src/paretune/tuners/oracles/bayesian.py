@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -88,7 +88,8 @@ class BayesianOracle(SequentialOracle, KerasBayesianOracle):  # type: ignore[mis
         with _quiet(), self._threads.limit(limits=1):  # sums in one order, and no threads that wait for each other
             acquisition = self._acquisition(cube, completed, pending)
             if points is None:
-                values = cube.values(_minimum(acquisition, cube.dimensions, rng))
+                seeds = [draw(self.hyperparameters, rng) for _ in range(_SEEDS)]
+                values = cube.values(_minimum(acquisition, cube, seeds))
                 if not self.tried(values):
                     return values
                 drawn = (draw(self.hyperparameters, rng) for _ in range(_DRAWS))
@@ -149,18 +150,33 @@ class BayesianOptimization(Tuner):
         super().__init__(hypermodel, objective, *more, oracle_options=own, **options)
 
 
-def _minimum(function: Acquisition, dimensions: int, rng: np.random.Generator) -> Any:
-    """The best vector that L-BFGS finds from the best of some random ones."""
+def _minimum(function: Acquisition, cube: UnitCube, seeds: Sequence[Values]) -> Any:
+    """The best vector that L-BFGS finds from the best of some points; it moves what is ordered and exists there."""
+    vectors = np.array([cube.vector(values) for values in seeds])
+    best = np.argsort(function(vectors), kind="stable")[:_STARTS]
+    found = [_descent(function, vectors[place], cube.movable(seeds[place])) for place in best]
+    return min(found, key=lambda end: end[0])[1]
 
-    def with_slope(vector: Any) -> tuple[float, Any]:  # one prediction for a point and its differences
-        values = function(np.vstack([vector, vector + _STEP * np.eye(dimensions)]))
+
+def _descent(function: Acquisition, start: Any, movable: Any) -> tuple[float, Any]:
+    """The lowest value found from a vector by moving some of its coordinates, and where."""
+    steps = _STEP * np.eye(len(start))[movable]
+
+    def at(moved: Any) -> Any:
+        vector = start.copy()
+        vector[movable] = moved
+        return vector
+
+    def with_slope(moved: Any) -> tuple[float, Any]:  # one prediction for a point and its differences
+        vector = at(moved)
+        values = function(np.vstack([vector, vector + steps]))
         return float(values[0]), (values[1:] - values[0]) / _STEP
 
-    seeds = rng.random((_SEEDS, dimensions))
-    starts = seeds[np.argsort(function(seeds), kind="stable")[:_STARTS]]
-    bounds = [(0.0, 1.0)] * dimensions
-    found = [scipy.optimize.minimize(with_slope, x0, jac=True, method="L-BFGS-B", bounds=bounds) for x0 in starts]
-    return min(found, key=lambda result: float(result.fun)).x
+    if not len(steps):
+        return float(function(start[None])[0]), start
+    bounds = [(0.0, 1.0)] * len(steps)
+    result = scipy.optimize.minimize(with_slope, start[movable], jac=True, method="L-BFGS-B", bounds=bounds)
+    return float(result.fun), at(result.x)
 
 
 @contextmanager
