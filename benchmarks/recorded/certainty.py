@@ -15,14 +15,11 @@ from numpy.typing import NDArray
 from simulated_searches import RESAMPLES, Search
 from tables import Floats, Table
 
-from paretune.commands.paired import paired
-from paretune.stats import Axis, Bootstrap, corrected_score, intervals_of, newcombe, quantile_interval
+from paretune.stats import Axis, Bootstrap, corrected_score, intervals_of
 from paretune.trials.goals import Goals, Objective
 from paretune.trials.rules import Rule, Standings, pick
 
 SIZES = (50, 140, 200, 500)
-#: True differences in points, to put pairs of configurations into bins by.
-GAPS = (0.0, 1.0, 2.0, 5.0, 10.0, 100.0)
 AXES = {
     "tokens": (Axis(0.0, 1.0), Axis(1000.0, 10.0, log=True)),
     "parameters": (Axis(0.0, 1.0), Axis(1000.0, 1.0, log=True)),
@@ -38,8 +35,8 @@ def alike(table: Table) -> str:
         rewards, correlations = table.truth[:, 0], np.corrcoef(table.rewards)
     pairs = correlations[np.triu_indices(table.size, 1)]
     near = [correlations[one, other] for one, other in itertools.pairwise(np.argsort(rewards))]
-    costs = table.truth[:, 1]
-    cost = f"{costs.min():.0f} to {costs.max():.0f} {table.unit}" if table.unit else "-"
+    costs = table.priced.truth[:, 1] if table.priced else None
+    cost = "-" if costs is None else f"{costs.min():.0f} to {costs.max():.0f} {table.unit} ({len(costs)})"
     return (
         f"| {table.name} | {table.size} x {table.rewards.shape[1]:,} | {rewards.min():.2f} to {rewards.max():.2f} "
         f"| {cost} | {np.nanmean(pairs):.2f} ({np.nanquantile(pairs, 0.1):.2f} to {np.nanquantile(pairs, 0.9):.2f}) "
@@ -71,72 +68,16 @@ def _gains(table: Table, rng: np.random.Generator, n: int, runs: int) -> Iterato
         )
 
 
-def _optimism(table: Table, rng: np.random.Generator, n: int, runs: int) -> Iterator[Cell]:
-    """Of the same configuration on other items: the true one is 0."""
-    for row in table.rewards:
-        pairs = [[share(row[table.items(rng, n)]) for _ in range(2)] for _ in range(runs)]
-        ends = [intervals_of(pair, Bootstrap(n)) for pair in pairs]
-        yield (
-            0.0,
-            [newcombe(one.value, a, other.value, b) for (one, other), (a, b) in zip(pairs, ends, strict=True)],
-        )
-
-
 def _costs(table: Table, rng: np.random.Generator, n: int, runs: int) -> Iterator[Cell]:
     for row in table.costs / table.truth[:, 1:]:
         yield 1.0, intervals_of([ratio(row[table.items(rng, n)]) for _ in range(runs)], Bootstrap(n))
 
 
-def _quantile(which: float) -> Simulation:
-    def simulation(table: Table, rng: np.random.Generator, n: int, runs: int) -> Iterator[Cell]:
-        for row in table.costs:
-            truth = float(np.quantile(row, which, method="inverted_cdf"))
-            yield 1.0, [quantile_interval(row[table.items(rng, n)] / truth, which) for _ in range(runs)]
-
-    return simulation
-
-
 KINDS: dict[str, Simulation] = {
     "reward": _rewards,
     "gain": _gains,
-    "optimism": _optimism,
     "mean length": _costs,
-    "median length": _quantile(0.5),
-    "95th percentile of length": _quantile(0.95),
 }
-
-
-def compare_row(table: Table, n: int, runs: int) -> str:
-    """A row: in how many comparisons a difference is shown where there is no true one (each item's two answers change
-    sides by chance), by the interval and by the p-value; the wrong way round; the right way, by the true one in points;
-    and of pairs whose true one is what the command says would be shown in 8 of 10 cases."""
-    rng, gaps, verdicts, power = np.random.default_rng([n, table.size]), [], [], []
-    null = []
-    for _ in range(runs):
-        one, other = rng.choice(table.size, 2, replace=False)
-        items = table.items(rng, n)
-        first, second = table.rewards[one, items], table.rewards[other, items]
-        true = table.truth[one, 0] - table.truth[other, 0]
-        found = paired(first, second)
-        shown = float(found.gain.lo > 0) - float(found.gain.hi < 0)
-        gaps.append(100 * abs(true))
-        verdicts.append(shown * np.sign(true))
-        if table.binary and 0.85 <= abs(true) / found.detectable <= 1.15:
-            power.append(shown * np.sign(true) > 0)
-        swapped = rng.random(n) < 0.5
-        again = paired(np.where(swapped, second, first), np.where(swapped, first, second)).gain
-        null.append((again.lo > 0 or again.hi < 0, again.p_value < 0.05))
-    verdict, gap = np.array(verdicts), np.array(gaps)
-    cells = [
-        f"{np.mean([shown for shown, _ in null]):.3f}",
-        f"{np.mean([low for _, low in null]):.3f}" if table.binary else "-",
-    ]
-    cells.append(f"{np.mean(verdict < 0):.3f}")
-    for low, high in itertools.pairwise(GAPS):
-        inside = (gap > low) & (gap <= high)
-        cells.append(f"{np.mean(verdict[inside] > 0):.2f}" if inside.sum() >= 20 else "-")
-    cells.append(f"{np.mean(power):.2f}" if len(power) >= 20 else "-")
-    return f"| {table.name}, n = {n} | " + " | ".join(cells) + " |"
 
 
 RULES = {

@@ -12,17 +12,17 @@ from paretune.stats.racing import Racing
 DIRECTIONS = ("max", "min")
 
 
-def winner_row(table: Table, n: int, margin: float, runs: int) -> str:
+def winner_row(table: Table, n: int, runs: int) -> str:
     """A row: by racing rule, the share of the calls that is saved, how often a test drops the true winner, and the
-    regret in points of the race's winner, of a search of all examples, and of one of as many examples as the race's calls
-    pay for."""
+    regret in points of the race's winner, of a search of all examples, and of one of as many examples as the race's
+    calls pay for."""
     rng, truth = np.random.default_rng([n, table.size]), table.truth[:, 0]
     found: dict[Racing, list[tuple[float, ...]]] = {rule: [] for rule in RULES}
     everybody = list(range(table.size))
     for _ in range(runs):
         rewards = table.rewards[:, table.items(rng, n)]
         for rule in RULES:
-            share, left, judged = race(rewards, None, rule, margin)
+            share, left, judged = race(rewards, None, rule)
             fewer = rewards[:, : max(1, round(share * n))]
             searches = ((rewards, left), (rewards, everybody), (fewer, everybody))
             regrets = (truth.max() - truth[best(*each)] for each in searches)
@@ -31,14 +31,13 @@ def winner_row(table: Table, n: int, margin: float, runs: int) -> str:
     for rows in found.values():
         calls, dropped, *regrets = np.mean(np.array(rows, np.float64), axis=0)
         cells.append(f"{1 - calls:.2f} | {dropped:.3f} | " + ", ".join(f"{100 * regret:.2f}" for regret in regrets))
-    return f"| {table.name} ({table.size}), n = {n}, margin {margin:g} | " + " | ".join(cells) + " |"
+    return f"| {table.name} ({table.size}), n = {n} | " + " | ".join(cells) + " |"
 
 
 def frontier_row(table: Table, n: int, runs: int) -> str:
     """A row: by racing rule, what is saved, the share of the true frontier's members that a test drops, in how many
-    races it drops one, and which share of the members is on the frontier that the race measures, a search of all
-    examples, and one of as many calls."""
-    assert table.costs is not None
+    races it drops one, and which share of the members is on the frontier that the race, a search of all examples, and
+    one of as many calls measure."""
     rng, members = np.random.default_rng([n, table.size, 2]), non_dominated(table.truth, DIRECTIONS)
     found: dict[Racing, list[tuple[float, ...]]] = {rule: [] for rule in RULES}
     everybody = np.ones(table.size, dtype=np.bool_)

@@ -1,179 +1,166 @@
-"""Statistics, racing and tuners on recorded results: ``python benchmarks/recorded/run.py --data FOLDER``.
+"""Statistics, racing and tuners on recorded results of real models: no language model is called.
 
-No language model takes part. docs/benchmarks.md says which files FOLDER has, whence they are, and what came out.
+    python benchmarks/recorded/run.py --data FOLDER [--runs 100]
+
+FOLDER has tables ``*.csv`` or ``*.csv.xz``, a row a configuration and item, with the columns ``configuration``,
+``item``, ``score`` (0 to 1), and perhaps ``out_chars``. What a whole table says is the truth; a search sees some of its
+items.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each process has a core of its own
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import certainty
 import races
 import searches
-import simulated_searches
+import simulated_searches as simulated
 from tables import Table, read
 
 from paretune.errors import ParetuneError
 
-PARTS = ("statistics", "racing", "tuners")
-#: A table: what it shows, its heading, and its rows: each is made when it is called.
-Block = tuple[str, str, list[Callable[[], str]]]
+SIZES = certainty.SIZES
+#: The most configurations of a search, and at most two thirds of the table's, so that searches differ.
+TRIALS = 20
+#: How many items a search for a rule's winner, or of a tuner, sees.
+ITEMS = 200
+#: A title with the table's heading, and the rows as functions without arguments.
+Section = tuple[str, list[partial[str]]]
 
 
-def heading(*columns: str) -> str:
-    """Two lines that begin a table."""
-    return f"| {' | '.join(columns)} |\n" + "|---" * len(columns) + "|"
+def frontier(table: Table, k: int, n: int, runs: int) -> str:
+    """A row of frontier probabilities."""
+    label = f"{table.name}, {k} trials, n = {n}"
+    return simulated.frontier_row(label, table.searches(0, "spread", k, n, runs), certainty.AXES[table.unit])
 
 
-def statistics(tables: Sequence[Table], runs: int) -> Iterator[Block]:
-    """Whether intervals and probabilities hold on real results."""
-    row = functools.partial
+def winner(table: Table, kind: str, k: int, n: int, runs: int) -> str:
+    """A row of winners and their scores."""
+    return simulated.winner_row(f"{table.name}, {kind}, {k} trials, n = {n}", table.searches(0, kind, k, n, runs))
+
+
+def rule(table: Table, k: int, n: int, runs: int) -> str:
+    """A row of the rules of choice."""
+    return certainty.rule_row(f"{table.name}, {k} trials, n = {n}", table.searches(0, "spread", k, n, runs))
+
+
+def trials(table: Table) -> int:
+    """How many configurations a search on a table has."""
+    return min(TRIALS, 2 * table.size // 3)
+
+
+def sections(tables: list[Table], runs: int) -> Iterator[Section]:
+    """Everything that is printed."""
+    raced = [table for table in tables if table.size > 3]
+    priced = [found for table in tables if (found := table.priced)]
+    few, many = max(2, runs // 2), 3 * runs
     yield (
-        "The tables",
-        heading("table", "configurations x items", "rewards", "costs", "correlation of two (80 %)", "of neighbours"),
-        [row(certainty.alike, table) for table in tables],
-    )
-    big = [table for table in tables if table.size > 3]
-    long = [table for table in tables if table.unit == "tokens"]
-    kinds = [(kind, table) for kind in ("reward", "gain", "optimism") for table in tables]
-    kinds += [(kind, table) for kind in certainty.KINDS if "length" in kind for table in long]
+        "The tables; rewards and costs by configuration; how alike the answers of two configurations to an item are "
+        "(correlation: mean of all pairs, 10 to 90 % of them, and of neighbours by reward):\n\n"
+        "| table | configurations x items | rewards | costs | alike | neighbours |\n" + "|---" * 6 + "|",
+        [partial(certainty.alike, table) for table in tables],
+    )  # fmt: skip
     yield (
-        "Coverage of 95 % intervals (lowest of the configurations, mean width; of lengths, as a share of the true one)",
-        heading("number", *(f"n = {n}" for n in certainty.SIZES)),
-        [row(certainty.coverage_row, f"{kind}, {table.name}", table, kind, runs) for kind, table in kinds],
-    )
-    gaps = [f"{low:g}-{high:g}" for low, high in zip(certainty.GAPS, certainty.GAPS[1:], strict=False)]
-    yield (
-        "Differences shown between two configurations",
-        heading("table", "no difference", "its p < .05", "wrong way", *gaps, "said: 8 of 10"),
-        [row(certainty.compare_row, table, n, 20 * runs) for table in tables for n in (50, 200)],
-    )
-    sizes = [("spread", 8, 140), ("spread", 20, 50), ("spread", 20, 200), ("near", 20, 200), ("spread", 20, 500)]
-    kinds = [(table, *size) for table in big for size in sizes if size[1] <= table.size]
-
-    def label(table: Table, kind: str, k: int, n: int) -> str:
-        return f"{table.name}, {kind}, {k} trials, n = {n}"
-
-    yield (
-        "The frontier: see simulated_searches",
-        simulated_searches.frontier_heading(),
+        f"Coverage of 95 % intervals, {few} samples a configuration or pair (lowest of these, mean width):\n\n"
+        "| number | " + " | ".join(f"n = {n}" for n in SIZES) + " |\n" + "|---" * 5 + "|",
         [
-            row(_frontier, label(*each), each, 2 * runs)
-            for each in [*kinds, *((table, "spread", table.size, 200) for table in big)]
-            if each[0].costs is not None
+            partial(certainty.coverage_row, f"{table.name}, {kind}", table, kind, few)
+            for kind in certainty.KINDS
+            for table in (tables if kind != "mean length" else priced)
+            if kind != "mean length" or table.unit == "tokens"
         ],
     )
     yield (
-        "The winner by reward: see simulated_searches",
-        simulated_searches.winner_heading(),
-        [row(_winner, label(*each), each, 2 * runs) for each in kinds],
+        f"Of trials given a probability of the frontier, the share truly on it (mean given), {runs} searches;\n"
+        "hypervolume: coverage, bias (of the measured one); expected and real number of wrong trials; settled:\n\n"
+        + simulated.frontier_heading(),
+        [partial(frontier, table, trials(table), n, runs) for table in priced for n in SIZES],
     )
     yield (
-        "Rules: the winner's regret in points, how often it is above 2, its true cost against the best one's; "
-        "bias of its score, raw and corrected, and coverage of the corrected interval",
-        heading("search", *(name for rule in certainty.RULES for name in (rule, "bias, corrected, coverage"))),
-        [row(_rules, label(*each), each, runs) for each in kinds if each[0].costs is not None],
-    )
-
-
-def _frontier(label: str, kind: tuple[Table, str, int, int], runs: int) -> str:
-    table, *search = kind
-    return simulated_searches.frontier_row(label, table.searches(0, *search, runs), certainty.AXES[table.unit])
-
-
-def _winner(label: str, kind: tuple[Table, str, int, int], runs: int) -> str:
-    table, *search = kind
-    return simulated_searches.winner_row(label, table.searches(1, *search, runs))
-
-
-def _rules(label: str, kind: tuple[Table, str, int, int], runs: int) -> str:
-    table, *search = kind
-    return certainty.rule_row(label, table.searches(2, *search, runs))
-
-
-def racing(tables: Sequence[Table], runs: int) -> Iterator[Block]:
-    """What racing saves and loses."""
-    names = ("saved", "best dropped", "regret: race, all, fewer")
-    yield (
-        "Races for the winner: sound, then fast",
-        heading("table", *names, *names),
+        f"The winner by reward, {many} searches: bias in points, coverage, raw and corrected; the set of the best:\n\n"
+        + simulated.winner_heading(),
         [
-            functools.partial(races.winner_row, table, n, margin, 5 * runs)
-            for table in tables
-            for n, margin in ((140, 0.0), (300, 0.0), (300, 0.02), (1000, 0.0))
+            partial(winner, table, kind, min(8, k) if kind == "near" else k, n, many)
+            for table in raced
+            for k in [trials(table)]
+            for kind, n in [*(("spread", n) for n in SIZES), ("near", ITEMS)]
         ],
     )
-    names = ("saved", "members dropped, races", "members found: race, all, fewer")
     yield (
-        "Races for the frontier: sound, then fast",
-        heading("table (configurations, members)", *names, *names),
-        [
-            functools.partial(races.frontier_row, table, n, runs)
-            for table in tables
-            if table.costs is not None
-            for n in (140, 300, 1000)
-        ],
+        f"By rule, {many} searches: regret in points, cost of the winner against that of the truly best, share of\n"
+        "searches more than two points worse than the best; bias raw and corrected, coverage:\n\n| search | "
+        + " | ".join(f"{name} | its score" for name in certainty.RULES)
+        + " |\n"
+        + "|---" * (1 + 2 * len(certainty.RULES))
+        + "|",
+        [partial(rule, table, trials(table), ITEMS, many) for table in priced],
     )
-
-
-def tuners(tables: Sequence[Table], runs: int) -> Iterator[Block]:
-    """What each tuner finds for equal calls."""
-    n, seeds = 200, max(2, runs // 5)
-    for cascades in (False, True):
-        rows: list[Callable[[], str]] = []
-        budgets = (15, 30, 60, 100) if cascades else (0.1, 0.25, 0.5, 1.0)
-        for table in tables:
-            if table.size < 20 or (cascades and table.unit != "tokens"):
-                continue
-            for goals in (searches.REWARD, searches.BOTH):
-                if not goals.listed or table.unit == "tokens":
-                    search = functools.partial(searches.tuner_rows, table, cascades, goals, n, budgets)
-                    rows.append(functools.partial(_joined, search, seeds * (1 if cascades else 3)))
-        names = [f"{budget} trials" if cascades else f"{100 * budget:g} %" for budget in budgets]
+    heading = " | ".join(f"{name} saves | drops {{0}} | {{1}}" for name in races.RULES) + " |\n" + "|---" * 7 + "|"
+    yield (
+        f"Racing for the winner, {runs} orders of items; regret of the race, of all calls, and of as many calls on "
+        "fewer items:\n\n| table | " + heading.format("the best", "regret"),
+        [partial(races.winner_row, table, n, runs) for table in raced for n in SIZES[1:]],
+    )
+    yield (
+        "Racing for the frontier: share of its members that a test drops, searches in which it drops one; share of the "
+        "members on the measured frontier of the race, of all calls, and of as many calls on fewer items:\n\n| table | "
+        + heading.format("members", "members found"),
+        [partial(races.frontier_row, table, n, runs) for table in priced for n in SIZES[1:]],
+    )
+    columns = [f"{share:.0%}" for share in searches.BUDGETS] + ["25%, to random", "50%, to random"]
+    for title, goals in (
+        ("Tuners: regret in points", searches.REWARD),
+        ("Tuners: what the measured frontier lacks of the true one's hypervolume, in percent", searches.BOTH),
+    ):
         yield (
-            f"{'Cascades of two models' if cascades else 'Models'}: what is missed (points of reward, or % of the true"
-            " frontier's hypervolume), then the difference to random draws",
-            heading("space", "tuner", *names, *(f"{name}, to random" for name in names[1:-1])),
-            rows,
+            f"{title}, by calls as a share of the full grid's; {few} searches of {ITEMS} items:\n\n"
+            f"| space | tuner | {' | '.join(columns)} |\n" + "|---" * 8 + "|",
+            [
+                partial(searches.tuner_row, table, kind, tuner, goals, ITEMS, few)
+                for table in priced
+                for kind in (("models", "cascades") if table.unit == "tokens" else ("models",))
+                for tuner in searches.TUNERS
+            ],
         )
 
 
-def _joined(rows: Callable[[int], Iterator[str]], seeds: int) -> str:
-    return "\n".join(rows(seeds))
+def _call(row: Any) -> str:
+    found: str = row()
+    return found
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder of recorded results")
-    parser.add_argument("--runs", type=int, default=40, help="how many of each (default: %(default)s)")
-    parser.add_argument("--part", choices=PARTS, action="append", help="only this part; may be given several times")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: %(default)s)")
-    arguments = parser.parse_args(argv)
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="the recorded tables")
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=100,
+        help="searches a row; half as many of a tuner, three times as many for a winner",
+    )
+    arguments = parser.parse_args()
+    if arguments.data is None:
+        raise SystemExit("name a folder of recorded results: --data FOLDER (docs/benchmarks.md says what is in it)")
     try:
         tables = read(arguments.data)
     except ParetuneError as error:
-        sys.exit(f"error: {error}")
-    started = time.perf_counter()
-    with ProcessPoolExecutor(arguments.workers) as pool:
-        blocks = [block for part in arguments.part or PARTS for block in globals()[part](tables, arguments.runs)]
-        made = [(title, columns, [pool.submit(row) for row in rows]) for title, columns, rows in blocks]
-        for title, columns, rows in made:
-            if rows:
-                print(f"\n{title}:\n\n{columns}", flush=True)
-                for row in rows:
-                    print(row.result(), flush=True)
-    print(f"\n{time.perf_counter() - started:.0f} s", file=sys.stderr)
+        raise SystemExit(str(error)) from None
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        found = [(title, [pool.submit(_call, row) for row in rows]) for title, rows in sections(tables, arguments.runs)]
+        for title, rows in found:
+            print(f"\n{title}", flush=True)
+            for row in rows:
+                print(row.result(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """What each tuner finds among recorded configurations for equal calls.
 
-Two spaces are made of a table: its models (a family, and which of its members: a hyperparameter that exists only with
-the family, ordered by size), and cascades of two of them: the share of the items with the longest answers of the first
-model is answered by a second one as well, whose answer counts. Both are exact replays: what a cascade is worth and what
-it takes follows from the recorded answers. The oracles are driven directly, four trials at once, on n items that all
-tuners share in a search; the truth is what all items say.
+Two kinds of spaces are made of a table: its models (a family, and which of its members: a hyperparameter that exists
+only with the family, ordered by size), and cascades of some of them, drawn for each search: a share of the items, those
+with the longest answers of the first model, is answered by a second one as well, whose answer counts. Both are exact
+replays: what a cascade is worth and what it takes follows from the recorded answers. The oracles are driven directly,
+four trials at once, on n items that all tuners share in a search; the truth is what all items say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -42,8 +42,10 @@ REWARD = Goals((Objective("val_reward"),), listed=False)
 BOTH = Goals((Objective("val_reward"), Objective("val_tokens_per_request")))
 #: The shares of the items that a cascade passes on.
 _PASSED = (0.0, 0.1, 0.25, 0.5)
-#: Whose trials have one epoch each.
-_ONE = {"tuner/initial_epoch": 0, "tuner/epochs": 1}
+#: How many models a space of cascades is made of.
+_CASCADED = 5
+#: The calls of a search as shares of those of the full grid.
+BUDGETS = (0.1, 0.25, 0.5, 1.0)
 
 
 class Space:
@@ -51,7 +53,6 @@ class Space:
 
     def __init__(self, table: Table, cascades: bool) -> None:
         self.table = table
-        self.costs = np.zeros_like(table.rewards) if table.costs is None else table.costs
         self.families: dict[str, list[int]] = {}
         for row in sorted(range(table.size), key=lambda row: parameters(table.configurations[row])):
             self.families.setdefault(family(table.configurations[row]), []).append(row)
@@ -62,7 +63,7 @@ class Space:
             with self.hyperparameters.conditional_scope("passed", list(_PASSED[1:])):
                 self._declare("second")
         #: From so long an answer on, (models, shares), it is passed on.
-        self._limits = np.quantile(self.costs, [1 - share for share in _PASSED], axis=1).T
+        self._limits = np.quantile(table.costs, [1 - share for share in _PASSED], axis=1).T
 
     def _declare(self, role: str) -> None:
         self.hyperparameters.Choice(role, sorted(self.families))
@@ -74,12 +75,13 @@ class Space:
     def outcome(self, values: Mapping[str, Any], items: Any = slice(None)) -> tuple[Floats, Floats]:
         """The rewards and costs of a configuration on some items."""
         first = self._row(values, "first")
-        rewards, costs = self.table.rewards[first, items], self.costs[first, items]
+        rewards, costs = self.table.rewards[first, items], self.table.costs[first, items]
         if not values.get("passed"):
             return rewards, costs
         second = self._row(values, "second")
         passed = costs >= self._limits[first, _PASSED.index(values["passed"])]
-        return np.where(passed, self.table.rewards[second, items], rewards), costs + passed * self.costs[second, items]
+        again = self.table.rewards[second, items], self.table.costs[second, items]
+        return np.where(passed, again[0], rewards), costs + passed * again[1]
 
     def _row(self, values: Mapping[str, Any], role: str) -> int:
         name = values[role]
@@ -98,67 +100,66 @@ class Space:
         return Axis(rewards.min(), rewards.max()), Axis(costs.max(), costs.min(), log=True)
 
 
-def curve(
-    space: Space, tuner: str, goals: Goals, items: NDArray[np.intp], seed: int, budgets: Sequence[int]
-) -> list[float]:
-    """What a search misses after so many validations of all items: of one objective the regret of its winner, of two
-    the share of the true frontier's hypervolume that the frontier it measured lacks, by true values."""
+def space_of(table: Table, kind: str, seed: int) -> Space:
+    """The space of a search: all models, or cascades of some."""
+    if kind == "models":
+        return Space(table, cascades=False)
+    some = np.random.default_rng(seed).choice(table.size, min(_CASCADED, table.size), replace=False)
+    return Space(table.of(np.sort(some)), cascades=True)
+
+
+def curve(space: Space, tuner: str, goals: Goals, items: NDArray[np.intp], seed: int) -> list[float]:
+    """What a search lacks after each of the BUDGETS: of one objective the regret of its winner, of two the share of the
+    true frontier's hypervolume that the frontier it measured lacks, both by true values. Before its first trial ends a
+    search lacks everything. A validation of all n items is a trial's price for each epoch; training costs nothing."""
+    budgets = [max(1, round(share * len(space.truth))) for share in BUDGETS]
     kind, options = TUNERS[tuner]
     if kind is not HyperbandOracle:
-        options = options | {"max_trials": max(budgets)}
+        options = options | {"max_trials": budgets[-1]}
     oracle = kind(goals, hyperparameters=space.hyperparameters, seed=seed, slots=SLOTS, **options)
 
     def metrics(values: Mapping[str, Any]) -> dict[str, float]:
         rewards, costs = space.outcome(values, items)
         return {"val_reward": float(rewards.mean()), "val_tokens_per_request": float(costs.mean())}
 
-    missed, spent, points, truths = [], 0, [], []
+    lacking: list[float] = []
+    spent, points, truths = 0, [], []
     for values, found in replay(oracle, metrics):
-        training = _ONE | {name: values[name] for name in _ONE if name in values}
-        spent += training["tuner/epochs"] - training["tuner/initial_epoch"]
-        while len(missed) < len(budgets) and spent > budgets[len(missed)]:
-            missed.append(_missed(space, goals, points, truths))
-        if len(missed) == len(budgets):
-            return missed
+        spent += values.get("tuner/epochs", 1) - values.get("tuner/initial_epoch", 0)
+        while len(lacking) < len(budgets) and spent > budgets[len(lacking)]:
+            lacking.append(_lacking(space, goals, points, truths))
+        if len(lacking) == len(budgets):
+            return lacking
         points.append(goals.point(found))
         truths.append(space.truth[same_point(values)])
-    return missed + [_missed(space, goals, points, truths)] * (len(budgets) - len(missed))
+    return lacking + [_lacking(space, goals, points, truths)] * (len(budgets) - len(lacking))
 
 
-def _missed(
-    space: Space, goals: Goals, points: Sequence[Sequence[float]], truths: Sequence[tuple[float, float]]
-) -> float:
-    true = np.array(truths)
+def _lacking(space: Space, goals: Goals, points: Sequence[Any], truths: Sequence[Any]) -> float:
+    true, every = np.array(truths).reshape(-1, 2), np.array(list(space.truth.values()))
     if len(goals.objectives) == 1:
-        best = max(reward for reward, _ in space.truth.values())
-        return float(best - true[np.argmax(np.array(points)[:, 0]), 0]) if points else best
+        return float(every[:, 0].max() - (true[np.argmax(np.array(points)[:, 0]), 0] if points else 0.0))
     if not points:
         return 1.0
     measured = true[non_dominated(np.array(points), goals.directions)]
-    return 1 - scaled_volume(measured, space.axes) / scaled_volume(np.array(list(space.truth.values())), space.axes)
+    return 1 - scaled_volume(measured, space.axes) / scaled_volume(every, space.axes)
 
 
-def tuner_rows(
-    table: Table, cascades: bool, goals: Goals, n: int, budgets: Sequence[float], seeds: int
-) -> Iterator[str]:
-    """The rows of a space and goals, one a tuner: what is missed at each budget with its standard error, in points or
-    percent; and the paired difference to random draws at all but the first and last, with its standard error. Budgets
-    below 2 are shares of the space."""
-    space, found = Space(table, cascades), dict[str, Floats]()
-    trials = [max(2, round(each * len(space.truth))) if each < 2 else round(each) for each in budgets]
-    what = "frontier" if goals.listed else "reward"
-    for tuner in TUNERS:
-        rows = []
-        for seed in range(seeds):
-            items = table.items(np.random.default_rng([seed, n]), n)
-            rows.append(curve(space, tuner, goals, items, seed, trials))
-        found[tuner] = 100 * np.array(rows)
-        gains = (found[tuner] - found["random"])[:, 1:-1]
-        cells = [f"{mean:.1f} ± {error:.1f}" for mean, error in _summary(found[tuner])]
-        cells += [f"{mean:+.1f} ± {error:.1f}" if error else "" for mean, error in _summary(gains)]
-        yield f"| {table.name} ({len(space.truth):,}), {what} | {tuner} | " + " | ".join(cells) + " |"
+def tuner_row(table: Table, kind: str, tuner: str, goals: Goals, n: int, seeds: int) -> str:
+    """A row: what is lacking at each budget in points or percent, and the paired difference to random draws at the two
+    in the middle (below 0 is better), with standard errors over the searches."""
+    found = []
+    for seed in range(seeds):
+        space, items = space_of(table, kind, seed), table.items(np.random.default_rng([seed, n]), n)
+        found.append([curve(space, each, goals, items, seed) for each in (tuner, "random")])
+    own, random = 100 * np.array(found).swapaxes(0, 1)
+    cells = [_with_error(column) for column in own.T]
+    if tuner != "random":
+        cells += [_with_error(column, "+") for column in (own - random).T[1:3]]
+    else:
+        cells += ["", ""]
+    return f"| {table.name}, {kind} | {tuner} | " + " | ".join(cells) + " |"
 
 
-def _summary(rows: Floats) -> Iterator[tuple[float, float]]:
-    """The mean of each column, and its standard error."""
-    return zip(rows.mean(axis=0), rows.std(axis=0, ddof=1) / np.sqrt(len(rows)), strict=True)
+def _with_error(values: Floats, sign: str = "") -> str:
+    return f"{values.mean():{sign}.1f} ± {values.std(ddof=1) / len(values) ** 0.5:.1f}"

@@ -22,34 +22,41 @@ Floats = NDArray[np.float64]
 _NO_MODELS = ("NullModel", "gpt4_gamed")
 #: Characters of an English text that are a token, about.
 _CHARACTERS = 4.0
+#: So many configurations make a search.
+_FEWEST = 4
 
 
 @dataclass(frozen=True)
 class Table:
-    """The ``rewards`` of k configurations on the same items, (k, items), from 0 to 1, and their ``costs`` where they
-    are known: ``tokens`` of each answer, or the ``parameters`` of the model in billions."""
+    """The ``rewards`` of k configurations on the same items, (k, items), from 0 to 1, and their ``costs``: ``tokens``
+    of each answer, or the ``parameters`` of the model in billions; NaN where these are unknown."""
 
     name: str
     configurations: tuple[str, ...]
     rewards: Floats
-    costs: Floats | None
-    unit: str = ""
+    costs: Floats
+    unit: str
 
     @cached_property
     def truth(self) -> Floats:
         """What all items say: rewards and costs, (k, 2); NaN for costs that are unknown."""
-        costs = np.full(len(self.rewards), np.nan) if self.costs is None else self.costs.mean(axis=1)
-        return np.stack([self.rewards.mean(axis=1), costs], axis=1)
+        return np.stack([self.rewards.mean(axis=1), self.costs.mean(axis=1)], axis=1)
 
     @property
     def size(self) -> int:
         """How many configurations there are."""
         return len(self.configurations)
 
+    def of(self, rows: NDArray[np.intp]) -> Table:
+        """The same of some configurations."""
+        names = tuple(self.configurations[row] for row in rows)
+        return Table(self.name, names, self.rewards[rows], self.costs[rows], self.unit)
+
     @property
-    def binary(self) -> bool:
-        """Whether each answer is right or wrong."""
-        return bool(np.isin(self.rewards, (0.0, 1.0)).all())
+    def priced(self) -> Table | None:
+        """The same of the configurations whose costs are known; None where these are fewer than four."""
+        rows = np.flatnonzero(~np.isnan(self.truth[:, 1]))
+        return self.of(rows) if len(rows) >= _FEWEST else None
 
     def items(self, rng: np.random.Generator, n: int) -> NDArray[np.intp]:
         """``n`` items drawn with replacement, so that the table is the whole truth about them."""
@@ -63,12 +70,11 @@ class Table:
         return np.sort(np.argsort(self.truth[:, 0], kind="stable")[first : first + k])
 
     def searches(self, seed: int, kind: str, k: int, n: int, runs: int) -> Iterator[Search]:
-        """Searches of ``k`` configurations on ``n`` items each; costs are 1 where they are unknown."""
+        """Searches of ``k`` configurations on ``n`` items each."""
         rng = np.random.default_rng([seed, k, n])
         for _ in range(runs):
             rows, items = self.some(rng, kind, k), self.items(rng, n)
-            costs = np.ones_like(self.rewards) if self.costs is None else self.costs
-            yield Search.of(self.rewards[np.ix_(rows, items)], costs[np.ix_(rows, items)], self.truth[rows])
+            yield Search.of(self.rewards[np.ix_(rows, items)], self.costs[np.ix_(rows, items)], self.truth[rows])
 
 
 def read(folder: Path) -> list[Table]:
@@ -103,11 +109,11 @@ def _table(path: Path) -> Table:
     rewards, lengths = rewards[:, complete], lengths[:, complete]
     if not rewards.size or rewards.min() < 0 or rewards.max() > 1:
         raise DataError(f"{str(path)!r}: scores are from 0 to 1, and some items have one of each configuration")
-    costs, unit = None, ""
     if (np.nan_to_num(lengths).mean(axis=1) > 0).all() and not np.isnan(lengths).any():
         costs, unit = lengths / _CHARACTERS, "tokens"
-    elif all(sizes := [parameters(name) for name in names]):
-        costs, unit = np.repeat(np.array(sizes)[:, None], rewards.shape[1], axis=1), "parameters"
+    else:
+        sizes = np.array([parameters(name) or np.nan for name in names])
+        costs, unit = np.repeat(sizes[:, None], rewards.shape[1], axis=1), "parameters"
     return Table(path.name.split(".")[0], names, rewards, costs, unit)
 
 
