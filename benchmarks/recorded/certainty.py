@@ -19,7 +19,7 @@ from paretune.stats import Axis, Bootstrap, corrected_score, intervals_of
 from paretune.trials.goals import Goals, Objective
 from paretune.trials.rules import Rule, Standings, pick
 
-SIZES = (50, 140, 200, 500)
+SIZES = (20, 50, 200, 500)
 AXES = {
     "tokens": (Axis(0.0, 1.0), Axis(1000.0, 10.0, log=True)),
     "parameters": (Axis(0.0, 1.0), Axis(1000.0, 1.0, log=True)),

@@ -1,6 +1,6 @@
 """Statistics, racing and tuners on recorded results of real models: no language model is called.
 
-    python benchmarks/recorded/run.py --data FOLDER [--runs 100]
+    python benchmarks/recorded/run.py --data FOLDER [--runs 100] [--part tuners]
 
 FOLDER has tables ``*.csv`` or ``*.csv.xz``, a row a configuration and item, with the columns ``configuration``,
 ``item``, ``score`` (0 to 1), and perhaps ``out_chars``. What a whole table says is the truth; a search sees some of its
@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -28,13 +27,19 @@ from tables import Table, read
 
 from paretune.errors import ParetuneError
 
-SIZES = certainty.SIZES
+#: How many items a search sees, and a race.
+SIZES, RACED = (50, 200), (200, 500)
 #: The most configurations of a search, and at most two thirds of the table's, so that searches differ.
 TRIALS = 20
-#: How many items a search for a rule's winner, or of a tuner, sees.
+#: The same of a search among near-equals, by a rule, and by a tuner.
 ITEMS = 200
-#: A title with the table's heading, and the rows as functions without arguments.
-Section = tuple[str, list[partial[str]]]
+#: A title, the table's heading, and the rows as functions without arguments.
+Section = tuple[str, str, list[partial[str]]]
+
+
+def heading(*columns: str) -> str:
+    """The two lines that begin a table."""
+    return f"| {' | '.join(columns)} |\n" + "|---" * len(columns) + "|"
 
 
 def frontier(table: Table, k: int, n: int, runs: int) -> str:
@@ -58,20 +63,20 @@ def trials(table: Table) -> int:
     return min(TRIALS, 2 * table.size // 3)
 
 
-def sections(tables: list[Table], runs: int) -> Iterator[Section]:
-    """Everything that is printed."""
-    raced = [table for table in tables if table.size > 3]
+def statistics(tables: list[Table], runs: int) -> Iterator[Section]:
+    """Whether intervals and probabilities hold."""
+    compared = [table for table in tables if table.size > 3]
     priced = [found for table in tables if (found := table.priced)]
     few, many = max(2, runs // 2), 3 * runs
     yield (
         "The tables; rewards and costs by configuration; how alike the answers of two configurations to an item are "
-        "(correlation: mean of all pairs, 10 to 90 % of them, and of neighbours by reward):\n\n"
-        "| table | configurations x items | rewards | costs | alike | neighbours |\n" + "|---" * 6 + "|",
+        "(correlation: mean of all pairs, 10 to 90 % of them, and of neighbours by reward):",
+        heading("table", "configurations x items", "rewards", "costs", "alike", "neighbours"),
         [partial(certainty.alike, table) for table in tables],
-    )  # fmt: skip
+    )
     yield (
-        f"Coverage of 95 % intervals, {few} samples a configuration or pair (lowest of these, mean width):\n\n"
-        "| number | " + " | ".join(f"n = {n}" for n in SIZES) + " |\n" + "|---" * 5 + "|",
+        f"Coverage of 95 % intervals, {few} samples a configuration or pair (lowest of these, mean width):",
+        heading("number", *(f"n = {n}" for n in certainty.SIZES)),
         [
             partial(certainty.coverage_row, f"{table.name}, {kind}", table, kind, few)
             for kind in certainty.KINDS
@@ -80,88 +85,96 @@ def sections(tables: list[Table], runs: int) -> Iterator[Section]:
         ],
     )
     yield (
-        f"Of trials given a probability of the frontier, the share truly on it (mean given), {runs} searches;\n"
-        "hypervolume: coverage, bias (of the measured one); expected and real number of wrong trials; settled:\n\n"
-        + simulated.frontier_heading(),
+        f"Of trials given a probability of the frontier, the share truly on it (mean given), {runs} searches; "
+        "hypervolume: coverage, bias (of the measured one); expected and real number of wrong trials; settled:",
+        simulated.frontier_heading(),
         [partial(frontier, table, trials(table), n, runs) for table in priced for n in SIZES],
     )
     yield (
-        f"The winner by reward, {many} searches: bias in points, coverage, raw and corrected; the set of the best:\n\n"
-        + simulated.winner_heading(),
+        f"The winner by reward, {many} searches: bias in points, coverage, raw and corrected; the set of the best:",
+        simulated.winner_heading(),
         [
             partial(winner, table, kind, min(8, k) if kind == "near" else k, n, many)
-            for table in raced
+            for table in compared
             for k in [trials(table)]
             for kind, n in [*(("spread", n) for n in SIZES), ("near", ITEMS)]
         ],
     )
     yield (
-        f"By rule, {many} searches: regret in points, cost of the winner against that of the truly best, share of\n"
-        "searches more than two points worse than the best; bias raw and corrected, coverage:\n\n| search | "
-        + " | ".join(f"{name} | its score" for name in certainty.RULES)
-        + " |\n"
-        + "|---" * (1 + 2 * len(certainty.RULES))
-        + "|",
+        f"By rule, {many} searches: regret in points, share of searches more than two points worse than the best, "
+        "cost of the winner against that of the truly best; bias raw and corrected, coverage:",
+        heading("search", *(cell for name in certainty.RULES for cell in (name, "its score"))),
         [partial(rule, table, trials(table), ITEMS, many) for table in priced],
     )
-    heading = " | ".join(f"{name} saves | drops {{0}} | {{1}}" for name in races.RULES) + " |\n" + "|---" * 7 + "|"
+
+
+def racing(tables: list[Table], runs: int) -> Iterator[Section]:
+    """What racing saves and loses."""
+
+    def columns(what: str, found: str) -> list[str]:
+        return [cell for name in races.RULES for cell in (f"{name} saves", f"drops {what}", found)]
+
     yield (
-        f"Racing for the winner, {runs} orders of items; regret of the race, of all calls, and of as many calls on "
-        "fewer items:\n\n| table | " + heading.format("the best", "regret"),
-        [partial(races.winner_row, table, n, runs) for table in raced for n in SIZES[1:]],
+        f"Racing for the winner, {runs} samples; regret of the race, of all calls, and of as many on fewer items:",
+        heading("table", *columns("the best", "regret")),
+        [partial(races.winner_row, table, n, runs) for table in tables if table.size > 3 for n in RACED],
     )
     yield (
-        "Racing for the frontier: share of its members that a test drops, searches in which it drops one; share of the "
-        "members on the measured frontier of the race, of all calls, and of as many calls on fewer items:\n\n| table | "
-        + heading.format("members", "members found"),
-        [partial(races.frontier_row, table, n, runs) for table in priced for n in SIZES[1:]],
+        f"Racing for the frontier, {runs} samples: share of its members that a test drops, races that drop one; "
+        "share of the members on the measured frontier of the race, of all calls, and of as many on fewer items:",
+        heading("table (configurations, members)", *columns("members", "members found")),
+        [partial(races.frontier_row, found, n, runs) for table in tables if (found := table.priced) for n in RACED],
     )
-    columns = [f"{share:.0%}" for share in searches.BUDGETS] + ["25%, to random", "50%, to random"]
-    for title, goals in (
-        ("Tuners: regret in points", searches.REWARD),
-        ("Tuners: what the measured frontier lacks of the true one's hypervolume, in percent", searches.BOTH),
+
+
+def tuners(tables: list[Table], runs: int) -> Iterator[Section]:
+    """What each tuner finds for equal calls."""
+    seeds = max(2, runs // 2)
+    for what, goals in (
+        ("regret in points", searches.REWARD),
+        ("percent of the true frontier's hypervolume that the measured one lacks", searches.BOTH),
     ):
         yield (
-            f"{title}, by calls as a share of the full grid's; {few} searches of {ITEMS} items:\n\n"
-            f"| space | tuner | {' | '.join(columns)} |\n" + "|---" * 8 + "|",
+            f"Tuners, {seeds} searches of {ITEMS} items: {what}, of random draws; the difference of others to them:",
+            heading("table, space, validations", *searches.TUNERS),
             [
-                partial(searches.tuner_row, table, kind, tuner, goals, ITEMS, few)
-                for table in priced
-                for kind in (("models", "cascades") if table.unit == "tokens" else ("models",))
-                for tuner in searches.TUNERS
+                partial(searches.tuner_rows, found, kind, goals, ITEMS, seeds)
+                for table in tables
+                if (found := table.priced)
+                for kind in (("models", "cascades") if found.unit == "tokens" else ("models",))
             ],
         )
-
-
-def _call(row: Any) -> str:
-    found: str = row()
-    return found
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="the recorded tables")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", required=True, help="the recorded tables")
     parser.add_argument(
         "--runs",
         type=int,
         default=100,
-        help="searches a row; half as many of a tuner, three times as many for a winner",
+        help="searches a row; half as many of a tuner, three times as many for a winner (default: %(default)s)",
     )
+    parser.add_argument("--part", choices=PARTS, action="append", help="only this part; may be given several times")
     arguments = parser.parse_args()
-    if arguments.data is None:
-        raise SystemExit("name a folder of recorded results: --data FOLDER (docs/benchmarks.md says what is in it)")
     try:
         tables = read(arguments.data)
     except ParetuneError as error:
-        raise SystemExit(str(error)) from None
+        raise SystemExit(f"error: {error}") from None
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        found = [(title, [pool.submit(_call, row) for row in rows]) for title, rows in sections(tables, arguments.runs)]
-        for title, rows in found:
-            print(f"\n{title}", flush=True)
+        found = [
+            (title, columns, [pool.submit(row) for row in rows])
+            for part in arguments.part or PARTS
+            for title, columns, rows in PARTS[part](tables, arguments.runs)
+        ]
+        for title, columns, rows in found:
+            print(f"\n{title}\n\n{columns}", flush=True)
             for row in rows:
                 print(row.result(), flush=True)
 
+
+PARTS = {part.__name__: part for part in (statistics, racing, tuners)}
 
 if __name__ == "__main__":
     main()

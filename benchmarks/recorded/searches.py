@@ -1,10 +1,10 @@
 """What each tuner finds among recorded configurations for equal calls.
 
-Two kinds of spaces are made of a table: its models (a family, and which of its members: a hyperparameter that exists
-only with the family, ordered by size), and cascades of some of them, drawn for each search: a share of the items, those
-with the longest answers of the first model, is answered by a second one as well, whose answer counts. Both are exact
-replays: what a cascade is worth and what it takes follows from the recorded answers. The oracles are driven directly,
-four trials at once, on n items that all tuners share in a search; the truth is what all items say.
+Two spaces are made of a table: its models (a family, and which of its members: a hyperparameter that exists only with
+the family, ordered by size), and cascades of two of them: a share of the items, those with the longest answers of the
+first model, is answered by a second one as well, whose answer counts. Both are exact replays: what a cascade is worth
+and what it takes follows from the recorded answers. The oracles are driven directly, four trials at once, on n items
+that all tuners share in a search; the truth is what all items say.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from paretune.trials.goals import Goals, Objective
 from paretune.tuners.keras_api import HyperParameters
 from paretune.tuners.oracles.base import ReplayableOracle, same_point
 from paretune.tuners.oracles.bayesian import BayesianOracle
-from paretune.tuners.oracles.grid import GridOracle
 from paretune.tuners.oracles.hyperband import HyperbandOracle
 from paretune.tuners.oracles.optuna import ParetoOracle
 from paretune.tuners.oracles.random import RandomOracle
@@ -32,7 +31,6 @@ from paretune.tuners.spaces import combinations
 #: With the options of conf/tuner/.
 TUNERS: dict[str, tuple[type[ReplayableOracle], dict[str, Any]]] = {
     "random": (RandomOracle, {}),
-    "grid": (GridOracle, {}),
     "bayesian": (BayesianOracle, {"num_initial_points": 8}),
     "pareto": (ParetoOracle, {"num_initial_points": 5}),
     "pareto, nsga2": (ParetoOracle, {"sampler": "nsga2", "num_initial_points": 5}),
@@ -42,10 +40,8 @@ REWARD = Goals((Objective("val_reward"),), listed=False)
 BOTH = Goals((Objective("val_reward"), Objective("val_tokens_per_request")))
 #: The shares of the items that a cascade passes on.
 _PASSED = (0.0, 0.1, 0.25, 0.5)
-#: How many models a space of cascades is made of.
-_CASCADED = 5
-#: The calls of a search as shares of those of the full grid.
-BUDGETS = (0.1, 0.25, 0.5, 1.0)
+#: After so many validations of all items a search is looked at.
+BUDGETS = (20, 40)
 
 
 class Space:
@@ -100,22 +96,13 @@ class Space:
         return Axis(rewards.min(), rewards.max()), Axis(costs.max(), costs.min(), log=True)
 
 
-def space_of(table: Table, kind: str, seed: int) -> Space:
-    """The space of a search: all models, or cascades of some."""
-    if kind == "models":
-        return Space(table, cascades=False)
-    some = np.random.default_rng(seed).choice(table.size, min(_CASCADED, table.size), replace=False)
-    return Space(table.of(np.sort(some)), cascades=True)
-
-
 def curve(space: Space, tuner: str, goals: Goals, items: NDArray[np.intp], seed: int) -> list[float]:
     """What a search lacks after each of the BUDGETS: of one objective the regret of its winner, of two the share of the
-    true frontier's hypervolume that the frontier it measured lacks, both by true values. Before its first trial ends a
-    search lacks everything. A validation of all n items is a trial's price for each epoch; training costs nothing."""
-    budgets = [max(1, round(share * len(space.truth))) for share in BUDGETS]
+    true frontier's hypervolume that the frontier it measured lacks, both by true values. A validation of all n items is
+    a trial's price for each epoch; training costs nothing."""
     kind, options = TUNERS[tuner]
     if kind is not HyperbandOracle:
-        options = options | {"max_trials": budgets[-1]}
+        options = options | {"max_trials": BUDGETS[-1]}
     oracle = kind(goals, hyperparameters=space.hyperparameters, seed=seed, slots=SLOTS, **options)
 
     def metrics(values: Mapping[str, Any]) -> dict[str, float]:
@@ -126,39 +113,37 @@ def curve(space: Space, tuner: str, goals: Goals, items: NDArray[np.intp], seed:
     spent, points, truths = 0, [], []
     for values, found in replay(oracle, metrics):
         spent += values.get("tuner/epochs", 1) - values.get("tuner/initial_epoch", 0)
-        while len(lacking) < len(budgets) and spent > budgets[len(lacking)]:
+        while len(lacking) < len(BUDGETS) and spent > BUDGETS[len(lacking)]:
             lacking.append(_lacking(space, goals, points, truths))
-        if len(lacking) == len(budgets):
-            return lacking
         points.append(goals.point(found))
         truths.append(space.truth[same_point(values)])
-    return lacking + [_lacking(space, goals, points, truths)] * (len(budgets) - len(lacking))
+        if len(lacking) == len(BUDGETS):
+            break
+    return lacking + [_lacking(space, goals, points, truths)] * (len(BUDGETS) - len(lacking))
 
 
 def _lacking(space: Space, goals: Goals, points: Sequence[Any], truths: Sequence[Any]) -> float:
-    true, every = np.array(truths).reshape(-1, 2), np.array(list(space.truth.values()))
+    true, every = np.array(truths), np.array(list(space.truth.values()))
     if len(goals.objectives) == 1:
-        return float(every[:, 0].max() - (true[np.argmax(np.array(points)[:, 0]), 0] if points else 0.0))
-    if not points:
-        return 1.0
+        return float(every[:, 0].max() - true[np.argmax(np.array(points)[:, 0]), 0])
     measured = true[non_dominated(np.array(points), goals.directions)]
     return 1 - scaled_volume(measured, space.axes) / scaled_volume(every, space.axes)
 
 
-def tuner_row(table: Table, kind: str, tuner: str, goals: Goals, n: int, seeds: int) -> str:
-    """A row: what is lacking at each budget in points or percent, and the paired difference to random draws at the two
-    in the middle (below 0 is better), with standard errors over the searches."""
-    found = []
+def tuner_rows(table: Table, kind: str, goals: Goals, n: int, seeds: int) -> str:
+    """A row for each of the BUDGETS: what random draws lack, in points or percent, and the paired difference of each
+    other tuner to them (below 0 is better), with standard errors over the searches."""
+    space, found = Space(table, kind == "cascades"), []
     for seed in range(seeds):
-        space, items = space_of(table, kind, seed), table.items(np.random.default_rng([seed, n]), n)
-        found.append([curve(space, each, goals, items, seed) for each in (tuner, "random")])
-    own, random = 100 * np.array(found).swapaxes(0, 1)
-    cells = [_with_error(column) for column in own.T]
-    if tuner != "random":
-        cells += [_with_error(column, "+") for column in (own - random).T[1:3]]
-    else:
-        cells += ["", ""]
-    return f"| {table.name}, {kind} | {tuner} | " + " | ".join(cells) + " |"
+        items = table.items(np.random.default_rng([seed, n]), n)
+        found.append([curve(space, tuner, goals, items, seed) for tuner in TUNERS])
+    lacking = 100 * np.array(found)  # (seeds, tuners, BUDGETS)
+    rows = []
+    for place, budget in enumerate(BUDGETS):
+        random, *others = lacking[:, :, place].T
+        cells = [_with_error(random), *(_with_error(other - random, "+") for other in others)]
+        rows.append(f"| {table.name}, {len(space.truth):,} {kind}, {budget} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
 
 
 def _with_error(values: Floats, sign: str = "") -> str:
