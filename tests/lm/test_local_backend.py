@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import socket
@@ -20,6 +21,7 @@ from call_options import request_with
 from paretune.errors import ConfigError, FatalError, RefusedInputError
 from paretune.eventloop import map_ordered, run_maybe_nested
 from paretune.lm.backends.local import LocalBackend
+from paretune.lm.backends.local_engine import division
 from paretune.lm.backends.local_memory import loaded_models
 from paretune.lm.backends.local_models import find_gguf
 from paretune.lm.language_model import LanguageModel
@@ -172,25 +174,25 @@ def test_threads_wait_without_spinning(
     assert os.environ.get("GOMP_SPINCOUNT") == waits
 
 
-def address_of(served: LocalBackend) -> tuple[str, int]:
-    """Where the server listens."""
+def addresses_of(served: LocalBackend) -> list[tuple[str, int]]:
+    """Where its engines listen."""
 
-    async def address() -> str:
+    async def addresses() -> list[str]:
         async with served._served() as server:
-            return server.address
+            return [engine.address for engine in server.engines]
 
-    host, _, port = run_maybe_nested(address()).removeprefix("http://").partition(":")
-    return host, int(port)
+    parts = [each.removeprefix("http://").partition(":") for each in run_maybe_nested(addresses())]
+    return [(host, int(port)) for host, _, port in parts]
 
 
 def test_only_this_machine_and_only_with_the_key(served: LocalBackend) -> None:
     """The server listens on loopback alone, and answers nobody without its key."""
-    host, port = address_of(served)
-    assert host == "127.0.0.1"
-    with pytest.raises(OSError), socket.create_connection(("127.0.0.2", port), timeout=1):
-        """Another address of this machine: nobody listens there."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    for path in ("v1/chat/completions", "v1/completions", "completion", "tokenize"):
+    paths = ("v1/chat/completions", "v1/completions", "completion", "tokenize")
+    for (host, port), path in itertools.product(addresses_of(served), paths):
+        assert host == "127.0.0.1"
+        with pytest.raises(OSError), socket.create_connection(("127.0.0.2", port), timeout=1):
+            """Another address of this machine: nobody listens there."""
         for headers in ({}, {"Authorization": "Bearer none"}):
             request = urllib.request.Request(f"http://{host}:{port}/{path}", b"{}", headers)
             with pytest.raises(urllib.error.HTTPError) as caught:
@@ -203,7 +205,7 @@ def test_closing_leaves_other_users_of_the_file_alone(served: LocalBackend, mode
     """Models of one file share a server; it ends when the last one closes it."""
     other = LocalBackend(BUILT_IN)
     run_maybe_nested(other.prepare())
-    assert address_of(other) == address_of(served)
+    assert addresses_of(other) == addresses_of(served)
     other.close()
     other.close()
     request = ask("still there?", structured_output="completion", max_tokens=1)
@@ -225,13 +227,14 @@ def test_closing_frees_the_port_and_a_later_call_starts_anew(tmp_path: Path, mon
         await backend.send(request)
 
     run_maybe_nested(call())
-    host, port = address_of(backend)
+    before = addresses_of(backend)
     backend.close()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((host, port), timeout=1)
+    for address in before:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, timeout=1)
     assert os.environ["no_proxy"] == "example.org,127.0.0.1"
     run_maybe_nested(call())
-    assert address_of(backend)[1] != port
+    assert not set(before) & set(addresses_of(backend))
     backend.close()
 
 
@@ -251,7 +254,7 @@ def test_two_models_take_turns_in_the_memory_of_one(tmp_path: Path, monkeypatch:
         answer = run_maybe_nested(backend.send(request))
         assert answer.completion_tokens == 1
         assert loaded_models.loaded() == [backend.path]
-        places[backend] = address_of(backend)
+        (places[backend],) = addresses_of(backend)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(places[second], timeout=1)
     for backend in backends:
@@ -260,12 +263,42 @@ def test_two_models_take_turns_in_the_memory_of_one(tmp_path: Path, monkeypatch:
 
 
 def test_a_model_that_is_too_big_says_how_big(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The size counts the context of the calls in flight; nothing is loaded."""
+    """The size counts the context of the calls in flight, and the weights of two engines; nothing is loaded."""
+    cores(monkeypatch, 2)
     monkeypatch.setattr(loaded_models, "limit", 500_000_000)
     (tmp_path / "own.gguf").symlink_to(find_gguf(BUILT_IN))
     model = LanguageModel(f"local/{tmp_path}/own.gguf", concurrency=16)
-    with pytest.raises(FatalError, match=r"takes about 0\.92 GB .* may take 0\.5 GB.*memory_gb"):
+    with pytest.raises(FatalError, match=r"takes about 1\.1 GB .* may take 0\.5 GB.*memory_gb"):
         run_maybe_nested(model.complete(ask("hi", max_tokens=1)))
+
+
+def cores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A machine with so many."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(number)), raising=False)
+
+
+@pytest.mark.parametrize(
+    ("number", "slots", "size", "expected"),
+    [
+        (1, 4, 1, (1, 1)),
+        (2, 4, 1, (2, 1)),
+        (2, 1, 1, (1, 1)),
+        (3, 2, 1, (2, 1)),
+        (16, 4, 1, (4, 3)),
+        (64, 16, 1, (16, 3)),
+        (1, 4, 2**30, (1, 1)),
+        (2, 4, 2**30, (1, 2)),
+        (16, 4, 2**30, (1, 15)),
+    ],
+)
+def test_a_small_model_has_an_engine_a_core(
+    number: int, slots: int, size: int, expected: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as there are calls at once, with the threads that are left for each; a big one has one engine."""
+    cores(monkeypatch, number)
+    with open(tmp_path / "m.gguf", "wb") as handle:
+        handle.truncate(size)
+    assert division(tmp_path / "m.gguf", slots) == expected
 
 
 KILLED = """
@@ -277,7 +310,7 @@ backend = LocalBackend("local/smollm2-135m-instruct", slots=1)
 
 async def address():
     async with backend._served() as server:
-        return server.address
+        return server.engines[0].address
 
 print(run_maybe_nested(address()), flush=True)
 if sys.argv[1] == "kill":

@@ -17,8 +17,8 @@ EXAMPLES = "\n\n".join(["Name it.", *(f"Text: it is day {n} of the rain here\nEm
 class Server:
     """Stands in for llama.cpp: notes what is computed, saved and restored, and what each slot has."""
 
-    def __init__(self, number: int, *, saves: bool = True) -> None:
-        self.slots = Slots(number, self.copy)
+    def __init__(self, number: int, *, engines: int = 1, saves: bool = True) -> None:
+        self.slots = Slots(number, engines, self.copy)
         self.saves = saves
         self.done: Counter[str] = Counter()
         self.in_use: set[int] = set()
@@ -69,6 +69,18 @@ def test_a_beginning_is_computed_once_and_copied_to_the_other_slots() -> None:
     slots = asyncio.run(many(server, ["a"] * 40, 4))
     assert set(slots) == {0, 1, 2, 3}
     assert server.done == {"compute": 1, "save": 1, "restore": 3}
+
+
+def test_an_idle_engine_comes_before_a_slot_that_has_it() -> None:
+    """Two calls at once are in two engines, whatever their slots have; one call goes where its beginning is."""
+    server = Server(6, engines=2)
+    for _ in range(5):
+        assert len({slot % 2 for slot in asyncio.run(many(server, ["a", "a"], 2))}) == 2
+    assert server.done["compute"] == 1
+    copies = server.done["restore"]
+    for _ in range(5):
+        asyncio.run(many(server, ["a"], 1))
+    assert server.done["restore"] == copies
 
 
 def test_each_batch_of_a_training_has_its_own() -> None:

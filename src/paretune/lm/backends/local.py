@@ -10,20 +10,16 @@ import asyncio
 import atexit
 import contextlib
 import functools
-import gc
 import hashlib
 import json
-import os
 import re
-import secrets
-import time
-import urllib.request
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from paretune.errors import FatalError, TransientError
 from paretune.lm.backends.gguf import context_bytes
+from paretune.lm.backends.local_engine import Engine, division
 from paretune.lm.backends.local_memory import loaded_models
 from paretune.lm.backends.local_models import find_gguf
 from paretune.lm.backends.local_slots import Slots, shared_part
@@ -32,8 +28,6 @@ from paretune.lm.types import Answer, Price, Pricing, Request
 
 __all__ = ["LocalBackend"]
 
-#: How long a server that stops waits for calls that were given up, in seconds.
-_IDLE_S = 120.0
 #: Tokens of context for each request in flight.
 _CONTEXT = 2048
 #: What llama.cpp takes beside the file and the context, in bytes: measured for a small model.
@@ -51,7 +45,9 @@ class LocalBackend:
         self.timeout_s = timeout_s
         self.slots = slots
         self._price = fixed_price or Price(0.0, 0.0)
-        self._size = self.path.stat().st_size + context_bytes(self.path, _CONTEXT * slots) + _SCRATCH
+        engines = division(self.path, slots)[0]
+        weights = self.path.stat().st_size  # of some kinds of weights each engine makes a copy
+        self._size = engines * (weights + _SCRATCH) + context_bytes(self.path, _CONTEXT * slots)
         self._clients: tuple[_Server, dict[int, ServerBackend]] | None = None
         self._registered = False
         self._grammars: dict[str, str] = {}
@@ -110,13 +106,14 @@ class LocalBackend:
             self._clients = server, {}
         clients = self._clients[1]
         if slot not in clients:
+            engine, number = server.at(slot)
             clients[slot] = ServerBackend(
                 "openai/local",
-                f"{server.address}/v1",
-                api_key=server.key,
+                f"{engine.address}/v1",
+                api_key=engine.key,
                 timeout_s=self.timeout_s,
                 label=self.model,
-                extra_body={"cache_prompt": True, "id_slot": slot},
+                extra_body={"cache_prompt": True, "id_slot": number},
             )
         return clients[slot]
 
@@ -130,101 +127,45 @@ class LocalBackend:
 
     def _tokens(self, text: str, server: _Server) -> str:
         try:
-            tokens = server.ask("/tokenize", {"content": text}, self.timeout_s)["tokens"]
+            tokens = server.tokens(text, self.timeout_s)
         except OSError as error:
             raise TransientError(f"{self.model}: the local server does not answer: {error}") from None
         return " ".join(f"<[{token}]>" for token in tokens)
 
 
 class _Server:
-    """llama.cpp serving one file on loopback; ``key`` is its own, so that no web page on this machine can use it."""
+    """A file served by engines, over which the slots are dealt in turn."""
 
     def __init__(self, path: Path, slots: int) -> None:
-        xllamacpp = _llama()
-        self.slots = Slots(slots, self._copy)
-        parameters = xllamacpp.CommonParams()
-        parameters.model.path = str(path)
-        parameters.hostnames = ["127.0.0.1"]
-        parameters.port = 0
-        self.key = secrets.token_hex(16)
-        parameters.api_keys = [self.key]
-        parameters.n_parallel = slots
-        parameters.n_ctx = _CONTEXT * slots
-        for threads in (parameters.cpuparams, parameters.cpuparams_batch):
-            threads.n_threads = _threads()
-        parameters.cache_ram_mib = 0  # no second cache of prompts: it grows to gigabytes
-        parameters.use_jinja = True
-        parameters.endpoint_slots = True
-        parameters.slot_save_path = f"{self.slots.folder}{os.sep}"
-        parameters.verbosity = -1
-        self._server = xllamacpp.Server(parameters)
-        self.address = self._server.listening_address
-        _bypass_proxy("127.0.0.1")
+        number, threads = division(path, slots)
+        self.slots = Slots(slots, number, self._copy)
+        dealt = [len(range(first, slots, number)) for first in range(number)]
+        self.engines = [
+            Engine(path, slots=own, context=_CONTEXT, threads=threads, folder=self.slots.folder) for own in dealt
+        ]
 
-    def ask(self, path: str, body: dict[str, Any] | None, timeout_s: float) -> Any:
-        """The parsed reply to a POST (GET where there is no body). Raises OSError where there is none."""
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.address}{path}", data, headers)
-        with urllib.request.urlopen(request, timeout=timeout_s) as response:
-            return json.load(response)
+    def at(self, slot: int) -> tuple[Engine, int]:
+        """Whose slot it is, and its number there."""
+        number, engine = divmod(slot, len(self.engines))  # as in Slots
+        return self.engines[engine], number
+
+    def tokens(self, text: str, timeout_s: float) -> list[int]:
+        """The tokens of a text. Raises OSError where there is no reply."""
+        found: list[int] = self.engines[0].ask("/tokenize", {"content": text}, timeout_s)["tokens"]
+        return found
 
     def _copy(self, slot: int, action: str, name: str) -> bool:
-        """Save a slot's state to a file, or restore it."""
-        try:
-            self.ask(f"/slots/{slot}?action={action}", {"filename": name}, _IDLE_S)
-        except OSError:  # a full disk, or a model whose state cannot be copied: it is computed where it is needed
-            return False
-        return True
+        engine, number = self.at(slot)
+        return engine.copy(number, action, name)
 
     def stop(self) -> None:
-        """Stop listening and free the memory.
-
-        A server that works on a call while it stops never ends, and it does not heed that a client has gone: a call
-        that was given up is waited for.
-        """
-        until = time.monotonic() + _IDLE_S
-        while self._is_at_work() and time.monotonic() < until:
-            time.sleep(0.05)
-        self._server = None
-        gc.collect()  # the server stops when its last reference goes
+        """Stop listening and free the memory, after the calls that were given up."""
+        while self.engines:
+            self.engines.pop().stop()
         self.slots.close()
-
-    def _is_at_work(self) -> bool:
-        try:
-            return any(slot["is_processing"] for slot in self.ask("/slots", None, _IDLE_S))
-        except OSError:
-            return False
-
-
-def _llama() -> Any:
-    """llama.cpp, whose threads wait for each other without spinning, unless the environment says how they wait.
-
-    They meet some hundred times a token. Beside other work, one that spins keeps the other from the core that it waits
-    for: such a search took five times as long. GNU's OpenMP reads this when it is loaded.
-    """
-    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
-        os.environ["GOMP_SPINCOUNT"] = "0"
-    import xllamacpp
-
-    return xllamacpp
-
-
-def _bypass_proxy(host: str) -> None:
-    """Reach a host directly, whatever HTTP_PROXY says: a proxy elsewhere cannot reach this machine's loopback."""
-    if urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
-        named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-        os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{named},{host}" if named else host
 
 
 atexit.register(loaded_models.unload_all)
-
-
-def _threads() -> int:
-    """All cores but one: a thread that lacks a core holds up all others. Of two cores both, which is 1.5 times as fast
-    where they are idle."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, max(2, cores - 1))
 
 
 @functools.cache

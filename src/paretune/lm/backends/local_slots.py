@@ -32,16 +32,17 @@ _WAIT_S = 0.005
 class Slots:
     """Who is in which slot, and what is in it. It may be used from several event loops at once.
 
-    ``copy(slot, action, name)`` saves the state of a slot to the file ``name`` in ``folder``, or restores it, and says
-    whether that worked.
+    They belong in turn to so many ``engines``, which read and write the same files. ``copy(slot, action, name)`` saves
+    the state of a slot to the file ``name`` in ``folder``, or restores it, and says whether that worked.
     """
 
-    def __init__(self, number: int, copy: Callable[[int, str, str], bool]) -> None:
+    def __init__(self, number: int, engines: int, copy: Callable[[int, str, str], bool]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="paretune-slots-"))
         #: Deletes the files; the end of the process does so too.
         self.close = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self._copy = copy
         self._lock = threading.Lock()
+        self._at_work = [0] * engines
         #: Free ones, the one that was used longest ago first, and the beginning that each has.
         self._free = list(range(number))
         self._holds: dict[int, str | None] = {}
@@ -63,14 +64,24 @@ class Slots:
         finally:
             with self._lock:
                 self._free.append(slot)
+                self._at_work[self._engine(slot)] -= 1
 
     def _take(self, shared: str | None) -> int | None:
         with self._lock:
             if not self._free:
                 return None
-            slot = next((each for each in self._free if self._holds.get(each) == shared), self._free[0])
+
+            # An idle engine first: what it lacks is copied in milliseconds.
+            def cost(slot: int) -> tuple[int, bool]:
+                return self._at_work[self._engine(slot)], self._holds.get(slot) != shared
+
+            slot = min(self._free, key=cost)
             self._free.remove(slot)
+            self._at_work[self._engine(slot)] += 1
             return slot
+
+    def _engine(self, slot: int) -> int:
+        return slot % len(self._at_work)
 
     async def _fill(self, slot: int, shared: str, compute: Callable[[int], Awaitable[object]]) -> None:
         with self._lock:
