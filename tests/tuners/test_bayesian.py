@@ -211,6 +211,18 @@ def test_values_without_an_order_are_equally_far_apart():
     assert numbers == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.9])
 
 
+def test_only_what_is_ordered_and_there_is_moved():
+    """Between two models there is nothing, and a point of one model does not have what belongs to another."""
+    space = HyperParameters()
+    space.Choice("model", ["a", "b", "c"])
+    with space.conditional_scope("model", ["a"]):
+        space.Float("temperature", 0.0, 1.0)
+    space.Int("examples", 0, 8)
+    cube = UnitCube(space)
+    assert cube.movable({"model": "a", "temperature": 0.5, "examples": 4}) == [False] * 3 + [True, True]
+    assert cube.movable({"model": "b", "examples": 4}) == [False] * 3 + [False, True]
+
+
 def test_concurrency_changes_nothing(tmp_path):
     """The records of a search are the same at 1, 4 and 32 calls at once, in whatever order the replies come."""
     assert len({search(BayesianOptimization, tmp_path / str(n), n) for n in (1, 4, 32)}) == 1
