@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -251,15 +252,11 @@ def test_a_constraint_protects_whom_it_keeps(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"racing": "quick"}, "racing must be one of 'none', 'sound', 'fast' (got 'quick')"),
+        ({"racing": "quick"}, "racing must be one of 'none', 'auto', 'sound', 'fast' (got 'quick')"),
         ({"protect": "all"}, "protect must be one of 'winner', 'frontier' (got 'all')"),
         ({"margin": -0.1}, "from 0 to below 1 (got -0.1)"),
         ({"objective": "val_f1"}, "racing compares val_reward, which is no objective (there are: val_f1)"),
         ({"objective": "reward"}, "no objective (there are: reward)"),
-        (
-            {"objective": [Objective("val_reward"), Objective("val_f1")], "protect": "frontier"},
-            "cannot compare 'val_f1'",
-        ),
         ({"constraints": ["val_f1 >= 0.5"]}, "racing cannot compare 'val_f1' example by example: leave it out, or do"),
         ({"callbacks": [object()]}, "callbacks see no val_"),
     ],
@@ -269,6 +266,48 @@ def test_races_that_cannot_be(tmp_path, options, words):
     with pytest.raises(UsageError) as error:
         search(tmp_path, **options)
     assert words in str(error.value) and not (tmp_path / "search").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        ({"objective": "val_f1"}, "racing compares val_reward, which is no objective (there are: val_f1): add it"),
+        (
+            {"objective": [Objective("val_f1"), Objective("val_reward")]},
+            "racing compares val_reward, and the winner is chosen by val_f1: make val_reward the first objective",
+        ),
+        ({"constraints": ["val_f1 >= 0.1"]}, "racing cannot compare 'val_f1' example by example: leave it out"),
+    ],
+)
+def test_no_race_where_nothing_can_be_compared(tmp_path, capsys, options, note):
+    """Left to the search, trials run to their ends then, and a note says why."""
+    tuner = search(tmp_path, racing="auto", verbose=True, **options)
+    assert f"note: no race: {note}\n" in capsys.readouterr().err
+    assert all(record.completed for record in tuner.trial_records())
+
+
+def test_a_race_by_itself_is_a_sound_one(tmp_path):
+    """Where trials can be compared, the same are dropped, at the same examples."""
+    assert rows(search(tmp_path / "auto", racing="auto")) == rows(search(tmp_path / "sound", racing="sound"))
+
+
+def test_the_frontier_of_what_can_be_compared(tmp_path, capsys):
+    """An F1 score cannot: a note says so, and the race is that without it."""
+    objectives = [Objective("val_reward"), Objective("val_tokens_per_request")]
+    alone = search(tmp_path / "alone", protect="frontier", objective=objectives)
+    beside = search(tmp_path / "beside", protect="frontier", objective=[*objectives, Objective("val_f1")], verbose=True)
+    assert "racing compares no val_f1: a trial that is better in nothing else may be dropped" in capsys.readouterr().err
+    dropped = [[record.dropped for record in tuner.trial_records()] for tuner in (alone, beside)]
+    assert dropped[0] == dropped[1] and any(dropped[0])
+
+
+def test_the_first_examples_of_each_trial_are_told(tmp_path, capsys):
+    """Long before a trial ends; a finished search does not tell them again."""
+    for expected in (len(search(tmp_path, verbose=True).trial_records()), 0):
+        if not expected:
+            search(tmp_path, verbose=True)
+        lines = [line for line in capsys.readouterr().err.splitlines() if "on the first 20 of" in line]
+        assert len(lines) == expected and all(re.search(r"^trial \d+/\d+  .*  reward [01]", line) for line in lines)
 
 
 def test_validation_split_races_too(tmp_path):

@@ -14,12 +14,12 @@ from paretune.trials.goals import Objective
 from paretune.wording import compact
 
 __all__ = [
-    "DOMINATED", "FONT_SIZE", "FRONTIER", "INFEASIBLE", "INK", "MUTED", "PERHAPS", "VERMILLION", "WINNER",
+    "DOMINATED", "DROPPED", "FONT_SIZE", "FRONTIER", "INFEASIBLE", "INK", "MUTED", "PERHAPS", "VERMILLION", "WINNER",
     "Point", "caption", "encoding", "labels", "obstacles", "reference_rule",
 ]  # fmt: skip
 
 WINNER, FRONTIER, PERHAPS, DOMINATED = "winner", "on the frontier", "perhaps on it", "not on it"
-INFEASIBLE = "breaks a constraint"
+INFEASIBLE, DROPPED = "breaks a constraint", "dropped early"
 INK, MUTED, VERMILLION = "#222222", "#5a5a5a", "#D55E00"
 FONT_SIZE, _LINE = 12.5, 15.0
 
@@ -36,7 +36,7 @@ class Point:
 
     @property
     def place(self) -> tuple[float, float]:
-        """Where it is compared with the others: nowhere, when it breaks a constraint."""
+        """Where it is compared with the others: nowhere, when it breaks a constraint or was dropped."""
         return (self.x.value, self.y.value) if self.feasible else (math.nan, math.nan)
 
     @property

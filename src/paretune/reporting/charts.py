@@ -7,7 +7,7 @@ renders to the same bytes on every machine (vl-convert brings its own JavaScript
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from paretune.errors import DataError
@@ -42,11 +42,12 @@ def chart(
     (see `axes` for the choice). ``references`` maps objective names to the value of always answering the most common
     training output; ``notes`` are sentences below the title. Raise DataError when no trial was completed.
     """
-    shown = [result for result in results if result.record.completed]
-    if not shown:
+    completed = [result for result in results if result.record.completed]
+    if not completed:
         raise DataError("no trial was completed: there is nothing to draw")
     marks = references or {}
     pairs = axes(objectives, x, y)
+    shown = [result for result in results if not result.record.failed] if pairs else completed
     brief = brief_options(shown) if pairs else {}
     texts = labels(shown, brief)
     if not pairs:
@@ -61,7 +62,7 @@ def chart(
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "title": {
-            "text": _title(shown, objectives),
+            "text": _title(completed, len(shown), objectives),
             "subtitle": [*_subtitle(results, len(pairs), confidence, brief), *_wrapped(notes)],
         },
         "hconcat": panels,
@@ -80,26 +81,27 @@ def to_png(spec: Mapping[str, Any], scale: float = 2.0) -> bytes:
     return bytes(vl_convert.vegalite_to_png(dict(spec), vl_version=_VERSION, scale=scale, allowed_base_urls=[]))
 
 
-def _title(shown: Sequence[Result], objectives: Sequence[Objective]) -> str:
+def _title(completed: Sequence[Result], shown: int, objectives: Sequence[Objective]) -> str:
     if len(objectives) == 1:
-        return f"{_capital(metric_words(objectives[0].name))} of {_configurations(len(shown))}, the best first"
-    if shown and not any(result.feasible for result in shown):
-        return f"None of {_configurations(len(shown))} keeps the constraints"
-    best = sum(result.on_frontier for result in shown)
-    return f"{best} of {_configurations(len(shown))} {'is' if best == 1 else 'are'} on the Pareto frontier"
+        return f"{_capital(metric_words(objectives[0].name))} of {_configurations(shown)}, the best first"
+    if not any(result.feasible for result in completed):
+        return f"None of {_configurations(shown)} keeps the constraints"
+    best = sum(result.on_frontier for result in completed)
+    return f"{best} of {_configurations(shown)} {'is' if best == 1 else 'are'} on the Pareto frontier"
 
 
 def _subtitle(
     results: Sequence[Result], panels: int, confidence: float, brief: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    sizes = {result.record.n for result in results if result.record.completed}
-    n = " to ".join(f"{size:,}" for size in sorted({min(sizes), max(sizes)})) if sizes else "unknown"
+    n = _range(result.record.n for result in results if result.record.completed)
     first = f"Bars: {percent(confidence)} intervals on the validation split, n = {n}."
-    statuses = [result.record.status for result in results]
-    hidden = [f"{statuses.count(each)} {each.lower()}" for each in ("DROPPED", "FAILED") if each in statuses]
-    if hidden:
-        count = sum(not result.record.completed for result in results)
-        first += f" Not shown: {' and '.join(hidden)} {'trial' if count == 1 else 'trials'}."
+    dropped = [result.record.n for result in results if result.record.dropped is not None]
+    if dropped and panels:
+        first += f" What was dropped ran {_range(dropped)}, and has none."
+    hidden = {"dropped": 0 if panels else len(dropped), "failed": sum(result.record.failed for result in results)}
+    if count := sum(hidden.values()):
+        kinds = " and ".join(f"{number} {kind}" for kind, number in hidden.items() if number)
+        first += f" Not shown: {kinds} {'trial' if count == 1 else 'trials'}."
     if not panels:
         return [first]
     second = "The line joins the configurations that no other beats"
@@ -107,6 +109,11 @@ def _subtitle(
     for name, options in brief.items():
         second += f" {_capital(words(name))}: {' or '.join(options)}."
     return [first, second]
+
+
+def _range(sizes: Iterable[int]) -> str:
+    known = set(sizes)
+    return " to ".join(f"{size:,}" for size in sorted({min(known), max(known)}))
 
 
 def _wrapped(notes: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from paretune.reporting.annotations import (
     DOMINATED,
+    DROPPED,
     FONT_SIZE,
     FRONTIER,
     INFEASIBLE,
@@ -43,7 +44,10 @@ _LOOKS: _Looks = {  # role: stroke, fill, shape, size
     DOMINATED: ("#c4c4c4", "#ffffff", "circle", 60),
 }
 #: Shown where there is such a trial.
-_INFEASIBLE_LOOK: _Looks = {INFEASIBLE: (_GREY, _GREY, "cross", 60)}
+_MORE_LOOKS: _Looks = {
+    INFEASIBLE: (_GREY, _GREY, "cross", 60),
+    DROPPED: ("#c4c4c4", "#c4c4c4", "triangle-down", 45),
+}
 _RANKING_LOOKS = {WINNER: _LOOKS[WINNER], _OTHER: _LOOKS[FRONTIER]}
 _ROW_HEIGHT = 30  # pixels a trial in a ranking
 _MOST_ROWS = 40  # a longer ranking shows the best ones
@@ -79,7 +83,8 @@ def frontier_panel(
     line = sorted((each for each, on in zip(points, best, strict=True) if on), key=lambda each: each.at["x"])
     axes = {"x": _axis(axis_title(across.name, across.direction), x), "y": _axis(axis_title(up.name, up.direction), y)}
     solid, light = obstacles(points, line, across, x, y)
-    looks = _LOOKS | (_INFEASIBLE_LOOK if any(each.role == INFEASIBLE for each in points) else {})
+    roles = {each.role for each in points}
+    looks = _LOOKS | {role: look for role, look in _MORE_LOOKS.items() if role in roles}
     layers: list[dict[str, Any]] = []
     if reference is not None:
         layers, box = reference_rule(axes, reference, x, y, [*solid, *light])
@@ -184,6 +189,8 @@ def ranking_panel(
 def _role(result: Result) -> str:
     if result.is_winner:
         return WINNER
+    if result.record.dropped is not None:
+        return DROPPED
     if not result.feasible:
         return INFEASIBLE
     return {"solid": FRONTIER, "hollow": PERHAPS, "faint": DOMINATED}[result.drawn]

@@ -72,6 +72,11 @@ class Progress:
         """A trial begins that will make so many calls."""
         self.planned[number] = calls
 
+    def trial_arrived(self, number: str, values: Mapping[str, Any], reward: float, ran: int, n: int) -> None:
+        """A trial of a race has run its first examples."""
+        parts = [f"trial {int(number)}/{self.total_trials}", values_line(values), f"reward {reward:.3g}"]
+        self._print("  ".join([*parts, f"on the first {ran} of {n} examples"]))
+
     def trial_ended(self, record: TrialRecord, summary: str, standing: Callable[[], str]) -> None:
         """A trial ended; ``summary`` tells its objectives. ``standing`` tells how the search stands, by all its trials:
         it is asked where that is shown, for a tenth of the time at most."""

@@ -53,12 +53,12 @@ class Race:
 class RaceRule:
     """What a tuner is told of racing; see ``Tuner``."""
 
-    racing: Literal["none"] | Racing = "none"
+    racing: Literal["none", "auto"] | Racing = "none"
     protect: Protect = "winner"
     margin: float = 0.0
 
     def __post_init__(self) -> None:
-        check_choice("racing", self.racing, ("none", *get_args(Racing)))
+        check_choice("racing", self.racing, ("none", "auto", *get_args(Racing)))
         check_choice("protect", self.protect, get_args(Protect))
         if not 0 <= self.margin < 1:
             raise UsageError(f"margin is a difference between rewards, from 0 to below 1 (got {self.margin!r})")
@@ -67,40 +67,59 @@ class RaceRule:
         """The race of a search; None without one. Raises UsageError for a search in which nobody can race."""
         if self.racing == "none":
             return None
-        if all((part.name, part.direction) != ("val_reward", "max") for part in goals.objectives):
-            names = ", ".join(part.name for part in goals.objectives)
-            raise UsageError(
-                f"racing compares val_reward, which is no objective (there are: {names}): add it, or {_OFF}"
-            )
-        if fit.get("callbacks"):
-            raise UsageError(
-                f"racing validates after the training, so that callbacks see no val_…: drop them, or {_OFF}"
-            )
+        if obstacle := self._obstacle(goals, fit):
+            if self.racing == "auto":
+                return None
+            raise UsageError(f"{obstacle}, or {_OFF}")
         costs = {bound.name: 1 if bound.sign == "<=" else -1 for bound in goals.constraints}
         if self.protect == "frontier":
-            costs |= {part.name: 1 if part.direction == "min" else -1 for part in goals.objectives}
+            compared = (part for part in goals.objectives if _is_by_example(part.name))
+            costs |= {part.name: 1 if part.direction == "min" else -1 for part in compared}
         if costs.get("val_reward") == -1:
             del costs["val_reward"]  # that is what they race on
-        for name in costs:
-            if not name.startswith("val_") or name.removeprefix("val_") not in OPERATIONAL:
-                cure = "leave it out" if self.protect == "winner" else "leave it out, race with protect='winner'"
-                raise UsageError(f"racing cannot compare {name!r} example by example: {cure}, or {_OFF}")
-        return Race(self.racing, self.margin if self.protect == "winner" else 0.0, trials, costs)
+        racing = "sound" if self.racing == "auto" else self.racing
+        return Race(racing, self.margin if self.protect == "winner" else 0.0, trials, costs)
 
-    def notes(self, rule: Rule, goals: Goals) -> Iterator[str]:
+    def _obstacle(self, goals: Goals, fit: Mapping[str, Any]) -> str | None:
+        """Why nobody can race, with a cure; None where nothing is in the way."""
+        if all((part.name, part.direction) != ("val_reward", "max") for part in goals.objectives):
+            names = ", ".join(part.name for part in goals.objectives)
+            return f"racing compares val_reward, which is no objective (there are: {names}): add it"
+        if fit.get("callbacks"):
+            return "racing validates after the training, so that callbacks see no val_…: drop them"
+        for bound in goals.constraints:
+            if not _is_by_example(bound.name):
+                return f"racing cannot compare {bound.name!r} example by example: leave it out"
+        if self.racing == "auto" and (first := goals.objectives[0].name) != "val_reward":
+            return (
+                f"racing compares val_reward, and the winner is chosen by {first}: make val_reward the first objective"
+            )
+        return None
+
+    def notes(self, rule: Rule, goals: Goals, fit: Mapping[str, Any]) -> Iterator[str]:
         """What to know beforehand of a race and the winner's rule."""
-        if self.racing == "none" or self.protect == "frontier":
+        if self.racing == "none":
             return
-        if goals.objectives[0].name != "val_reward":
+        if obstacle := self._obstacle(goals, fit):
+            yield f"no race: {obstacle}"
+        elif goals.objectives[0].name != "val_reward":
             yield (
                 f"racing protects the best reward, and the winner is chosen by {goals.objectives[0].name}: a trial "
                 f"that would win may be dropped; make val_reward the first objective, or {_OFF}"
             )
+        elif self.protect == "frontier":
+            if unseen := ", ".join(part.name for part in goals.objectives if not _is_by_example(part.name)):
+                yield f"racing compares no {unseen}: a trial that is better in nothing else may be dropped"
         elif rule.name not in ("epsilon", "constraint") and (rule.name != "best_score" or goals.objectives[1:]):
             yield (
                 f"racing protects the best reward, and the rule {rule.name!r} may prefer a trial that it drops: "
                 "protect='frontier' keeps those too"
             )
+
+
+def _is_by_example(name: str) -> bool:
+    """Whether a metric is a mean over examples, so that two trials can be compared on each."""
+    return name.startswith("val_") and name.removeprefix("val_") in ("reward", *OPERATIONAL)
 
 
 _OFF = "do not race (racing='none')"
@@ -185,6 +204,10 @@ class RacingRun(SearchRun):
         cohort.busy -= 1
         if entrant.record is not None:
             await self._end(cohort, entrant.record)
+        elif cohort.until == self._looks[0] < len(self._order):
+            values = self.oracle.trials[entrant.trial].hyperparameters.values
+            reward = float(np.nanmean(_per_example(entrant.outcomes(), {})[0]))
+            self.progress.trial_arrived(entrant.trial, values, reward, cohort.until, len(self._order))
         await self._settle(cohort)
 
     async def _settle(self, cohort: _Cohort) -> None:

@@ -99,11 +99,12 @@ class Tuner(Results):
     racing
         Whether a trial ends once another one is shown to have a better ``val_reward`` on the same validation examples,
         which are then run in rounds. ``sound`` drops the best trial with a probability of at most 5 %; ``fast`` saves
-        more calls and drops it a little more often, for one that is hardly worse.
+        more calls and drops it a little more often, for one that is hardly worse. ``auto``: ``sound``, but no race
+        where the winner is not chosen by the reward, or a constraint cannot be compared example by example.
     protect, margin
         What racing must not drop: the ``winner`` by reward, and what is within ``margin`` of its reward (None: the
-        ``epsilon`` of the rule, of others 0); or every trial on the ``frontier``: then all other objectives must be
-        operational ones, such as ``val_cost``.
+        ``epsilon`` of the rule, of others 0); or every trial on the ``frontier`` of the reward and the operational
+        objectives, such as ``val_cost``: others, such as an F1 score, cannot be compared example by example.
     budget
         What the search may spend; see ``lm.ledger.budget.Budget``. None: no cap, or that of ``with budget.charging()``.
     identity
@@ -136,7 +137,7 @@ class Tuner(Results):
         max_failure_rate: float = 0.1,
         constraints: Sequence[str | Constraint] = (),
         rule: RuleName | Rule = "best_score",
-        racing: Literal["none"] | Racing = "none",
+        racing: Literal["none", "auto"] | Racing = "none",
         protect: Protect = "winner",
         margin: float | None = None,
         budget: Budget | None = None,
@@ -222,7 +223,7 @@ class Tuner(Results):
             progress.start(plan.total, len(known))
             stale = sum(record.scoring != self.options.scoring for record in known.values())
             notes = start_notes(self._oracle, plan.total, stale)
-            for note in (*notes, *self.race_rule.notes(self.rule, self._oracle.goals)):
+            for note in (*notes, *self.race_rule.notes(self.rule, self._oracle.goals, plan.fit)):
                 progress.note(note)
             local = LocalExecutor(
                 self._build, self._oracle.hyperparameters, plan.fit, self.options, progress.trial_started

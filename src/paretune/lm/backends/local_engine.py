@@ -22,9 +22,9 @@ _SMALL = 512 * 2**20
 def division(path: Path, slots: int) -> tuple[int, int]:
     """How many engines serve a model that has some slots, and with how many threads each.
 
-    Threads that share a token's work meet some hundred times for it, which costs a small model more than it gains. So it
-    has an engine a core, all with the same file of weights and the same files of slots. Where threads meet, one
-    core is left free: one that lacks a core holds up all others.
+    Threads that share a token's work meet some hundred times for it, which costs a small model more than it gains: it
+    has an engine a core, all with the same file of weights and the same files of slots. Where threads meet, one core is
+    left free: one that lacks a core holds up all others.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if path.stat().st_size > _SMALL:

@@ -28,7 +28,7 @@ class SearchParams(Params):
     parallel_trials: int = Field(default=1, gt=0, le=1_000)
     max_failure_rate: float = Field(default=0.1, ge=0, le=1)
     max_retries_per_trial: int = Field(default=0, ge=0, le=1_000)
-    racing: Literal["none", "sound", "fast"] = "none"
+    racing: Literal["none", "auto", "sound", "fast"] = "none"
     protect: Literal["winner", "frontier"] = "winner"
     executor: Literal["local", "dask"] = "local"
     workers: int | None = Field(default=None, gt=0, le=1_000)
