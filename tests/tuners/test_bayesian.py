@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import statistics
 from typing import Any
 
@@ -196,31 +195,6 @@ def test_points_and_vectors(data):
     values = cube.values(vector)
     again = cube.values(cube.vector(values))
     assert {name: pytest.approx(value) for name, value in values.items()} == again
-
-
-def test_values_without_an_order_are_equally_far_apart():
-    """Five models are five corners, at a distance of 1 of each other; five numbers are places on a line."""
-    space = HyperParameters()
-    space.Choice("model", ["a", "b", "c", "d", "e"])
-    space.Choice("examples", [0, 1, 2, 4, 8])
-    cube = UnitCube(space)
-    assert (cube.hyperparameters, cube.dimensions) == (2, 6)
-    vectors = [cube.vector({"model": model, "examples": 4}) for model in "abcde"]
-    assert all(math.dist(one, other) == pytest.approx(1) for one, other in itertools.combinations(vectors, 2))
-    numbers = [cube.vector({"model": "a", "examples": each})[-1] for each in (0, 1, 2, 4, 8)]
-    assert numbers == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.9])
-
-
-def test_only_what_is_ordered_and_there_is_moved():
-    """Between two models there is nothing, and a point of one model does not have what belongs to another."""
-    space = HyperParameters()
-    space.Choice("model", ["a", "b", "c"])
-    with space.conditional_scope("model", ["a"]):
-        space.Float("temperature", 0.0, 1.0)
-    space.Int("examples", 0, 8)
-    cube = UnitCube(space)
-    assert cube.movable({"model": "a", "temperature": 0.5, "examples": 4}) == [False] * 3 + [True, True]
-    assert cube.movable({"model": "b", "examples": 4}) == [False] * 3 + [False, True]
 
 
 def test_concurrency_changes_nothing(tmp_path):

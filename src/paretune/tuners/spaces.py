@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -25,7 +24,6 @@ __all__ = [
     "even_grid",
     "grid_points",
     "grid_values",
-    "is_ordered",
     "listed",
     "nearest",
     "plain",
@@ -212,11 +210,9 @@ def listed(space: HyperParameters, most: int) -> list[Values] | None:
 
 
 class UnitCube:
-    """The points of a space as vectors in [0, 1]: one coordinate for each hyperparameter that is not fixed; of a choice
-    without an order, one for each of its values, so that all of them are equally far apart.
+    """The points of a space as vectors in [0, 1]: one coordinate for each hyperparameter that is not fixed.
 
-    A hyperparameter that a point does not have (its condition does not hold) stands in the middle, such a choice at
-    none of its values.
+    One that a point does not have (its condition does not hold) stands at its default, as in Keras-Tuner.
     """
 
     def __init__(self, space: HyperParameters) -> None:
@@ -226,70 +222,32 @@ class UnitCube:
         ]
 
     @property
-    def hyperparameters(self) -> int:
-        """How many of them vary."""
-        return len(self._axes)
-
-    @property
     def dimensions(self) -> int:
         """How many coordinates a point has."""
-        return sum(_width(kind, grid) for kind, grid in self._axes)
+        return len(self._axes)
 
     def vector(self, values: Values) -> list[float]:
         """The coordinates of a point: ``values`` takes them back to it."""
         self._point.values = dict(values)
         coordinates = []
         for kind, grid in self._axes:
-            value = values[kind.name] if self._point.is_active(kind) else None
-            if grid is not None and _width(kind, grid) > 1:
-                coordinates += [_CORNER if value == each else 0.0 for each in grid]
-            elif value is None:
-                coordinates.append(0.5)
+            if not self._point.is_active(kind):
+                coordinates.append(float(kind.value_to_prob(kind.default)))
             elif grid is None:
-                coordinates.append(float(kind.value_to_prob(value)))
+                coordinates.append(float(kind.value_to_prob(values[kind.name])))
             else:
-                coordinates.append((grid.index(value) + 0.5) / len(grid))
+                coordinates.append((grid.index(values[kind.name]) + 0.5) / len(grid))
         return coordinates
-
-    def movable(self, values: Values) -> list[bool]:
-        """Of each coordinate of a point, whether it may be moved alone: it is ordered, and the point has it."""
-        self._point.values = dict(values)
-        found = []
-        for kind, grid in self._axes:
-            width = _width(kind, grid)
-            found += [width == 1 and self._point.is_active(kind)] * width
-        return found
 
     def values(self, vector: Iterable[float]) -> Values:
         """The point at some coordinates, conditions respected and values on their grids."""
         self._point.values = {}
         coordinates = iter(vector)
         for kind in self._point.space:
-            grid = None if isinstance(kind, hyperparameter_kinds.Fixed) else even_grid(kind)
-            if isinstance(kind, hyperparameter_kinds.Fixed):
-                value = kind.value
-            elif grid is not None and (width := _width(kind, grid)) > 1:
-                value = grid[int(np.argmax(list(itertools.islice(coordinates, width))))]
-            else:
-                value = nearest(kind, float(next(coordinates)))
+            coordinate = 0.5 if isinstance(kind, hyperparameter_kinds.Fixed) else float(next(coordinates))
             if self._point.is_active(kind):
-                self._point.values[kind.name] = value
+                self._point.values[kind.name] = nearest(kind, coordinate)
         return dict(self._point.values)
-
-
-#: Where the values of a choice without an order stand, each on its own coordinate: at a distance of 1 of each other.
-_CORNER = math.sqrt(0.5)
-
-
-def is_ordered(kind: Any) -> bool:
-    """Whether near places in a hyperparameter's grid mean near values."""
-    unordered = isinstance(kind, hyperparameter_kinds.Choice) and not kind.ordered
-    return not unordered and not isinstance(kind, hyperparameter_kinds.Boolean)
-
-
-def _width(kind: Any, grid: Sequence[Any] | None) -> int:
-    """How many coordinates a hyperparameter has: of two values one is enough."""
-    return len(grid) if grid is not None and len(grid) > 2 and not is_ordered(kind) else 1
 
 
 def plain(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -72,7 +72,7 @@ class BayesianOracle(SequentialOracle, KerasBayesianOracle):  # type: ignore[mis
         return {**super().settings(), **own}
 
     def initial_points(self) -> int:
-        return self.num_initial_points or max(3 * UnitCube(self.hyperparameters).hyperparameters, 3)
+        return self.num_initial_points or max(3 * UnitCube(self.hyperparameters).dimensions, 3)
 
     def propose(self, number: int) -> Values | None:
         rng = np.random.default_rng([self.seed, number])
@@ -88,8 +88,7 @@ class BayesianOracle(SequentialOracle, KerasBayesianOracle):  # type: ignore[mis
         with _quiet(), self._threads.limit(limits=1):  # sums in one order, and no threads that wait for each other
             acquisition = self._acquisition(cube, completed, pending)
             if points is None:
-                seeds = [draw(self.hyperparameters, rng) for _ in range(_SEEDS)]
-                values = cube.values(_minimum(acquisition, cube, seeds))
+                values = cube.values(_minimum(acquisition, cube.dimensions, rng))
                 if not self.tried(values):
                     return values
                 drawn = (draw(self.hyperparameters, rng) for _ in range(_DRAWS))
@@ -150,33 +149,18 @@ class BayesianOptimization(Tuner):
         super().__init__(hypermodel, objective, *more, oracle_options=own, **options)
 
 
-def _minimum(function: Acquisition, cube: UnitCube, seeds: Sequence[Values]) -> Any:
-    """The best vector that L-BFGS finds from the best of some points; it moves what is ordered and exists there."""
-    vectors = np.array([cube.vector(values) for values in seeds])
-    best = np.argsort(function(vectors), kind="stable")[:_STARTS]
-    found = [_descent(function, vectors[place], cube.movable(seeds[place])) for place in best]
-    return min(found, key=lambda end: end[0])[1]
+def _minimum(function: Acquisition, dimensions: int, rng: np.random.Generator) -> Any:
+    """The best vector that L-BFGS finds from the best of some random ones."""
 
-
-def _descent(function: Acquisition, start: Any, movable: Any) -> tuple[float, Any]:
-    """The lowest value found from a vector by moving some of its coordinates, and where."""
-    steps = _STEP * np.eye(len(start))[movable]
-
-    def at(moved: Any) -> Any:
-        vector = start.copy()
-        vector[movable] = moved
-        return vector
-
-    def with_slope(moved: Any) -> tuple[float, Any]:  # one prediction for a point and its differences
-        vector = at(moved)
-        values = function(np.vstack([vector, vector + steps]))
+    def with_slope(vector: Any) -> tuple[float, Any]:  # one prediction for a point and its differences
+        values = function(np.vstack([vector, vector + _STEP * np.eye(dimensions)]))
         return float(values[0]), (values[1:] - values[0]) / _STEP
 
-    if not len(steps):
-        return float(function(start[None])[0]), start
-    bounds = [(0.0, 1.0)] * len(steps)
-    result = scipy.optimize.minimize(with_slope, start[movable], jac=True, method="L-BFGS-B", bounds=bounds)
-    return float(result.fun), at(result.x)
+    seeds = rng.random((_SEEDS, dimensions))
+    starts = seeds[np.argsort(function(seeds), kind="stable")[:_STARTS]]
+    bounds = [(0.0, 1.0)] * dimensions
+    found = [scipy.optimize.minimize(with_slope, x0, jac=True, method="L-BFGS-B", bounds=bounds) for x0 in starts]
+    return min(found, key=lambda result: float(result.fun)).x
 
 
 @contextmanager

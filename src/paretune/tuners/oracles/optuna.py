@@ -13,10 +13,11 @@ import numpy as np
 
 from paretune.errors import UsageError
 from paretune.stats.pareto import fronts
+from paretune.tuners.keras_api import hyperparameter_kinds
 from paretune.tuners.oracles.base import trial_id
 from paretune.tuners.oracles.random import untried
 from paretune.tuners.oracles.sequential import SequentialOracle
-from paretune.tuners.spaces import Values, even_grid, is_ordered, nearest
+from paretune.tuners.spaces import Values, even_grid, nearest
 from paretune.tuners.tuner import Tuner
 
 __all__ = ["ParetoOracle", "ParetoSearch", "Sampler"]
@@ -42,6 +43,12 @@ class _Axis:
     kind: Any
     grid: Sequence[Any] | None
 
+    @property
+    def is_ordered(self) -> bool:
+        """Whether near places in the grid mean near values."""
+        unordered = isinstance(self.kind, hyperparameter_kinds.Choice) and not self.kind.ordered
+        return not unordered and not isinstance(self.kind, hyperparameter_kinds.Boolean)
+
     def position(self, value: Any) -> float | int:
         """Where a value stands."""
         if self.grid is not None:
@@ -53,14 +60,13 @@ class _Axis:
         if self.grid is None:
             return kinds.FloatDistribution(0.0, 1.0)
         places = len(self.grid)
-        ordered = is_ordered(self.kind)
-        return kinds.IntDistribution(0, places - 1) if ordered else kinds.CategoricalDistribution(range(places))
+        return kinds.IntDistribution(0, places - 1) if self.is_ordered else kinds.CategoricalDistribution(range(places))
 
     def suggest(self, trial: Any) -> Any:
         """The value that the sampler suggests for a trial of a study."""
         if self.grid is None:
             return nearest(self.kind, trial.suggest_float(self.label, 0.0, 1.0))
-        if is_ordered(self.kind):
+        if self.is_ordered:
             return self.grid[trial.suggest_int(self.label, 0, len(self.grid) - 1)]
         return self.grid[trial.suggest_categorical(self.label, range(len(self.grid)))]
 
