@@ -83,7 +83,7 @@ def test_a_model_is_its_content(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def served() -> Iterator[LocalBackend]:
     """The built-in model, served for this page."""
-    backend = LocalBackend(BUILT_IN, slots=2)
+    backend = LocalBackend(BUILT_IN, slots=3)
     run_maybe_nested(backend.prepare())
     yield backend
     backend.close()
@@ -263,12 +263,12 @@ def test_two_models_take_turns_in_the_memory_of_one(tmp_path: Path, monkeypatch:
 
 
 def test_a_model_that_is_too_big_says_how_big(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The size counts the context of the calls in flight, and the weights of two engines; nothing is loaded."""
+    """The size counts the context of the calls in flight, and the weights of three engines; nothing is loaded."""
     cores(monkeypatch, 2)
     monkeypatch.setattr(loaded_models, "limit", 500_000_000)
     (tmp_path / "own.gguf").symlink_to(find_gguf(BUILT_IN))
     model = LanguageModel(f"local/{tmp_path}/own.gguf", concurrency=16)
-    with pytest.raises(FatalError, match=r"takes about 1\.1 GB .* may take 0\.5 GB.*memory_gb"):
+    with pytest.raises(FatalError, match=r"takes about 1\.3 GB .* may take 0\.5 GB.*memory_gb"):
         run_maybe_nested(model.complete(ask("hi", max_tokens=1)))
 
 
@@ -280,21 +280,25 @@ def cores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 @pytest.mark.parametrize(
     ("number", "slots", "size", "expected"),
     [
-        (1, 4, 1, (1, 1)),
-        (2, 4, 1, (2, 1)),
-        (2, 1, 1, (1, 1)),
-        (3, 2, 1, (2, 1)),
-        (16, 4, 1, (4, 3)),
-        (64, 16, 1, (16, 3)),
-        (1, 4, 2**30, (1, 1)),
-        (2, 4, 2**30, (1, 2)),
-        (16, 4, 2**30, (1, 15)),
+        (1, 4, 1, [(4, 1, 1)]),
+        (2, 4, 1, [(2, 1, 1), (2, 1, 1), (2, 1, 2)]),
+        (2, 1, 1, [(1, 1, 2)]),
+        (3, 8, 1, [(3, 1, 1), (3, 1, 1), (2, 1, 1), (2, 1, 3)]),
+        (16, 4, 1, [*[(2, 1, 3)] * 4, (2, 1, 16)]),
+        (1, 4, 2**30, [(4, 1, 1)]),
+        (2, 4, 2**30, [(4, 2, 2)]),
+        (16, 4, 2**30, [(4, 15, 15)]),
     ],
 )
 def test_a_small_model_has_an_engine_a_core(
-    number: int, slots: int, size: int, expected: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: int,
+    slots: int,
+    size: int,
+    expected: list[tuple[int, int, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As many as there are calls at once, with the threads that are left for each; a big one has one engine."""
+    """At most as many as there are calls at once, and one for what prompts share; a big model has one engine."""
     cores(monkeypatch, number)
     with open(tmp_path / "m.gguf", "wb") as handle:
         handle.truncate(size)

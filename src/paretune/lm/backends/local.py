@@ -22,7 +22,7 @@ from paretune.lm.backends.gguf import context_bytes
 from paretune.lm.backends.local_engine import Engine, division
 from paretune.lm.backends.local_memory import loaded_models
 from paretune.lm.backends.local_models import find_gguf
-from paretune.lm.backends.local_slots import Slots, shared_part
+from paretune.lm.backends.local_slots import APART, Slots, shared_part
 from paretune.lm.backends.server import ServerBackend
 from paretune.lm.types import Answer, Price, Pricing, Request
 
@@ -45,9 +45,10 @@ class LocalBackend:
         self.timeout_s = timeout_s
         self.slots = slots
         self._price = fixed_price or Price(0.0, 0.0)
-        engines = division(self.path, slots)[0]
+        shares = division(self.path, slots)
         weights = self.path.stat().st_size  # of some kinds of weights each engine makes a copy
-        self._size = engines * (weights + _SCRATCH) + context_bytes(self.path, _CONTEXT * slots)
+        context = context_bytes(self.path, _CONTEXT * sum(share.slots for share in shares))
+        self._size = len(shares) * (weights + _SCRATCH) + context
         self._clients: tuple[_Server, dict[int, ServerBackend]] | None = None
         self._registered = False
         self._grammars: dict[str, str] = {}
@@ -134,19 +135,19 @@ class LocalBackend:
 
 
 class _Server:
-    """A file served by engines, over which the slots are dealt in turn."""
+    """A file served by engines, over which the slots are dealt in turn; of several, the last has the slot APART."""
 
     def __init__(self, path: Path, slots: int) -> None:
-        number, threads = division(path, slots)
-        self.slots = Slots(slots, number, self._copy)
-        dealt = [len(range(first, slots, number)) for first in range(number)]
-        self.engines = [
-            Engine(path, slots=own, context=_CONTEXT, threads=threads, folder=self.slots.folder) for own in dealt
-        ]
+        shares = division(path, slots)
+        self._sharing = max(1, len(shares) - 1)
+        self.slots = Slots(slots, self._sharing, self._copy)
+        self.engines = [Engine(path, share, context=_CONTEXT, folder=self.slots.folder) for share in shares]
 
     def at(self, slot: int) -> tuple[Engine, int]:
         """Whose slot it is, and its number there."""
-        number, engine = divmod(slot, len(self.engines))  # as in Slots
+        if slot == APART:
+            return self.engines[-1], 0
+        number, engine = divmod(slot, self._sharing)  # as in Slots
         return self.engines[engine], number
 
     def tokens(self, text: str, timeout_s: float) -> list[int]:

@@ -9,9 +9,9 @@ import secrets
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["Engine", "division"]
+__all__ = ["Engine", "Share", "division"]
 
 #: How long an engine that stops waits for calls that were given up, in seconds.
 _IDLE_S = 120.0
@@ -19,18 +19,31 @@ _IDLE_S = 120.0
 _SMALL = 512 * 2**20
 
 
-def division(path: Path, slots: int) -> tuple[int, int]:
-    """How many engines serve a model that has some slots, and with how many threads each.
+class Share(NamedTuple):
+    """What an engine has: slots, threads for a token of a reply, threads for those of prompts, of which there are many
+    at once."""
 
-    Threads that share a token's work meet some hundred times for it, which costs a small model more than it gains: it
-    has an engine a core, all with the same file of weights and the same files of slots. Where threads meet, one core is
-    left free: one that lacks a core holds up all others.
+    slots: int
+    threads: int
+    prompt_threads: int
+
+
+def division(path: Path, slots: int) -> list[Share]:
+    """The engines that serve a model with some slots.
+
+    Threads that share the work on one token meet some hundred times for it, which costs a small model more than it
+    gains: it has an engine a core, all with the same file of weights and the same files of slots, and one more, the
+    last, which has all cores and computes what prompts share. Else one core is left free where there are more than two:
+    a thread that lacks a core holds up all others.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if path.stat().st_size > _SMALL:
-        return 1, min(cores, max(2, cores - 1))
-    engines = min(cores, slots)
-    return engines, max(1, (cores - 1) // engines)
+    most, is_small = min(cores, max(2, cores - 1)), path.stat().st_size <= _SMALL
+    number = min(cores, slots) if is_small else 1
+    if number == 1:
+        return [Share(slots, 1 if is_small else most, most)]
+    # At least two slots each: the state of an only one is written in a way that others cannot read.
+    dealt = [max(2, len(range(first, slots, number))) for first in range(number)]
+    return [*(Share(own, 1, max(1, most // number)) for own in dealt), Share(2, 1, cores)]
 
 
 class Engine:
@@ -39,7 +52,7 @@ class Engine:
     ``context`` is in tokens a slot; ``folder`` is where slots are saved.
     """
 
-    def __init__(self, path: Path, *, slots: int, context: int, threads: int, folder: Path) -> None:
+    def __init__(self, path: Path, share: Share, *, context: int, folder: Path) -> None:
         xllamacpp = _llama()
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(path)
@@ -47,10 +60,10 @@ class Engine:
         parameters.port = 0
         self.key = secrets.token_hex(16)
         parameters.api_keys = [self.key]
-        parameters.n_parallel = slots
-        parameters.n_ctx = context * slots
-        for each in (parameters.cpuparams, parameters.cpuparams_batch):
-            each.n_threads = threads
+        parameters.n_parallel = share.slots
+        parameters.n_ctx = context * share.slots
+        parameters.cpuparams.n_threads = share.threads
+        parameters.cpuparams_batch.n_threads = share.prompt_threads
         parameters.cache_ram_mib = 0  # no second cache of prompts: it grows to gigabytes
         parameters.use_jinja = True
         parameters.endpoint_slots = True

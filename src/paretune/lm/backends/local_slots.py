@@ -20,7 +20,10 @@ from pathlib import Path
 
 from paretune.lm.types import Request
 
-__all__ = ["Slots", "shared_part"]
+__all__ = ["APART", "Slots", "shared_part"]
+
+#: The slot of the engine that computes beginnings.
+APART = -1
 
 #: Characters from which the beginning of a prompt is worth a copy, about 100 tokens.
 _LONG = 400
@@ -33,7 +36,8 @@ class Slots:
     """Who is in which slot, and what is in it. It may be used from several event loops at once.
 
     They belong in turn to so many ``engines``, which read and write the same files. ``copy(slot, action, name)`` saves
-    the state of a slot to the file ``name`` in ``folder``, or restores it, and says whether that worked.
+    the state of a slot to the file ``name`` in ``folder``, or restores it, and says whether that worked. Of several
+    engines' slots a beginning is in none when it is computed, but in APART, an engine's that does nothing else.
     """
 
     def __init__(self, number: int, engines: int, copy: Callable[[int, str, str], bool]) -> None:
@@ -42,6 +46,7 @@ class Slots:
         self.close = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self._copy = copy
         self._lock = threading.Lock()
+        self._apart = threading.Lock()
         self._at_work = [0] * engines
         #: Free ones, the one that was used longest ago first, and the beginning that each has.
         self._free = list(range(number))
@@ -94,18 +99,33 @@ class Slots:
         if is_first:
             saved = False
             try:
-                await compute(slot)
-                saved = await asyncio.to_thread(self._copy, slot, "save", name)
+                async with self._computing(slot) as computing:
+                    await compute(computing)
+                    saved = await asyncio.to_thread(self._copy, computing, "save", name)
             finally:
                 if not saved:  # the next call tries again
                     with self._lock:
                         self._states.pop(shared, None)
                 state.set_result(name if saved else None)
             self._forget()
-            return
+            if computing == slot:
+                return
         kept = await asyncio.shield(asyncio.wrap_future(state))
         if kept is not None:
             await asyncio.to_thread(self._copy, slot, "restore", kept)
+
+    @contextlib.asynccontextmanager
+    async def _computing(self, slot: int) -> AsyncIterator[int]:
+        """Where to compute a beginning for a slot: there, or in APART, when that is free."""
+        if len(self._at_work) == 1:
+            yield slot
+            return
+        while not self._apart.acquire(blocking=False):
+            await asyncio.sleep(_WAIT_S)
+        try:
+            yield APART
+        finally:
+            self._apart.release()
 
     def _forget(self) -> None:
         """Keep the states of a few beginnings: each takes megabytes, of a big model hundreds."""
