@@ -1,6 +1,6 @@
 """Statistics, racing and tuners on recorded results of real models: no language model is called.
 
-    python benchmarks/recorded/run.py --data FOLDER [--runs 100] [--part tuners]
+    python benchmarks/recorded/run.py --data FOLDER [--runs 50] [--part tuners]
 
 FOLDER has tables ``*.csv`` or ``*.csv.xz``, a row a configuration and item, with the columns ``configuration``,
 ``item``, ``score`` (0 to 1), and perhaps ``out_chars``. What a whole table says is the truth; a search sees some of its
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument(
         "--runs",
         type=int,
-        default=100,
+        default=50,
         help="searches a row; half as many of a tuner, three times as many for a winner (default: %(default)s)",
     )
     parser.add_argument("--part", choices=PARTS, action="append", help="only this part; may be given several times")
