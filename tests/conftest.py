@@ -8,10 +8,14 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+from openai_server import OpenAIServer, openai_server
+
+if TYPE_CHECKING:
+    from paretune.lm.ledger.ledger import Ledger
 
 settings.register_profile("paretune", deadline=None)  # a busy machine takes its time
 settings.load_profile("paretune")
@@ -75,3 +79,20 @@ def _is_loopback(host: Any) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    """A server of OpenAI's protocol on loopback; each test says what it answers."""
+    with openai_server() as running:
+        yield running
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """A ledger of the test's own."""
+    from paretune.lm.ledger.ledger import Ledger
+
+    opened = Ledger(tmp_path / "ledger.sqlite")
+    yield opened
+    opened.close()

@@ -188,3 +188,15 @@ def test_the_map_has_every_page_and_every_picture_is_shown() -> None:
         for name in re.findall(r"!\[[^\]]+\]\((?:docs/)?(pictures/[^)]+)\)", without_code(path))
     }
     assert shown == {str(path.relative_to(DOCS)) for path in (DOCS / "pictures").glob("*")}
+
+
+def test_what_contributors_are_sent_to_is_there() -> None:
+    """Each file and folder that is named exists, from the project's root or from the package; each package is named."""
+    package, rooms = DOCS.parent / "src/paretune", (DOCS / "decisions/010-rooms.md").read_text(encoding="utf-8")
+    text = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8") + rooms
+    named = set(re.findall(r"`((?:[\w.]+/)+(?:\w+\.\w+)?|\w+\.(?:py|yaml|md|toml))`", text))
+    places = (DOCS.parent, package, package / "reporting/html/app")
+    lost = [name for name in named if not any((place / name).exists() for place in places)]
+    assert len(named) > 40 and not lost
+    packages = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    assert packages <= named

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from paretune.collecting import collect_if_grown, seldom_collecting
 
 __all__ = [
+    "all_ended",
     "in_thread",
     "map_ordered",
     "new_loop",

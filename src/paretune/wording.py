@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = [
     "axis_title", "compact", "displayed", "exact", "label_parts", "metric_words", "one_line",
-    "percent", "rounded", "with_interval", "words",
+    "percent", "rounded", "shortened", "with_interval", "words",
 ]  # fmt: skip
 
 _SIGNIFICANT = 10  # the last digits of a float sum depend on the machine's summation order: they stay out of files
@@ -71,10 +71,14 @@ def percent(share: float) -> str:
     return f"{compact(share * 100)}%"
 
 
-def one_line(value: Any, limit: int = 40) -> str:
-    """A value as text on one line, cut after so many characters."""
-    text = " ".join(str(value).split())
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+def one_line(value: Any) -> str:
+    """A value as text on one line, of at most 40 characters."""
+    return shortened(" ".join(str(value).split()), 40)
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """A text, or the beginning of a longer one: at most so many characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def words(name: str) -> str:

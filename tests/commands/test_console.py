@@ -78,6 +78,7 @@ def test_trials_are_listed_best_first(project: Path, capsys: Capsys) -> None:
         (["--sort", "tokens_per_request", "--reverse"], ["0002", "0003", "0001", "0004", "0005"]),
         (["--sort", "model"], ["0004", "0003", "0005", "0001", "0002"]),
         (["--limit", "2"], ["0002", "0001"]),
+        (["--limit", "0", "few_shot=6"], ["0002", "0003"]),
     ],
 )
 def test_trials_are_filtered_and_sorted(project: Path, capsys: Capsys, command: list[str], names: list[str]) -> None:

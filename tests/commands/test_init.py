@@ -191,6 +191,14 @@ KINDS: dict[str, tuple[Callable[[], list[str]], dict[str, Any]]] = {
 }
 
 
+def test_rows_of_both_files_are_in_the_test_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are told, and nothing is tuned on them; an identifier that differs makes no other row."""
+    root = init("--data", write_csv("a.csv", tickets(40)), "--test", write_csv("b.csv", tickets()[36:48]))
+    assert "4 rows of a.csv are in b.csv as well: used in the test alone" in capsys.readouterr().out
+    parts = {split: list(read_jsonl(root / f"data/{split}.jsonl")) for split in ("train", "test")}
+    assert {split: len(rows) for split, rows in parts.items()} == {"train": 35, "test": 12}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_project_of_each_kind(kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Composed and fresh; check_params and materialize pass on both parts; no row is lost or in both."""

@@ -64,7 +64,7 @@ async def run(
     script = folder / "app.py"
     script.write_text(ASK + code)
     shared = {"workers": workers, "log": folder / "program.log", "secrets": ["MY_SECRET"], "kept": ["DATABASE_API_KEY"]}
-    host = Host(lambda name: model if name == model.model else LanguageModel(name), lambda: [model.model], **shared)
+    host = Host(lambda name: model if name == model.model else LanguageModel(name), [model.model], **shared)
     try:
         command = [sys.executable, str(script), *words]
         module = OwnProgram(command, values or {}, Feeling, [model], lambda: host, variable, name="app", **options)
@@ -286,7 +286,7 @@ def test_a_command_that_there_is_not(tmp_path: Path) -> None:
     model = knowing()
 
     async def main() -> None:
-        host = Host(lambda name: model, lambda: [model.model], workers=1, log=tmp_path / "log")
+        host = Host(lambda name: model, [model.model], workers=1, log=tmp_path / "log")
         module = OwnProgram(["no-such-program"], {}, Feeling, [model], lambda: host, variable)
         try:
             await module.call(Tweet(text="hello"))

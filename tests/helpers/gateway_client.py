@@ -58,7 +58,7 @@ class Client:
 async def client_of(*models: LanguageModel) -> AsyncIterator[Client]:
     """A client of a gateway to these models, by their names."""
     by_name = {model.model: model for model in models}
-    gateway = Gateway(lambda name: by_name.get(name) or LanguageModel(name), lambda: list(by_name))
+    gateway = Gateway(lambda name: by_name.get(name) or LanguageModel(name), list(by_name))
     await gateway.start()
     try:
         async with aiohttp.ClientSession() as session:

@@ -31,7 +31,7 @@ def remote_gateway(
     async def serve() -> None:
         nonlocal address, loop
         loop = asyncio.get_running_loop()
-        gateway = Gateway(by_name.__getitem__, lambda: list(by_name))
+        gateway = Gateway(by_name.__getitem__, list(by_name))
         with nullcontext() if budget is None else budget.charging():
             gateway.keys.issue(Run(draws=False), SECRET)
         address = await gateway.start(port, ledger=ledger)

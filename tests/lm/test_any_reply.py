@@ -8,7 +8,6 @@ import json
 import time
 import tracemalloc
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +17,7 @@ import pytest
 from call_options import request_with
 from hypothesis import HealthCheck, example, given, settings
 from odd_replies import Sent, judged_reply, replies, with_usage
-from openai_server import OpenAIServer, chat, openai_server
+from openai_server import OpenAIServer, chat
 from pydantic import BaseModel
 
 from paretune.commands.main import main
@@ -32,19 +31,6 @@ from paretune.lm.types import Reply, Request
 from paretune.schemas.parsing import parse_json
 
 SECRET = 'sk-test/s3cret+\\"word'
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with openai_server() as running:
-        yield running
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened_ledger = Ledger(tmp_path / "ledger.sqlite")
-    yield opened_ledger
-    opened_ledger.close()
 
 
 def ask(text: str = "so glad") -> Request:

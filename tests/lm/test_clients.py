@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,9 @@ from paretune.lm.backends.choose import backend_for
 from paretune.lm.backends.endpoint import Endpoint
 from paretune.lm.backends.litellm_errors import load_litellm
 from paretune.lm.backends.litellm_names import is_known
+from paretune.lm.backends.server import ServerBackend
 from paretune.lm.language_model import LanguageModel
+from paretune.lm.settings import Settings
 from paretune.lm.types import Answer, Price, Request
 
 UNKNOWN, KNOWN = "openai/m", "openai/gpt-4o-mini"
@@ -41,12 +42,6 @@ SCHEMA = {"type": "object", "properties": {"label": {"type": "string"}}, "requir
 def litellm() -> Any:
     """litellm, imported once for the whole page: it takes seconds."""
     return load_litellm()
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with fake.openai_server() as running:
-        yield running
 
 
 @pytest.fixture(params=[UNKNOWN, KNOWN])
@@ -62,7 +57,7 @@ def ask(**options: Any) -> Request:
 
 def backend_of(model: str, *, api_base: str | None = None, **options: Any) -> Endpoint:
     """A backend of the class that the name and the address choose."""
-    chosen = backend_for(model, api_base=api_base)
+    chosen = backend_for(model, Settings(api_base=api_base))
     assert isinstance(chosen, Endpoint)
     return type(chosen)(model, api_base=api_base, **options)
 
@@ -414,7 +409,7 @@ def test_an_address_with_a_query(server: OpenAIServer) -> None:
 def test_an_address_that_is_none(address: str) -> None:
     """A placeholder that was left in, or half an address, is told in one line."""
     with pytest.raises(LanguageModelError, match="openai/m at ") as caught:
-        run_maybe_nested(answer_of(backend_of("openai/m", api_base=address), ask()))
+        run_maybe_nested(answer_of(ServerBackend("openai/m", address), ask()))
     assert "\n" not in str(caught.value)
 
 
@@ -468,9 +463,10 @@ FORKED = """
 import os, sys
 from paretune import run_maybe_nested
 from paretune.lm.backends.choose import backend_for
+from paretune.lm.settings import Settings
 from paretune.lm.types import Request
 
-backend = backend_for(sys.argv[2], api_base=sys.argv[1])
+backend = backend_for(sys.argv[2], Settings(api_base=sys.argv[1]))
 run_maybe_nested(backend.send(Request((("user", "hi"),), structured_output="text")))
 child = os.fork()
 if child == 0:

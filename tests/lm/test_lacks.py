@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import openai_server as fake
@@ -18,19 +16,6 @@ from paretune.eventloop import run_maybe_nested
 from paretune.lm.ledger.ledger import Ledger
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with openai_server() as running:
-        yield running
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path / "ledger.sqlite")
-    yield opened
-    opened.close()
 
 
 def lack(api_base: str | None, ledger: Ledger, form: str, model: str = "openai/m", **options: Any) -> str | None:

@@ -33,13 +33,6 @@ REPLY = Reply("joy", 12, 3, 0.25, 1.5, 2, "stop", key="k", model="m")
 ASK = Request(messages=(("user", "how?"),))
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Any:
-    opened = Ledger(tmp_path / "ledger.sqlite")
-    yield opened
-    opened.close()
-
-
 def writer(code: str, *arguments: object) -> subprocess.Popen[str]:
     """A process that runs ``code`` with the names of this page's subject at hand."""
     start = "import sys\nfrom paretune.lm.ledger.ledger import Ledger\nfrom paretune.lm.types import Reply\n"

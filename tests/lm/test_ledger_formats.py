@@ -102,13 +102,6 @@ def old_file(path: Path) -> tuple[dict[str, dict[str, Any]], list[tuple[Any, ...
     return stored(path), notes(path, ASKED)
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Any:
-    opened = Ledger(tmp_path / "ledger.sqlite")
-    yield opened
-    opened.close()
-
-
 def test_an_older_file_is_taken_over_whole(tmp_path: Path) -> None:
     """Calls with all that is known of them, who asked, and facts are what a reader saw before."""
     path = tmp_path / "ledger.sqlite"

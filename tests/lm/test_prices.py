@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,12 +32,6 @@ from paretune.lm.types import Answer, Price, Reply, Request
 #: Tokens of prompts on both sides of each border between prices.
 BORDERS = [n for border in (100, 128, 200, 256, 272, 512) for n in (border * 1000, border * 1000 + 1)]
 ASK = Request((("user", "a b c"),))
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with fake.openai_server() as running:
-        yield running
 
 
 @functools.cache

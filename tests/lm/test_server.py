@@ -11,7 +11,6 @@ import os
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +24,10 @@ from paretune.lm.backends.choose import backend_for
 from paretune.lm.backends.litellm import LitellmBackend
 from paretune.lm.backends.local import LocalBackend
 from paretune.lm.backends.server import ServerBackend
+from paretune.lm.settings import Settings
 from paretune.lm.types import Answer, Request
 
 ASK = Request((("user", "so glad"),), structured_output="text")
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with fake.openai_server() as running:
-        yield running
 
 
 async def fresh(address: str) -> Answer:
@@ -56,13 +50,13 @@ async def fresh(address: str) -> Answer:
 )
 def test_the_name_and_the_address_choose(model: str, api_base: str | None, kind: type) -> None:
     """Names that litellm knows go through it, wherever they are; only others, at an address of one's own, do not."""
-    assert type(backend_for(model, api_base=api_base)) is kind
+    assert type(backend_for(model, Settings(api_base=api_base))) is kind
 
 
 def test_a_local_model_has_no_address() -> None:
     """Who names an address for a model in this process has mixed up two things."""
     with pytest.raises(UsageError, match="leave api_base empty"):
-        backend_for("local/smollm2-135m-instruct", api_base="http://127.0.0.1:1/v1")
+        backend_for("local/smollm2-135m-instruct", Settings(api_base="http://127.0.0.1:1/v1"))
 
 
 # Proxies

@@ -162,7 +162,7 @@ def _settings() -> dict[str, Any]:
 def test_killed_workers_repeat_no_call(server: OpenAIServer, project: Path, own_state: Path) -> None:
     """Workers of a search's own cluster are killed three times: the search has the results of one that was left alone,
     asks nothing twice, and ends exactly at its cap."""
-    search = [*SEARCHES["grid"], "search.executor=dask", "search.workers=2"]
+    search = [*SEARCHES["grid"], "search.racing=none", "search.executor=dask", "search.workers=2"]
     server.answer = slowly
     configure(project, server.api_base, *search, "budget.calls=100")
     process, rng, kills = start_search(project), random.Random(3), 0
@@ -213,7 +213,7 @@ def test_a_gateway_and_its_clients_are_killed(
     """A search by way of a gateway is killed, and then the gateway under the next one: what was stored is not asked
     again, the cap holds exactly, and the results are those of a search without a gateway."""
     address, cap = f"http://127.0.0.1:{free_port}/v1", 112 + 10
-    configured(project, server, "grid", f"budget.calls={cap}", f"lm.gateway={address}")
+    configured(project, server, "grid", "search.racing=none", f"budget.calls={cap}", f"lm.gateway={address}")
     server.answer = slowly
     state = {"PARETUNE_HOME": str(tmp_path / "client"), "PARETUNE_GATEWAY_KEY": KEY}
     with gateway(project, free_port) as (first, _):
@@ -232,7 +232,15 @@ def test_a_gateway_and_its_clients_are_killed(
         assert 112 <= len(server.asked) <= 112 + 4  # at most those in flight are sent again
         assert not {str(one.body) for one in server.asked[: sent - 4]} & {str(one.body) for one in server.asked[sent:]}
         monkeypatch.setenv("PARETUNE_GATEWAY_KEY", KEY)
-        configured(project, server, "grid", f"budget.calls={cap}", f"lm.gateway={address}", "search.seed=5")
+        configured(
+            project,
+            server,
+            "grid",
+            "search.racing=none",
+            f"budget.calls={cap}",
+            f"lm.gateway={address}",
+            "search.seed=5",
+        )
         assert searched(project).run["stopped"]
         assert cap - 4 <= len(server.asked) <= cap  # what the dead gateway had reserved is spent
         configured(project, server, "grid", "budget.calls=1000", f"lm.gateway={address}")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from openai_server import Asked, OpenAIServer, chat, openai_server, text
+from openai_server import Asked, OpenAIServer, chat, text
 from project_copy import copy_project
 
 from paretune.commands.compose import compose
@@ -45,12 +44,6 @@ TOPICS = {
 }
 SMALL = ["lm=openai_compatible", "lm.model=openai/m", "tuner=grid", "report.resamples=100", "evaluate.baseline=null"]
 SMALL += ["~search.space.chain_of_thought", "search.space.few_shot.values=[0]", "split.validation_split=0.75"]
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with openai_server() as running:
-        yield running
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def refused(number: int, name: str | None = None) -> OSError:
             refused(errno.ENOTDIR, "data/x"),
             "error: 'data/x': Not a directory; a file is where a folder must be: move it away, then run again\n",
         ),
-        (DataError("x" * 9000), f"error: {'x' * 2000}…\n"),
+        (DataError("x" * 9000), f"error: {'x' * 1999}…\n"),
         (
             OSError(errno.EISDIR, os.strerror(errno.EISDIR), ".a.part", None, "a.csv"),
             "error: 'a.csv': Is a directory; a folder is where a file must be: move it away, then run again\n",

@@ -32,7 +32,7 @@ from paretune.lm.types import Price, Request
 from paretune.optimizers import RandomFewShot
 from paretune.schemas.data_model import combined_model
 from paretune.trials.goals import as_goals
-from paretune.tuners.building import check_objectives
+from paretune.tuners.checks import check_objectives
 
 MakeModel = Callable[..., LanguageModel]
 

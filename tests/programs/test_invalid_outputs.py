@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from openai_server import Answer, OpenAIServer, chat, failure, openai_server
+from openai_server import Answer, chat, failure
 from tweets import Feeling, Tweet, tweets
 
 from paretune import Generator, Input, LanguageModel, Module, Program, clear_session
@@ -17,13 +16,6 @@ from paretune.lm.backends.scripted import ScriptedLanguageModel
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
 from paretune.metrics.outcome import Outcome
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    """A server on loopback."""
-    with openai_server() as state:
-        yield state
 
 
 def outcome_of(model: LanguageModel, *after: Module, **options: Any) -> Outcome:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ledger_rows import format_1, stored
-from openai_server import OpenAIServer, chat, openai_server
+from openai_server import OpenAIServer, chat
 from tweets import Feeling, Tweet, always_right, reply, shown, tweets
 
 from paretune import ChainOfThought, Generator, Input, LanguageModel, Program, ScriptedLanguageModel, run_maybe_nested
@@ -19,21 +18,9 @@ from paretune.lm.backends.choose import backend_for
 from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.ledger.queries import CallFilter, ids, opened, whole_call
 from paretune.lm.ledger.tables import CALLS
+from paretune.lm.settings import Settings
 from paretune.optimizers import RandomFewShot
 from paretune.prompting.generate import reasons_by_itself
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with openai_server() as running:
-        yield running
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened_ledger = Ledger(tmp_path / "ledger.sqlite")
-    yield opened_ledger
-    opened_ledger.close()
 
 
 def asked_and_got(model: LanguageModel, kind: type[Generator] = ChainOfThought, **options: Any) -> Any:
@@ -138,7 +125,7 @@ def test_what_the_option_is_part_of(ledger: Ledger) -> None:
     """It makes another search and comes back with a saved program; the keys of requests do not hold it."""
     own = {"api_base": "http://127.0.0.1:1/v1", "ledger": ledger}
     plain, reasoning = LanguageModel("openai/m", **own), LanguageModel("openai/m", **own, reasons=True)
-    assert plain.identity == backend_for("openai/m", api_base=own["api_base"]).identity()
+    assert plain.identity == backend_for("openai/m", Settings(api_base=own["api_base"])).identity()
     assert reasoning.identity == {**plain.identity, "reasons": True}
     assert reasoning.arguments is not None and LanguageModel(**reasoning.arguments).reasons is True
 

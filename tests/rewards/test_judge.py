@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,16 @@ from paretune import (
     Input,
     LanguageModel,
     Program,
-    ScriptedLanguageModel,
-    clear_session,
     run_maybe_nested,
 )
 from paretune.errors import FatalError, JudgementError, RefusedInputError, TransientError, UsageError
-from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Price, Request
 from paretune.optimizers import Optimizer, RandomFewShot
 from paretune.rewards import LMAsJudge, Reward
 from paretune.schemas.data_model import SCORES
 from paretune.trials.goals import as_goals
 from paretune.tuners import GridSearch
-from paretune.tuners.building import check_objectives
+from paretune.tuners.checks import check_objectives
 from paretune.tuners.run_trial import planned_calls
 
 
@@ -76,19 +72,6 @@ def strict(request: Request) -> str:
     """A judge that sees whether the records are equal."""
     given = comparison(request)
     return json.dumps({"score": 1.0 if given["answer"] == given["reference"] else 0.2})
-
-
-@pytest.fixture
-def lm(tmp_path: Path) -> Callable[..., LanguageModel]:
-    """Makes scripted language models, each with a ledger of its own."""
-    clear_session()
-    ledgers = iter(range(100))
-
-    def make(script: Any, name: str = "student", **options: Any) -> LanguageModel:
-        ledger = Ledger(tmp_path / f"{next(ledgers)}.sqlite")
-        return ScriptedLanguageModel(script, name=name, **{"ledger": ledger, "max_attempts": 1, **options})
-
-    return make
 
 
 def program_of(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +18,9 @@ from paretune import (
     Input,
     LanguageModel,
     Program,
-    ScriptedLanguageModel,
-    clear_session,
     run_maybe_nested,
 )
 from paretune.errors import JudgementError, UsageError
-from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.types import Request
 from paretune.metrics.outcome import Outcome
 from paretune.prompting.trace import Sample, tracing
@@ -53,19 +48,6 @@ def wavering(request: Request) -> str:
 def echo(request: Request) -> str:
     """Answers with the question."""
     return json.dumps({"text": json.loads(request.messages[-1][1])["text"]})
-
-
-@pytest.fixture
-def lm(tmp_path: Path) -> Callable[..., LanguageModel]:
-    """Makes scripted language models, each with a ledger of its own."""
-    clear_session()
-    ledgers = iter(range(100))
-
-    def make(script: Any, name: str = "judge", **options: Any) -> LanguageModel:
-        ledger = Ledger(tmp_path / f"{next(ledgers)}.sqlite")
-        return ScriptedLanguageModel(script, name=name, **{"ledger": ledger, "max_attempts": 1, **options})
-
-    return make
 
 
 def judged(reward: Any, text: str, sample: Sample = Sample()) -> Any:  # noqa: B008

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -54,3 +55,13 @@ def program_file(upstream: OpenAIServer, tmp_path: Path) -> Path:
     folder.mkdir()
     run_maybe_nested(build()).save(folder / "program.json")
     return folder / "program.json"
+
+
+@pytest.fixture
+def slow_down(upstream: OpenAIServer) -> Callable[[float], None]:
+    """Makes the server take so many seconds for each of its answers."""
+
+    def slow(seconds: float) -> None:
+        upstream.answer = lambda asked: replace(ticket(asked), delay_s=seconds)
+
+    return slow

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -108,17 +109,11 @@ def test_a_cap_keeps_what_is_answered(
     assert len(upstream.asked) == 6
 
 
-def test_a_kill_loses_nothing_that_is_stored(program_file: Path, tmp_path: Path, upstream: OpenAIServer) -> None:
+def test_a_kill_loses_nothing_that_is_stored(
+    program_file: Path, tmp_path: Path, upstream: OpenAIServer, slow_down: Callable[[float], None]
+) -> None:
     """Killed while it runs, by the signal that nobody can catch: no stored reply is asked for again."""
-    fast = upstream.answer
-    assert callable(fast)
-
-    def slow(asked: Any) -> Any:
-        answer = fast(asked)
-        answer.delay_s = 0.05
-        return answer
-
-    upstream.answer = slow
+    slow_down(0.05)
     source = written(tmp_path / "in.jsonl", [f"text {number}" for number in range(60)])
     command = [
         sys.executable,

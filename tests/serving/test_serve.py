@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 import openai
 import pytest
 import uvicorn
-from openai_server import Answer, OpenAIServer, failure
+from openai_server import OpenAIServer, failure
 from pydantic import BaseModel
 
 from paretune.commands.main import main
@@ -169,17 +169,11 @@ def test_long_bodies_are_refused(address: str) -> None:
     assert called(f"{address}/predict", [{"text": "a"}] * 1001)[0] == 413
 
 
-def test_no_more_than_the_limit_at_once(program_file: Path, upstream: OpenAIServer) -> None:
+def test_no_more_than_the_limit_at_once(
+    program_file: Path, upstream: OpenAIServer, slow_down: Callable[[float], None]
+) -> None:
     """Inputs of all requests wait for their turn."""
-    fast = upstream.answer
-    assert callable(fast)
-
-    def slow(asked: Any) -> Answer:
-        answer = fast(asked)
-        answer.delay_s = 0.02
-        return answer
-
-    upstream.answer = slow
+    slow_down(0.02)
     with served(program_file, concurrency=3) as address, ThreadPoolExecutor(4) as pool:
         bodies = [[{"text": f"{place} {number}"} for number in range(5)] for place in range(4)]
         assert [status for status, _ in pool.map(lambda body: called(f"{address}/predict", body), bodies)] == [200] * 4
@@ -221,17 +215,11 @@ def test_without_the_extra(
     assert "paretune[serve]" in capsys.readouterr().err
 
 
-def test_the_end_waits_for_answers(program_file: Path, upstream: OpenAIServer, tmp_path: Path) -> None:
+def test_the_end_waits_for_answers(
+    program_file: Path, upstream: OpenAIServer, slow_down: Callable[[float], None], tmp_path: Path
+) -> None:
     """The command in an empty folder: SIGTERM lets the answer in flight come, and no file was made."""
-    fast = upstream.answer
-    assert callable(fast)
-
-    def slow(asked: Any) -> Answer:
-        answer = fast(asked)
-        answer.delay_s = 1.0
-        return answer
-
-    upstream.answer = slow
+    slow_down(1.0)
     folder = tmp_path / "empty"
     folder.mkdir()
     environment = {**os.environ, "OPENAI_API_KEY": "none"}

@@ -363,3 +363,11 @@ def test_the_first_objective_and_the_race(tmp_path, capsys):
     """Where the winner is chosen by another metric than the one that trials race on, a note says so."""
     search(tmp_path, verbose=True, objective=[Objective("val_f1", "max"), Objective("val_reward")], rule="epsilon")
     assert "racing protects the best reward, and the winner is chosen by val_f1" in capsys.readouterr().err
+
+
+def test_few_examples_are_no_race(tmp_path, capsys):
+    """With one look at the end nobody would be dropped: trials end one by one, as without a race."""
+    tuner = search(tmp_path, racing="auto", n=20, verbose=True)
+    assert all(record.completed for record in tuner.trial_records())
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("trial ")]
+    assert len(lines) == len(tuner.records) and not any("on the first" in line for line in lines)

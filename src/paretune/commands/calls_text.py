@@ -11,7 +11,7 @@ from typing import Any
 from paretune.lm.ledger.queries import Totals
 from paretune.lm.passing import messages_in, options_in, reply_text
 from paretune.terminal import plain
-from paretune.wording import compact
+from paretune.wording import compact, shortened
 
 __all__ = ["HEAD", "aligned", "call_lines", "sum_lines", "table_row"]
 
@@ -54,7 +54,7 @@ def aligned(table: Sequence[Sequence[str]], width: int) -> Iterator[str]:
     for place in (_MODEL, _ASKED_BY):
         sizes[place] = min(sizes[place], widest)
     for row in table:
-        yield "  ".join(_cut(plain(row[place]), size).ljust(size) for place, size in sizes.items()).rstrip()
+        yield "  ".join(shortened(plain(row[place]), size).ljust(size) for place, size in sizes.items()).rstrip()
 
 
 def sum_lines(sums: list[Totals], shown: int) -> Iterator[str]:
@@ -132,7 +132,3 @@ def _dollars(value: float | None) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _cut(text: str, size: int) -> str:
-    return text if len(text) <= size else text[: size - 1] + "…"

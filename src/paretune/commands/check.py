@@ -90,7 +90,7 @@ class Check:
         return [f"{indent}{self.unpaired} examples of one test split alone are left out: the splits differ"]
 
 
-def check(root: Path, against: str = "HEAD", tolerance: float = 0.0, confidence: float = 0.95) -> Check:
+def check(root: Path, against: str, tolerance: float) -> Check:
     """Compare the winners by the files in ``reports/``, which Git keeps; no language model is called.
 
     Raises ConfigError for a revision without such files and SearchError for one without a common test example.
@@ -104,7 +104,7 @@ def check(root: Path, against: str = "HEAD", tolerance: float = 0.0, confidence:
             f"no test example is shared with {against}: the winners cannot be compared; keep the test split"
         )
     pairs = [[rewards[example] for example in common] for rewards in (here, there)]
-    gain, detectable = paired(pairs[0], pairs[1], confidence)
+    gain, detectable = paired(pairs[0], pairs[1])
     if not gain.n:
         raise SearchError(f"no test example is scored both here and at {against}: the winners cannot be compared")
     before, after = (_tested(root, revision) for revision in (against, WORKSPACE))

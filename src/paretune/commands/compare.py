@@ -12,6 +12,7 @@ from typing import Any
 from paretune.commands.compose import find_root
 from paretune.commands.examples import Tried, answer_text, field_lines, record_text, reward_text, tried
 from paretune.commands.finished import Finished, hyperparameters
+from paretune.commands.output import add_limit
 from paretune.commands.paired import Pairs, paired, winner_rewards
 from paretune.commands.text_table import Column, table_lines, width
 from paretune.errors import SearchError
@@ -20,8 +21,6 @@ from paretune.terminal import plain
 
 __all__ = ["add_arguments", "run"]
 
-_SHOWN = 10
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
@@ -29,9 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         text = "a trial's number, or a revision of Git (or: workspace)"
         parser.add_argument(name, metavar=name.upper(), help=text)
     parser.add_argument("--better", choices=["a", "b"], help="only examples on which this one earned more")
-    parser.add_argument(
-        "--limit", type=int, default=_SHOWN, metavar="N", help=f"so many examples (default: {_SHOWN}; 0: all)"
-    )
+    add_limit(parser, "examples", default=10)
     parser.add_argument("--full", action="store_true", help="whole texts, also long ones")
     parser.add_argument("--json", action="store_true", help="print the difference and all chosen examples as JSON")
 
@@ -68,7 +65,7 @@ def _compare_trials(finished: Finished, arguments: argparse.Namespace) -> None:
     ]
     print(*table_lines([Column(""), Column(a, least=12), Column(b, least=12)], rows, width()), sep="\n")
     print(*_verdict(a, b, found, [(one.reward, other.reward) for one, other in both]), sep="\n")
-    for one, other in chosen[: arguments.limit] if arguments.limit > 0 else chosen:
+    for one, other in chosen[: arguments.limit]:
         print(f"\nexample {one.number}: {a} {reward_text(one.reward)}, {b} {reward_text(other.reward)}")
         fields = [("input", record_text(one.input)), ("gold", record_text(one.gold))]
         for name, side in ((a, one), (b, other)):
@@ -91,7 +88,7 @@ def _compare_revisions(root: Path, arguments: argparse.Namespace) -> None:
         _print_json(a, b, found, [{"example": name, "a": _number(one), "b": _number(two)} for name, one, two in chosen])
         return
     print(*_verdict(a, b, found, both), sep="\n")
-    few = chosen[: arguments.limit] if arguments.limit > 0 else chosen
+    few = chosen[: arguments.limit]
     rows = [[name, reward_text(one), reward_text(two)] for name, one, two in few]
     columns = [Column("test example"), Column(a, right=True), Column(b, right=True)]
     if rows:
@@ -117,8 +114,8 @@ def _verdict(a: str, b: str, found: Pairs, both: Sequence[tuple[float, float]]) 
     yield f"{a} is better on {more}, {b} on {less}; on {gain.n - more - less} both are equal"
 
 
-def _print_rest(count: int, limit: int) -> None:
-    if 0 < limit < count:
+def _print_rest(count: int, limit: int | None) -> None:
+    if limit is not None and limit < count:
         print(f"\n{limit} of {count} examples are shown (--limit 0: all)")
 
 

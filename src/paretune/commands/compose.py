@@ -13,6 +13,7 @@ from paretune.errors import ConfigError
 from paretune.pipeline.conf_digest import conf_folders
 from paretune.pipeline.sections.yaml_file import load_yaml
 from paretune.schemas.faults import did_you_mean, shown
+from paretune.wording import shortened
 
 __all__ = ["compose", "find_root"]
 
@@ -115,8 +116,4 @@ def _shorten(message: str) -> str:
     lines = re.sub(r"\n\t+", " ", message).splitlines()
     drop = ("Config search path", "See https://", "To append to your", "3. To sweep over it", "Error parsing override")
     kept = [line.strip() for line in lines if line.strip(" ^") and not line.startswith(drop)]
-    return "\n  ".join(_shown_line(line) for line in kept)
-
-
-def _shown_line(line: str) -> str:
-    return line if len(line) <= 300 else f"{line[:300]}…"
+    return "\n  ".join(shortened(line, 300) for line in kept)

@@ -18,7 +18,7 @@ from paretune.commands.finished import DETAIL
 from paretune.commands.paired import file_at
 from paretune.commands.text_table import Column, table_lines, width
 from paretune.errors import ConfigError, DataError
-from paretune.wording import compact, with_interval
+from paretune.wording import compact, displayed, with_interval
 
 __all__ = ["add_arguments", "experiments", "run"]
 
@@ -130,10 +130,10 @@ def _reward(each: Experiment) -> str:
     return "" if math.isnan(ends[0]) else with_interval(*ends)
 
 
-def _amount(each: Experiment, name: str, scale: float = 1.0) -> str:
+def _amount(each: Experiment, name: str) -> str:
     """A test metric; empty where there is none, or it is 0."""
     value = each["metrics"].get(name)
-    return compact(scale * value) if value else ""
+    return compact(displayed(name, value)) if value else ""
 
 
 def _columns(found: Sequence[Experiment], changed: Sequence[str]) -> Iterator[tuple[Column, Cell]]:
@@ -146,7 +146,7 @@ def _columns(found: Sequence[Experiment], changed: Sequence[str]) -> Iterator[tu
     yield Column("reward", right=True), _reward
     yield Column("tokens", right=True, rank=_LAST + 1), lambda each: _amount(each, "tokens_per_request")
     if any(_amount(each, "cost") for each in found):
-        yield Column("$/1,000", right=True, rank=_LAST + 2), lambda each: _amount(each, "cost", 1000.0)
+        yield Column("$/1,000", right=True, rank=_LAST + 2), lambda each: _amount(each, "cost")
     yield Column("frontier", right=True, rank=_LAST + 3), _frontier
     yield Column("search $", right=True, rank=_LAST + 4), _dollars
     yield Column("winner", least=16, rank=_LAST), _winner

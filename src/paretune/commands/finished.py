@@ -18,7 +18,7 @@ from paretune.schemas.faults import did_you_mean, shown
 from paretune.trials.record import TrialRecord
 from paretune.trials.store import find_trial
 
-__all__ = ["DETAIL", "TABLE", "Finished", "hyperparameters", "trial_rows"]
+__all__ = ["DETAIL", "TABLE", "Finished", "hyperparameters"]
 
 DETAIL = Path("reports/detail.json")
 TABLE = Path("reports/trials.csv")
@@ -47,7 +47,7 @@ class Finished:
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """The trials of trials.csv."""
-        return trial_rows(self._needed(TABLE).read_text(encoding="utf-8"), str(TABLE))
+        return _trial_rows(self._needed(TABLE).read_text(encoding="utf-8"), str(TABLE))
 
     @cached_property
     def winner(self) -> str:
@@ -117,7 +117,7 @@ class Finished:
         return self.root / path
 
 
-def trial_rows(text: str, name: str) -> list[dict[str, Any]]:
+def _trial_rows(text: str, name: str) -> list[dict[str, Any]]:
     """The rows of a trials.csv with this text. Raises DataError, with the file's ``name``, for what is none."""
     rows = read_table(text, name, _TEXTS)
     if not rows or not {"trial", "status", "feasible", "on_frontier"} <= rows[0].keys():

@@ -8,8 +8,13 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from paretune.gateway.server import Gateway
+    from paretune.lm.ledger.ledger import Ledger
 
 __all__ = ["add_arguments", "run"]
 
@@ -47,7 +52,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 async def _serve(arguments: argparse.Namespace, place: Path) -> int:
-    from paretune.errors import ConfigError, UsageError
     from paretune.gateway.environment import client_environment
     from paretune.gateway.keys import Run
     from paretune.gateway.server import Gateway
@@ -59,48 +63,73 @@ async def _serve(arguments: argparse.Namespace, place: Path) -> int:
     from paretune.pipeline.sections.budget import BudgetParams
     from paretune.pipeline.sections.lm import LmParams
 
-    host, port, command = arguments.host, arguments.port, arguments.line
-    if host not in _LOOPBACK and len(os.environ.get(_KEY, "")) < _SHORTEST:
-        raise UsageError(
-            f"--host {host}: whoever reaches the gateway from another machine needs a key: set {_KEY} to a random text "
-            f"of at least {_SHORTEST} characters, here and there"
-        )
+    _check_key(arguments.host)
     params = read_params()
     section(params, "lm", LmParams)
     setup = ProgramSetup({**params, "lm": {**params["lm"], "gateway": None}})  # which is this one
     ledger = default_ledger()
-    gateway = Gateway(setup.language_model, lambda: setup.models)
+    gateway = Gateway(setup.language_model, setup.models)
     budget = Budget(**section(params, "budget", BudgetParams).model_dump(), ledger=ledger)
     with budget.charging(), attributed_to(search="gateway", trial=arguments.name):
         key = gateway.keys.issue(Run(draws=False), os.environ.get(_KEY))
-    try:
-        address = await gateway.start(port, host, ledger)
-    except (OSError, OverflowError) as error:
-        place_named = f"--port {port}" if host in _LOOPBACK else f"--host {host} --port {port}"
-        raise ConfigError(f"{place_named}: the gateway cannot listen there: {error}; name another one") from None
-    ended = asyncio.Event()
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends asyncio.run
-            asyncio.get_running_loop().add_signal_handler(stop, ended.set)
+    address = await _listen(gateway, arguments.host, arguments.port, ledger)
+    ended = _stopped_by_signals()
     flushing = asyncio.create_task(_flush(ledger.flush))
     try:
-        if not command:
-            print(f"export OPENAI_BASE_URL={address}\nexport OPENAI_API_KEY={key.text}", flush=True)
-            print(f"models: {', '.join(setup.models)}", file=sys.stderr, flush=True)
-            await ended.wait()
-            return 0
-        environment = client_environment(address, key.text, secrets=setup.secrets)
-        environment["OPENAI_MODEL"] = setup.models[0]
-        try:
-            process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=place)
-        except OSError as error:
-            raise UsageError(f"{command[0]!r} cannot be started: {error.strerror or error}") from None
-        return await process.wait()
+        if arguments.line:
+            environment = client_environment(address, key.text, secrets=setup.lm.secrets)
+            return await _run_command(arguments.line, {**environment, "OPENAI_MODEL": setup.models[0]}, place)
+        print(f"export OPENAI_BASE_URL={address}\nexport OPENAI_API_KEY={key.text}", flush=True)
+        print(f"models: {', '.join(setup.models)}", file=sys.stderr, flush=True)
+        await ended.wait()
+        return 0
     finally:
         flushing.cancel()
         await gateway.close()
         ledger.flush()
         print(f"{ledger.session.paid} calls paid for, {ledger.session.served} served again", file=sys.stderr)
+
+
+def _check_key(host: str) -> None:
+    """Raise UsageError where other machines are let in without a good key."""
+    from paretune.errors import UsageError
+
+    if host not in _LOOPBACK and len(os.environ.get(_KEY, "")) < _SHORTEST:
+        raise UsageError(
+            f"--host {host}: whoever reaches the gateway from another machine needs a key: set {_KEY} to a random text "
+            f"of at least {_SHORTEST} characters, here and there"
+        )
+
+
+async def _listen(gateway: Gateway, host: str, port: int, ledger: Ledger) -> str:
+    """Start the gateway; its address."""
+    from paretune.errors import ConfigError
+
+    try:
+        return await gateway.start(port, host, ledger)
+    except (OSError, OverflowError) as error:
+        place = f"--port {port}" if host in _LOOPBACK else f"--host {host} --port {port}"
+        raise ConfigError(f"{place}: the gateway cannot listen there: {error}; name another one") from None
+
+
+def _stopped_by_signals() -> asyncio.Event:
+    """What Ctrl-C and SIGTERM set, in the place of ending this process (a command gets them as well)."""
+    ended = asyncio.Event()
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends asyncio.run
+            asyncio.get_running_loop().add_signal_handler(stop, ended.set)
+    return ended
+
+
+async def _run_command(command: Sequence[str], environment: Mapping[str, str], place: Path) -> int:
+    """Run a command to its end; its exit status."""
+    from paretune.errors import UsageError
+
+    try:
+        process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=place)
+    except OSError as error:
+        raise UsageError(f"{command[0]!r} cannot be started: {error.strerror or error}") from None
+    return await process.wait()
 
 
 async def _flush(flush: Callable[[], object]) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 from paretune.commands.text_table import Column as TextColumn
 from paretune.commands.text_table import table_lines, width
 from paretune.datasets.huggingface import read_rows
-from paretune.datasets.rows import shortened
 from paretune.errors import DataError, UsageError
 from paretune.project.columns import Column, measured, shown, tidy_rows
 from paretune.project.declaration import Declaration, declare
@@ -20,7 +19,7 @@ from paretune.project.proposal import KINDS, Proposal, input_columns, kind_of_ta
 from paretune.project.rows import LEAST_ROWS, cut, labels_of, prepared, shuffled, spell_alike
 from paretune.stats.formulas import detectable_difference
 from paretune.terminal import plain
-from paretune.wording import compact
+from paretune.wording import compact, shortened
 
 __all__ = ["Dialog"]
 
@@ -157,18 +156,7 @@ class Dialog:
             kept[split] = done.rows
             for note in done.notes:
                 _tell("rows", plain(note))
-        known = {shown([row[one.name] for one in (*proposal.inputs, *proposal.targets)]) for row in kept["test"]}
-        both = [
-            row
-            for row in kept["train"]
-            if shown([row[one.name] for one in (*proposal.inputs, *proposal.targets)]) in known
-        ]
-        if both:
-            _tell(
-                "rows",
-                f"{len(both)} rows of {self._options.data} are in {self._options.test} as well: used in the test alone",
-            )
-            kept["train"] = [row for row in kept["train"] if row not in both]
+        kept["train"] = self._without_tested(kept["train"], kept["test"], proposal)
         if len(kept["train"]) < LEAST_ROWS:
             raise DataError(
                 f"{str(self._options.data)!r}: {LEAST_ROWS} rows with a right answer are needed at least, to take "
@@ -182,6 +170,16 @@ class Dialog:
         if unknown:
             _tell("", f"warning: in the test alone: {plain(', '.join(sorted(unknown)))}")
         return kept, [*counts, *sorted(unknown)]
+
+    def _without_tested(self, rows: Sequence[Row], tests: Sequence[Row], proposal: Proposal) -> list[Row]:
+        """The rows that are not in the test as well."""
+        names = [one.name for one in (*proposal.inputs, *proposal.targets)]
+        tested = {shown([row[name] for name in names]) for row in tests}
+        left = [row for row in rows if shown([row[name] for name in names]) not in tested]
+        if both := len(rows) - len(left):
+            where = f"{self._options.data} are in {self._options.test}"
+            _tell("rows", f"{both} rows of {where} as well: used in the test alone")
+        return left
 
     def _splits(self, kept: Mapping[str, list[Row]], proposal: Proposal) -> dict[str, list[Row]]:
         options = self._options

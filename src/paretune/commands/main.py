@@ -32,6 +32,25 @@ from paretune.pipeline.run_stage import run_stage
 
 __all__ = ["main", "parser"]
 
+#: The commands that have a module each, in the order in which they are listed.
+_MODULES = {
+    "init": (init, "make a project of your own from a file of examples"),
+    "trials": (trials, "list the trials of the last search: sort, filter, choose columns"),
+    "show": (show, "show one trial: hyperparameters, metrics, and its answers to the validation examples"),
+    "best": (best, "show the winner, why it is that one, and what the test says"),
+    "compare": (compare, "compare two trials, or the winners of two revisions, example by example"),
+    "experiments": (experiments, "list DVC's experiments: what each changed, and what came of it"),
+    "export": (export, "write the winner as messages, a request (curl, OpenAI, Python), a prompt or a program"),
+    "predict": (predict, "write the winner's answers to new rows: any data file in, JSON lines or CSV out"),
+    "serve": (serve, "serve the winner by HTTP: /predict, and as a model behind OpenAI's protocol"),
+    "gateway": (gateway, "serve the language models by OpenAI's protocol on loopback, with ledger and budget"),
+    "import": (import_results, "report results of other programs: a table, logs of inspect, promptfoo's output"),
+    "models": (models, "list the local models, and agree to the terms of one"),
+    "report": (report, "draw the page of a search while it runs (--watch): .paretune/live/report.html"),
+    "calls": (calls, "list the calls of language models in the ledger, or show one in full"),
+    "doctor": (doctor, "look at what a run needs: packages, model, ledger, Git, DVC, conf/, disk space"),
+}
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; an expected error prints ``error: …`` and exits 1, Ctrl-C exits 130."""
@@ -55,6 +74,22 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"paretune {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", title="commands")
 
+    _add_functions(commands)
+    for name, (module, text) in _MODULES.items():
+        command = commands.add_parser(name, help=text)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    command = commands.add_parser("completion", help="print what makes a shell complete these commands and options")
+    command.add_argument("shell", choices=("bash", "zsh", "fish"))
+    command.set_defaults(run=_completion)
+    for name, command in commands.choices.items():
+        command.formatter_class = argparse.RawDescriptionHelpFormatter
+        command.epilog = example(name)
+    return parser
+
+
+def _add_functions(commands: Any) -> None:
+    """The commands that are functions here."""
     command = commands.add_parser("compose", help="compose conf/ into params.yaml, as `dvc exp run` does")
     command.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="e.g. tuner=random search.max_trials=20")
     command.set_defaults(run=_compose)
@@ -70,37 +105,6 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--strict", action="store_true", help="exit 1 also where a loss cannot be excluded")
     command.add_argument("--markdown", type=Path, metavar="FILE", help="also write the result for a pull request")
     command.set_defaults(run=_check)
-
-    modules = {
-        "init": (init, "make a project of your own from a file of examples"),
-        "trials": (trials, "list the trials of the last search: sort, filter, choose columns"),
-        "show": (show, "show one trial: hyperparameters, metrics, and its answers to the validation examples"),
-        "best": (best, "show the winner, why it is that one, and what the test says"),
-        "compare": (compare, "compare two trials, or the winners of two revisions, example by example"),
-        "experiments": (experiments, "list DVC's experiments: what each changed, and what came of it"),
-        "export": (export, "write the winner as messages, a request (curl, OpenAI, Python), a prompt or a program"),
-        "predict": (predict, "write the winner's answers to new rows: any data file in, JSON lines or CSV out"),
-        "serve": (serve, "serve the winner by HTTP: /predict, and as a model behind OpenAI's protocol"),
-        "gateway": (gateway, "serve the language models by OpenAI's protocol on loopback, with ledger and budget"),
-        "import": (import_results, "report results of other programs: a table, logs of inspect, promptfoo's output"),
-        "models": (models, "list the local models, and agree to the terms of one"),
-        "report": (report, "draw the page of a search while it runs (--watch): .paretune/live/report.html"),
-        "calls": (calls, "list the calls of language models in the ledger, or show one in full"),
-        "doctor": (doctor, "look at what a run needs: packages, model, ledger, Git, DVC, conf/, disk space"),
-    }
-    for name, (module, text) in modules.items():
-        command = commands.add_parser(name, help=text)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-
-    command = commands.add_parser("completion", help="print what makes a shell complete these commands and options")
-    command.add_argument("shell", choices=("bash", "zsh", "fish"))
-    command.set_defaults(run=_completion)
-
-    for name, command in commands.choices.items():
-        command.formatter_class = argparse.RawDescriptionHelpFormatter
-        command.epilog = example(name)
-    return parser
 
 
 def _completion(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from paretune.commands.best import given, value_lines
 from paretune.commands.compose import find_root
 from paretune.commands.examples import Tried, answer_text, field_lines, record_text, reward_text, tried
 from paretune.commands.finished import Finished, hyperparameters
+from paretune.commands.output import add_limit
 from paretune.commands.replies import Exchange, exchanges
 from paretune.commands.text_table import Column, table_lines, width
 from paretune.commands.trials import metric_text, place_of
@@ -22,17 +23,13 @@ from paretune.wording import compact, metric_words
 
 __all__ = ["add_arguments", "run"]
 
-_SHOWN = 10
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("trial", metavar="TRIAL", help="its number, as `paretune trials` lists it")
     parser.add_argument("--wrong", action="store_true", help="only examples with less than the whole reward")
     parser.add_argument("--example", type=int, metavar="N", help="only this one, from 1")
-    parser.add_argument(
-        "--limit", type=int, default=_SHOWN, metavar="N", help=f"so many examples (default: {_SHOWN}; 0: all)"
-    )
+    add_limit(parser, "examples", default=10)
     parser.add_argument("--full", action="store_true", help="whole texts, also long ones")
     parser.add_argument("--json", action="store_true", help="print everything as JSON, with all chosen examples")
 
@@ -52,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not every:
         print("\nno validation example was run")
         return
-    few = chosen[: arguments.limit] if arguments.limit > 0 else chosen
+    few = chosen[: arguments.limit]
     wrong = sum(one.wrong for one in every)
     shown = "all" if len(few) == len(every) else str(len(few))
     print(f"\n{len(every):,} validation examples, {wrong:,} of them with less than the whole reward; {shown} shown")

@@ -12,6 +12,7 @@ from typing import Any
 
 from paretune.commands.compose import find_root
 from paretune.commands.finished import Finished, Row, hyperparameters
+from paretune.commands.output import add_limit
 from paretune.commands.text_table import Column, fits, table_lines, width
 from paretune.errors import UsageError
 from paretune.schemas.faults import did_you_mean, shown
@@ -19,7 +20,6 @@ from paretune.wording import compact, with_interval
 
 __all__ = ["add_arguments", "metric_text", "place_of", "run"]
 
-_SHOWN = 40
 _PROBABILITY = "frontier_probability"  # shown, and also found, as ``probability``
 _OPERATORS = {
     "<=": lambda cell, value: cell <= value,
@@ -42,9 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sort", metavar="COLUMN", help="the best or smallest first (default: the first objective)")
     parser.add_argument("--reverse", action="store_true", help="the other way round")
     parser.add_argument("--columns", metavar="A,B", help="these columns of reports/trials.csv, beside the trial")
-    parser.add_argument(
-        "--limit", type=int, default=_SHOWN, metavar="N", help=f"so many rows (default: {_SHOWN}; 0: all)"
-    )
+    add_limit(parser, "rows", default=40)
     parser.add_argument("--json", action="store_true", help="print whole rows, all of them, as JSON")
 
 
@@ -63,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         names = [*_varying(finished.rows), *objectives, _PROBABILITY]
     names = list(dict.fromkeys(name for name in names if name != "trial"))
-    few = rows[: arguments.limit] if arguments.limit > 0 else rows
+    few = rows[: arguments.limit]
     columns = [Column("trial"), Column("place"), *(_as_column(finished, name, rank) for rank, name in enumerate(names))]
 
     def table(intervals: bool) -> list[list[str]]:

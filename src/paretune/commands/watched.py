@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paretune.errors import ConfigError, DataError
-from paretune.metrics.metric import Metric
-from paretune.pipeline.scoring import Records, Scoring, measures_of_trial
-from paretune.pipeline.sections.base import read_params, section
-from paretune.pipeline.sections.report import ReportParams
+from paretune.pipeline.reported import Reported
+from paretune.pipeline.scoring import measures_of_trial
+from paretune.pipeline.sections.base import read_params
 from paretune.reporting.html.blocks import ExampleData
 from paretune.reporting.live import LiveReport, progress_of
 from paretune.stats.measure import Measure
@@ -22,8 +21,6 @@ from paretune.tuners.status import Status
 
 __all__ = ["Watched"]
 
-SPLITS = Path("data/splits")
-
 
 class Watched:
     """A search that is looked at again and again: what is known of it is read once."""
@@ -34,18 +31,8 @@ class Watched:
         if not (here / "params.yaml").is_file():
             raise ConfigError(f"the last search was run in {status.folder!r}, which is gone; its record is kept")
         with contextlib.chdir(here):
-            params = read_params()
-            scoring = Scoring(params)
-            train, (x, gold) = scoring.read(SPLITS / "train.jsonl")[1], scoring.read(SPLITS / "val.jsonl")
-            settings = section(params, "report", ReportParams).model_dump(exclude={"reference"})
-            majority = scoring.majority([*train, *gold], gold)
-        self._gold: Records = gold
-        self._inputs = [record.get_json() for record in x]
-        self._outputs = [record.get_json() for record in gold]
-        self._metrics: Sequence[Metric] = scoring.metrics
-        references = {f"val_{name}": value for name, value in majority.items()}
-        title = f"{params['task']['name']}, {params['layout']['name']}"
-        self._report = LiveReport(folder, title, references=references, **settings)
+            self._shown = Reported.read(read_params())
+        self._report = LiveReport(folder, **self._shown.options)
         self._store, self._read = TrialStore(Path(status.record)), 0
         self._records: dict[str, TrialRecord] = {}
         self._measures: dict[str, list[Measure]] = {}
@@ -61,8 +48,8 @@ class Watched:
 
     def _examples(self, status: Status, records: Sequence[TrialRecord]) -> ExampleData:
         ledgers = [path for path in map(Path, status.ledgers) if path.exists()]
-        asked = asked_by_example(Path(status.record).stem, records, ledgers, len(self._gold))
-        return ExampleData(self._inputs, self._outputs, ReplyRows(list(reply_rows(asked))))
+        asked = asked_by_example(Path(status.record).stem, records, ledgers, len(self._shown.gold))
+        return ExampleData(self._shown.inputs, self._shown.outputs, ReplyRows(list(reply_rows(asked))))
 
     def _take_in(self, scoring: str | None) -> None:
         """Read the trials that have ended since. Those that were scored by something else will be scored anew."""
@@ -74,11 +61,11 @@ class Watched:
         for record in found:
             if record.scoring != scoring:
                 continue
-            if record.completed and record.n != len(self._gold):
+            if record.completed and record.n != len(self._shown.gold):
                 raise DataError(
-                    f"the search validates on {record.n} examples, but data/splits/val.jsonl has {len(self._gold)}: "
-                    "it has changed since"
+                    f"the search validates on {record.n} examples, but data/splits/val.jsonl has "
+                    f"{len(self._shown.gold)}: it has changed since"
                 )
             if record.completed:
-                self._measures[record.trial] = measures_of_trial(record, self._gold, self._metrics)
+                self._measures[record.trial] = measures_of_trial(record, self._shown.gold, self._shown.metrics)
             self._records[record.trial] = record

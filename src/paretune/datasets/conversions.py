@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from paretune.datasets.rows import shortened
 from paretune.errors import DataError
 from paretune.schemas.faults import did_you_mean
+from paretune.wording import shortened
 
 __all__ = ["FILTERS", "as_bool", "as_float", "as_int", "split", "where_true"]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from paretune.errors import DataError
 from paretune.schemas.data_model import DataModel
 
-__all__ = ["Dataset", "object_array"]
+__all__ = ["Dataset"]
 
 
 class Dataset(ABC):
@@ -33,10 +33,10 @@ class Dataset(ABC):
         columns = tuple(zip(*self, strict=True))
         if not columns:
             raise DataError(f"{self!r} has no rows")
-        return tuple(object_array(column) for column in columns)
+        return tuple(_object_array(column) for column in columns)
 
 
-def object_array(items: Sequence[Any]) -> npt.NDArray[Any]:
+def _object_array(items: Sequence[Any]) -> npt.NDArray[Any]:
     """A numpy array of shape (n,) that holds the items themselves, whatever they are."""
     array = np.empty(len(items), dtype=object)
     array[:] = items

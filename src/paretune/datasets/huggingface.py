@@ -21,7 +21,7 @@ from paretune.datasets.templates import RowTemplate
 from paretune.errors import UsageError
 from paretune.schemas.data_model import DataModel
 
-__all__ = ["HuggingFaceDataset", "load_split", "opened_rows", "read_rows"]
+__all__ = ["HuggingFaceDataset", "load_split", "read_rows"]
 
 Row = Mapping[str, Any]
 
@@ -30,7 +30,7 @@ _LOCAL_BUILDERS = ("csv", "json", "parquet", "text", "arrow")
 
 
 @contextmanager
-def opened_rows(path: str, name: str | None = None, split: str = "train", **options: Any) -> Iterator[Any]:
+def _opened_rows(path: str, name: str | None = None, split: str = "train", **options: Any) -> Iterator[Any]:
     """The rows of local files, or Hugging Face's dataset, within the block; ``options`` as ``load_dataset`` has them.
 
     Raises DataError for what cannot be found or opened.
@@ -63,7 +63,7 @@ def read_rows(path: str | Path, split: str = "train", delimiter: str | None = No
     Raises DataError where they cannot be read, and where there are none.
     """
     options = {} if delimiter is None else {"delimiter": delimiter}
-    with opened_rows(str(path), split=split, **options) as rows:
+    with _opened_rows(str(path), split=split, **options) as rows:
         if isinstance(rows, FileRows):
             yield from rows
         else:
@@ -147,7 +147,7 @@ class HuggingFaceDataset(Dataset):
     def __iter__(self) -> Iterator[tuple[DataModel, ...]]:
         """Yield ``(x, y)`` or ``(x,)``, row by row."""
         options = {**self._options, "streaming": self._streaming, "revision": self._revision}
-        with opened_rows(self._path, self._name, self._split, **options) as rows:
+        with _opened_rows(self._path, self._name, self._split, **options) as rows:
             numbered = self._numbered(rows)
             for number, row in itertools.islice(numbered, self._skip, self._end):
                 for _ in range(self._repeat):

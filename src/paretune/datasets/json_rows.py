@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from paretune.datasets.rows import BOM, FileRows, Row, decoded, lines_of, not_utf8, opened, place_of, shortened
+from paretune.datasets.rows import BOM, FileRows, Row, decoded, lines_of, not_utf8, opened, place_of
 from paretune.errors import DataError
+from paretune.wording import shortened
 
 __all__ = ["JsonRows"]
 

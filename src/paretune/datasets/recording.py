@@ -10,10 +10,11 @@ from typing import Any
 
 from paretune.datasets.conversions import as_float
 from paretune.datasets.plain_rows import plain_rows
-from paretune.datasets.rows import Row, shortened
+from paretune.datasets.rows import Row
 from paretune.errors import ConfigError, DataError
 from paretune.lm.backends.recorded import PREFIX, Recorded
 from paretune.schemas.faults import did_you_mean
+from paretune.wording import shortened
 
 __all__ = ["Recording"]
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from paretune.errors import DataError
+from paretune.wording import shortened
 
 __all__ = [
     "BOM",
@@ -30,13 +31,11 @@ __all__ = [
     "not_utf8",
     "opened",
     "place_of",
-    "shortened",
     "twice",
 ]
 
 Row = dict[str, Any]
 BOM = b"\xef\xbb\xbf"
-_SHOWN = 60
 #: The endings of packed text files, and what opens them.
 PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".xz": lzma.open}
 #: What a file that is no UTF-8 text begins with, and what it then is.
@@ -169,8 +168,3 @@ def not_utf8(where: str, kind: str | None) -> DataError:
 def twice(names: Sequence[str]) -> str:
     """The names that stand more than once, as an error lists them."""
     return shortened(", ".join(repr(name) for name in sorted(set(names)) if names.count(name) > 1))
-
-
-def shortened(text: str) -> str:
-    """The beginning of a text, for an error of one line."""
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

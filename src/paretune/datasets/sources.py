@@ -10,6 +10,7 @@ from typing import Any
 
 from paretune.datasets.rows import place_of, twice
 from paretune.errors import DataError
+from paretune.wording import shortened
 
 __all__ = ["hub_errors", "open_rows", "parquet_files", "parquet_rows"]
 
@@ -111,4 +112,4 @@ def hub_errors(label: str) -> Iterator[None]:
 
 def _first_line(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else text[:299] + "…"
+    return shortened(text, 300)

@@ -8,8 +8,9 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from paretune.datasets.rows import FileRows, Row, decoded, lines_of, not_utf8, place_of, shortened, twice
+from paretune.datasets.rows import FileRows, Row, decoded, lines_of, not_utf8, place_of, twice
 from paretune.errors import DataError
+from paretune.wording import shortened
 
 __all__ = ["CsvRows", "TableRows"]
 

@@ -38,7 +38,7 @@ class Host:
     def __init__(
         self,
         language_model: Callable[[str], LanguageModel],
-        names: Callable[[], Sequence[str]],
+        names: Sequence[str],
         *,
         workers: int,
         log: Path,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -11,6 +11,7 @@ from aiohttp import web
 from paretune.errors import ParetuneError, UsageError
 from paretune.gateway.keys import Run
 from paretune.gateway.protocol import Refusal, refusal_of
+from paretune.lm.backends.gateway import ModelFacts
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.budget import current_budget
 from paretune.lm.ledger.ledger import Ledger, Note
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["RemoteCalls"]
 
 _NOTE = (str, str, str, str, str, int, bool, bool, float)
-Handler = Callable[[Run, dict[str, Any]], Awaitable[dict[str, Any]]]
+Handler = Callable[[Run, dict[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
 class RemoteCalls:
@@ -64,7 +65,7 @@ class RemoteCalls:
         request = request_of(fields["request"])
         return reply_values(await self._gateway.replied(run, self._named(fields), request, noted=False))
 
-    async def _model(self, run: Run, fields: dict[str, Any]) -> dict[str, Any]:
+    async def _model(self, run: Run, fields: dict[str, Any]) -> ModelFacts:
         model = self._named(fields)
         backend = model.backend
         longest = getattr(backend, "max_output_tokens", None)  # a backend need not know

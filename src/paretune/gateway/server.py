@@ -23,7 +23,7 @@ from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.passing import PATHS
 from paretune.lm.types import Reply, Request
 
-__all__ = ["Gateway", "named_like"]
+__all__ = ["Gateway"]
 
 #: The longest body of a request.
 _MAX_BYTES = 32 << 20
@@ -37,7 +37,7 @@ class Gateway:
     """One server. ``language_model`` gives the model of a name (and raises ParetuneError for none), ``names`` lists
     those that there are, the first of which answers requests that name none."""
 
-    def __init__(self, language_model: Callable[[str], LanguageModel], names: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, language_model: Callable[[str], LanguageModel], names: Sequence[str]) -> None:
         self.keys = Keys()
         self.language_model = language_model
         self._names = names
@@ -86,7 +86,7 @@ class Gateway:
     async def _models(self, request: web.Request) -> web.Response:
         self.run_of(request)
         owned = {"object": "model", "created": self._began, "owned_by": "paretune"}
-        return web.json_response({"object": "list", "data": [{"id": name, **owned} for name in self._names()]})
+        return web.json_response({"object": "list", "data": [{"id": name, **owned} for name in self._names]})
 
     async def _issue(self, request: web.Request) -> web.Response:
         """A key for one run, for whoever has the key of a client: so that other processes tell their runs apart."""
@@ -124,12 +124,12 @@ class Gateway:
     def model_of(self, run: Run, name: str) -> LanguageModel:
         """The model that a client names. Raises Refusal where there is none."""
         try:
-            model = self.language_model(named_like(name, self._names()))
+            model = self.language_model(_named_like(name, self._names))
             if fault := model.name_fault():
                 raise FatalError(fault)
         except ParetuneError as error:
             run.failed(error)
-            known = ", ".join(self._names())
+            known = ", ".join(self._names)
             raise Refusal(404, f"{error}; there are: {known}", code="model_not_found") from None
         return model
 
@@ -153,7 +153,7 @@ class Gateway:
         return await asyncio.shield(task)
 
 
-def named_like(name: str, names: Sequence[str]) -> str:
+def _named_like(name: str, names: Sequence[str]) -> str:
     """The model that a client means: one of ``names``, also without its provider (as frameworks send it), the first one
     for none, and else what it says."""
     if not name:

@@ -62,7 +62,7 @@ def _json(path: Path) -> Any:
 
 
 def write_imported(
-    found: Imported, goals: Goals, rule: Rule, folder: Path, *, title: str, max_mb: float, seed: int = 0
+    found: Imported, goals: Goals, rule: Rule, folder: Path, *, title: str, max_mb: float
 ) -> tuple[Best, list[Path]]:
     """Write trials.csv, pareto.json, pareto.png, report.md, report.html and metrics.json (the winner, its validation
     metrics, and the search) to ``folder``; the winner and the paths. Raises SearchError when there is no winner."""
@@ -70,13 +70,11 @@ def write_imported(
         replace(record, score=goals.score(record.metrics)) if record.completed else record for record in found.records
     ]
     best = Best.of(records, goals, rule, measures=found.measures)
-    paths = report(
-        records, found.measures, best, folder, examples=found.examples, title=title, max_mb=max_mb, seed=seed
-    )
+    paths = report(records, found.measures, best, folder, examples=found.examples, title=title, max_mb=max_mb)
     winner = next(record for record in records if record.trial == best.trial)
     metrics = {
         "winner": {"trial": int(best.trial), **best.values},
-        "val": evaluation_summary(Evaluation(winner.outcomes, tuple(found.measures[best.trial])), seed=seed),
+        "val": evaluation_summary(Evaluation(winner.outcomes, tuple(found.measures[best.trial]))),
         "search": search_summary(records, goals),
     }
     write_json(folder / "metrics.json", metrics)

@@ -6,38 +6,28 @@ import asyncio
 import contextlib
 import functools
 import hashlib
-import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from paretune.errors import FatalError, RefusedInputError, TransientError
-from paretune.eventloop import once_in_thread
-from paretune.files import canonical_json, digest
+from paretune.files import canonical_json
 from paretune.lm.backends.choose import backend_for
 from paretune.lm.backends.gateway import GatewayBackend, gateway_ledger
 from paretune.lm.backends.recorded import RecordedBackend, Recordings
-from paretune.lm.lacks import find_lack
+from paretune.lm.known_model import KnownModel
 from paretune.lm.ledger.ledger import Ledger, default_ledger
 from paretune.lm.ledger.none import NoLedger
-from paretune.lm.limiter import Limiter, shared_limiter, shared_places
 from paretune.lm.sending import Retries, Sending
-from paretune.lm.settings import settings_of
-from paretune.lm.types import Answer, Backend, Price, Pricing, Reply, Request, described
+from paretune.lm.settings import Settings, settings_of
+from paretune.lm.traffic import Traffic
+from paretune.lm.types import Answer, Backend, Price, Reply, Request, described
 
 __all__ = ["LanguageModel"]
 
 #: After so many calls in a row without a reply, all attempts included, no more are made. Each reply that the ledger
 #: serves allows for one call more: of what is asked again, those may be left that fail for reasons of their own.
 GIVEN_UP = 20
-
-
-@dataclass
-class _Traffic:
-    """What happens on one event loop: who may call, and what is being asked, by key."""
-
-    limiter: Limiter
-    on_the_way: dict[str, Sending] = field(default_factory=dict)
 
 
 class _KeyedRequest(NamedTuple):
@@ -48,7 +38,7 @@ class _KeyedRequest(NamedTuple):
     request: Request
 
 
-class LanguageModel:
+class LanguageModel(KnownModel):
     """A language model by name. What is None is as the project declares it for this name, where a builder of its own
     (``program.builder``) makes the model; elsewhere it is the default that is told here.
 
@@ -113,48 +103,40 @@ class LanguageModel:
         recordings: Recordings | None = None,
         gateway: str | None = None,
     ) -> None:
-        place = {"api_base": api_base, "api_key_env": api_key_env, "fallbacks": fallbacks, "price": price}
-        rates = {"requests_per_minute": requests_per_minute, "tokens_per_minute": tokens_per_minute}
-        tries = {"timeout_s": timeout_s, "total_timeout_s": total_timeout_s, "max_attempts": max_attempts}
-        given = {"concurrency": concurrency, "reasons": reasons, "recordings": recordings, **place, **rates, **tries}
-        given["gateway"] = gateway
+        given = {
+            "api_base": api_base,
+            "api_key_env": api_key_env,
+            "concurrency": concurrency,
+            "requests_per_minute": requests_per_minute,
+            "tokens_per_minute": tokens_per_minute,
+            "timeout_s": timeout_s,
+            "max_attempts": max_attempts,
+            "total_timeout_s": total_timeout_s,
+            "fallbacks": fallbacks,
+            "price": price,
+            "reasons": reasons,
+            "recordings": recordings,
+            "gateway": gateway,
+        }
         settings = settings_of(model, given, by_name=backend is None)
-        recordings, gateway = settings.pop("recordings"), settings.pop("gateway")
-        if gateway is not None:  # all else is the gateway's business
+        self._is_own = backend is not None
+        if (gateway := settings.gateway) is not None:  # all else is the gateway's business
             backend = GatewayBackend(model, gateway)
-            settings |= {"fallbacks": (), "reasons": None}
+            settings = replace(settings, fallbacks=(), reasons=None)
             ledger = gateway_ledger(gateway) if ledger is None else ledger
         self.model = model
-        self.concurrency: int = settings["concurrency"]
-        limits: list[int | None] = [settings["requests_per_minute"], settings["tokens_per_minute"]]
-        self.requests_per_minute, self.tokens_per_minute = limits
-        self.max_attempts: int = settings["max_attempts"]
-        self.total_timeout_s: float = settings["total_timeout_s"] or 10 * settings["timeout_s"]
-        self._given_up = 0
-        self._reasons: bool | None = settings["reasons"]
+        self.concurrency = settings.concurrency
+        self.requests_per_minute = settings.requests_per_minute
+        self.tokens_per_minute = settings.tokens_per_minute
+        self.max_attempts = settings.max_attempts
+        self.total_timeout_s = settings.total_timeout_s or 10 * settings.timeout_s
         self.ledger = NoLedger() if ledger is False else ledger if ledger is not None else default_ledger()
-        shared = {"max_attempts": self.max_attempts, "timeout_s": settings["timeout_s"], "fallbacks": ()}
-        self.fallbacks = [
-            LanguageModel(other, ledger=ledger, **shared) if isinstance(other, str) else other
-            for other in settings["fallbacks"]
-        ]
-        fixed: Price | None = settings["price"]
-        #: What makes this model again (no key is among it); None where a backend is the caller's own.
-        self.arguments: dict[str, Any] | None = None
-        if backend is None and recordings is None and all(other.arguments is not None for other in self.fallbacks):
-            others = [other.arguments for other in self.fallbacks]
-            self.arguments = {"model": model, **settings, "fallbacks": others, "price": described(fixed)}
-        elif gateway is not None:
-            self.arguments = {"model": model, **settings, "price": described(fixed), "gateway": gateway}
-        reached = {name: settings[name] for name in ("api_base", "api_key_env", "timeout_s", "concurrency")}
-        self.backend = backend or backend_for(model, price=fixed, recordings=recordings, **reached)
-        server, key = settings["api_base"], settings["api_key_env"]
-        #: What models share a limiter by; None where the backend is the caller's own.
-        self._alike = None if backend else canonical_json([model, server, key, self.concurrency, *limits])
-        self._server = None if backend or server is None else canonical_json([server.rstrip("/"), self.concurrency])
-        self._own_identity: dict[str, Any] | None = None
-        self._capabilities: dict[str, Any] | None = None
-        self._traffic: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Traffic] = weakref.WeakKeyDictionary()
+        self.fallbacks: list[LanguageModel] = [_fallback(other, settings, ledger) for other in settings.fallbacks]
+        self.backend = backend or backend_for(model, settings)
+        self._settings = settings
+        self._reasons = settings.reasons
+        self._given_up = 0
+        self._traffic = Traffic(model, settings, shared=not self._is_own)
         #: Waits between attempts, given the seconds.
         self.pause: Callable[[float], Awaitable[object]] = asyncio.sleep
 
@@ -162,81 +144,13 @@ class LanguageModel:
         return f"LanguageModel({self.model!r})"
 
     @property
-    def reasons(self) -> bool | None:
-        """Whether the model is declared to reason before each reply; None: as its capabilities say."""
-        return self.backend.reasons if isinstance(self.backend, GatewayBackend) else self._reasons
-
-    @property
-    def capabilities(self) -> dict[str, Any]:
-        """What the model takes, asked once a ledger: a later run gets the same answer without loading the client."""
-        if self._capabilities is None:
-            key = digest({"capabilities": self._own()})
-            known = self.ledger.fact(key)
-            if known is None:
-                known = self.ledger.remember(key, self.backend.capabilities())
-            self._capabilities = known
-        return self._capabilities
-
-    async def learn(self) -> None:
-        """Find out what this model and its fallbacks take, in a thread: their clients may take seconds to load."""
-        if self._capabilities is None:
-            await once_in_thread(self._learn)
-        for other in self.fallbacks:
-            await other.learn()
-
-    def _learn(self) -> dict[str, Any]:
-        return self.capabilities
-
-    def refused(self, **options: Any) -> str | None:
-        """Why no request with these options can be sent, as far as it is known before one is; else None. What is taken
-        is remembered in the ledger, so that a later run does not load the client to ask again."""
-        refused = getattr(self.backend, "refused", None)  # a backend need not know
-        key = digest({"taken": options, "by": self._own()})
-        if refused is None or self.ledger.fact(key):
+    def arguments(self) -> dict[str, Any] | None:
+        """What makes this model again (no key is among it); None where a backend is the caller's own."""
+        others = [other.arguments for other in self.fallbacks]
+        if self._is_own or self._settings.recordings is not None or None in others:
             return None
-        reason: str | None = refused(**options)
-        if reason is None:
-            self.ledger.remember(key, True)
-        return reason
-
-    async def lacks(self, form: str) -> str | None:
-        """Why the model, or a fallback, cannot be asked in a form (a ``structured_output``); None where it is not known
-        to lack it."""
-        asked = [await find_lack(one.backend, one.ledger, form) for one in (self, *self.fallbacks)]
-        return next(filter(None, asked), None)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """The model as a search's results depend on it: what its replies are keyed by, and its fallbacks."""
-        if isinstance(self.backend, GatewayBackend):
-            return self.backend.whole_identity
-        others = {"reasons": self.reasons, "fallbacks": [other.identity for other in self.fallbacks]}
-        return {**self._own(), **{name: value for name, value in others.items() if value not in (None, [])}}
-
-    def _own(self) -> dict[str, Any]:
-        """The model's part of every ledger key."""
-        if self._own_identity is None:
-            self._own_identity = self.backend.identity()
-        return self._own_identity
-
-    def price(self) -> Pricing | None:
-        """The price of calls; None when nobody knows it."""
-        return self.backend.price()
-
-    @property
-    def pricing(self) -> dict[str, Any] | None:
-        """The price of now as JSON values, with those of the fallbacks; None where nothing is known. It changes when
-        what the same replies cost does; nobody is asked for it."""
-        if isinstance(self.backend, GatewayBackend):
-            return self.backend.pricing
-        own, others = described(self.price()), {other.model: other.pricing for other in self.fallbacks}
-        return {"own": own, "fallbacks": others} if any(others.values()) else own
-
-    def name_fault(self) -> str | None:
-        """What is odd about the name of the model or of a fallback, as far as that is known before a call; None where
-        nothing is."""
-        asked = (getattr(one.backend, "name_fault", None) for one in (self, *self.fallbacks))  # a backend need not know
-        return next((fault for ask in asked if ask is not None and (fault := ask())), None)
+        given = {name: value for name, value in vars(self._settings).items() if name != "recordings"}
+        return {"model": self.model, **given, "fallbacks": others, "price": described(self._settings.price)}
 
     async def complete(self, request: Request) -> Reply:
         """Answer a request: from the ledger when it holds the reply, else by a call that is stored before it is used.
@@ -302,7 +216,7 @@ class LanguageModel:
             return self._store(keyed, answer, seconds, 1, served=True)
         if isinstance(self.backend, GatewayBackend):
             return self._copied(keyed, await self.backend.complete(keyed.request))
-        traffic = self._traffic_here()
+        traffic = self._traffic.here(self.pause)
         sending = traffic.on_the_way.get(keyed.key)
         if sending is not None:
             reply = await sending.wait()
@@ -340,12 +254,10 @@ class LanguageModel:
         reply = Reply.of(answer, self.price(), **accounts)
         return self.ledger.put(keyed.key, self.model, keyed.text, reply).at(self.price())
 
-    def _traffic_here(self) -> _Traffic:
-        loop = asyncio.get_running_loop()
-        traffic = self._traffic.get(loop)
-        if traffic is None:
-            limits = (self.concurrency, self.requests_per_minute, self.tokens_per_minute)
-            places = None if self._server is None else shared_places(self._server, self.concurrency)
-            limiter = shared_limiter(self._alike, lambda: Limiter(*limits, pause=self.pause, places=places))
-            traffic = self._traffic[loop] = _Traffic(limiter)
-        return traffic
+
+def _fallback(given: LanguageModel | str, settings: Settings, ledger: Ledger | Literal[False] | None) -> LanguageModel:
+    """A fallback; one that is given by its name is tried as long as the model itself, and has none of its own."""
+    if isinstance(given, LanguageModel):
+        return given
+    timeout_s, max_attempts = settings.timeout_s, settings.max_attempts
+    return LanguageModel(given, timeout_s=timeout_s, max_attempts=max_attempts, fallbacks=(), ledger=ledger)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-import weakref
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from paretune.errors import BudgetError, FatalError, TransientError, UsageError
 
-__all__ = ["Attempt", "Limiter", "Places", "shared_limiter", "shared_places"]
-
-Each = TypeVar("Each")
+__all__ = ["Attempt", "Limiter", "Places"]
 
 #: The window of the limits a minute, in seconds: a second more, for requests that are not equally long under way.
 _WINDOW_S = 61.0
@@ -250,26 +247,3 @@ class Attempt:
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self._limiter._end(self, error)
-
-
-_Shared = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.WeakValueDictionary[str, Any]]
-_limiters: _Shared = weakref.WeakKeyDictionary()
-_places: _Shared = weakref.WeakKeyDictionary()
-
-
-def shared_limiter(alike: str | None, make: Callable[[], Limiter]) -> Limiter:
-    """The limiter, on this event loop, of everything that is named ``alike``; one of its own for None."""
-    return make() if alike is None else _one_for_all(_limiters, alike, make)
-
-
-def shared_places(alike: str, count: int) -> Places:
-    """The places, on this event loop, of everything that is named ``alike``."""
-    return _one_for_all(_places, alike, lambda: Places(count))
-
-
-def _one_for_all(shared: _Shared, alike: str, make: Callable[[], Each]) -> Each:
-    known = shared.setdefault(asyncio.get_running_loop(), weakref.WeakValueDictionary())
-    found: Each | None = known.get(alike)
-    if found is None:
-        found = known[alike] = make()
-    return found

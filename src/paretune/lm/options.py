@@ -104,8 +104,8 @@ class CallOptions(BaseModel):
     stop
         A text, or several, at which a reply ends.
     seed
-        For providers that can repeat a draw, from 0 to 2,147,483,647. Repeated samples of a question send others (see
-        ``Request.seed``).
+        For providers that can repeat a draw, from 0 to 2,147,483,647. Repeated samples of a question send others, which
+        follow from it.
     extra
         Parameters that one provider has, by their names: ``{"top_k": 20}``. They are JSON and go into the body of the
         request as they are (by way of litellm, where that makes the call), for a model's fallbacks too. Keys, headers

@@ -3,34 +3,59 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass, fields
 from typing import Any
 
 from paretune.errors import UsageError
 from paretune.lm.address import address_fault
+from paretune.lm.backends.recorded import Recordings
 from paretune.lm.masking import masked
 from paretune.lm.types import Price
 
-__all__ = ["declaring", "settings_of"]
+__all__ = ["Settings", "declaring", "settings_of"]
 
-_DEFAULTS: dict[str, Any] = {
-    "api_base": None,
-    "api_key_env": None,
-    "concurrency": 16,
-    "requests_per_minute": None,
-    "tokens_per_minute": None,
-    "timeout_s": 120.0,
-    "total_timeout_s": None,
-    "max_attempts": 5,
-    "fallbacks": (),
-    "price": None,
-    "reasons": None,
-    "recordings": None,
-    "gateway": None,
-}
 _ABOVE_ZERO = ("requests_per_minute", "tokens_per_minute", "timeout_s", "total_timeout_s")
 _PRICES = ("prompt", "completion", "cached")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The arguments of a LanguageModel of these names, when all that could say something of them has been asked.
+
+    Raises UsageError for one that cannot be.
+    """
+
+    api_base: str | None = None
+    api_key_env: str | None = None
+    concurrency: int = 16
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    timeout_s: float = 120.0
+    total_timeout_s: float | None = None
+    max_attempts: int = 5
+    fallbacks: Sequence[Any] = ()
+    price: Price | None = None
+    reasons: bool | None = None
+    recordings: Recordings | None = None
+    gateway: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1 or self.max_attempts < 1:
+            raise UsageError(
+                f"concurrency and max_attempts must be at least 1 (got {self.concurrency}, {self.max_attempts})"
+            )
+        for name in _ABOVE_ZERO:
+            if (value := getattr(self, name)) is not None and not value > 0:
+                raise UsageError(f"{name} must be above 0, or None (got {value})")
+        for name in ("api_base", "gateway"):
+            address = getattr(self, name)
+            if address is not None and (fault := address_fault(address)):
+                raise UsageError(f"{name} {fault} (got {masked(address)!r})")
+        if isinstance(self.fallbacks, str):
+            raise UsageError(f"fallbacks must be a list of models (got {self.fallbacks!r})")
+
 
 _declared: ContextVar[Callable[[str], Mapping[str, Any]] | None] = ContextVar("paretune_declared", default=None)
 
@@ -46,28 +71,16 @@ def declaring(settings: Callable[[str], Mapping[str, Any]]) -> Iterator[None]:
         _declared.reset(token)
 
 
-def settings_of(model: str, given: Mapping[str, Any], by_name: bool) -> dict[str, Any]:
-    """The arguments of a LanguageModel; those that are not ``given`` as declared for its name, where that counts.
+def settings_of(model: str, given: Mapping[str, Any], by_name: bool) -> Settings:
+    """The settings of a LanguageModel; those that are not ``given`` as declared for its name, where that counts.
 
     Raises UsageError for one that cannot be.
     """
-    levels = (given, _declared_for(model) if by_name else {}, _DEFAULTS)
-    settings: dict[str, Any] = {
-        name: next((one[name] for one in levels if one.get(name) is not None), None) for name in _DEFAULTS
-    }
-    concurrency, max_attempts = settings["concurrency"], settings["max_attempts"]
-    if concurrency < 1 or max_attempts < 1:
-        raise UsageError(f"concurrency and max_attempts must be at least 1 (got {concurrency}, {max_attempts})")
-    for name in _ABOVE_ZERO:
-        if settings[name] is not None and not settings[name] > 0:
-            raise UsageError(f"{name} must be above 0, or None (got {settings[name]})")
-    for name in ("api_base", "gateway"):
-        address = settings[name]
-        if address is not None and (fault := address_fault(address)):
-            raise UsageError(f"{name} {fault} (got {masked(address)!r})")
-    if isinstance(settings["fallbacks"], str):
-        raise UsageError(f"fallbacks must be a list of models (got {settings['fallbacks']!r})")
-    return {**settings, "price": _price(settings["price"])}
+    declared = _declared_for(model) if by_name else {}
+    values = {each.name: given.get(each.name) for each in fields(Settings)}
+    values = {name: declared.get(name) if value is None else value for name, value in values.items()}
+    values["price"] = _price(values["price"])
+    return Settings(**{name: value for name, value in values.items() if value is not None})
 
 
 def _declared_for(model: str) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from paretune.errors import RefusedInputError, TransientError
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.options import CallOptions
-from paretune.prompting.generate import generate_record, reply_schema, supported, writer_for
+from paretune.prompting.generate import Question
 from paretune.prompting.trace import add_call, current_sample, tracing
 from paretune.schemas.data_model import DataModel, Field
 
@@ -57,19 +57,11 @@ async def propose_instructions(
     another reason proposes nothing.
     """
     await language_model.learn()
-    writer = writer_for(language_model, Experience, Proposal)
+    question = Question.of(language_model, Experience, Proposal, options)
+    record = dict(experience)  # JSON values whose order is meant
     with tracing(current_sample()._replace(replicate=variant)) as calls:
         try:
-            proposal = await generate_record(
-                name,
-                language_model,
-                writer,
-                writer.prefix(_QUESTION, ()),
-                dict(experience),  # JSON values whose order is meant
-                Proposal,
-                schema=reply_schema(language_model, Proposal),
-                options=supported(language_model, options),
-            )
+            proposal = await question.ask(name, language_model, question.writer.prefix(_QUESTION, ()), record)
         except (RefusedInputError, TransientError):
             proposal = None
     for call in calls:  # on to the trace of whoever asked for a proposal

@@ -15,11 +15,11 @@ from jinja2 import Undefined
 from pydantic import TypeAdapter, ValidationError
 
 from paretune.datasets.conversions import as_bool, as_float, as_int, split, where_true
-from paretune.datasets.rows import shortened
 from paretune.errors import DataError
 from paretune.pipeline.sections.fields import AnswerFieldParams, FieldParams
 from paretune.schemas.comparing import ACCEPTED
 from paretune.schemas.faults import did_you_mean, shown
+from paretune.wording import shortened
 
 __all__ = ["derived_template", "label_hint", "listed", "record_of"]
 

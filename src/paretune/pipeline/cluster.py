@@ -32,7 +32,7 @@ from paretune.trials.record import Dropped, TrialRecord
 from paretune.tuners.executor import Executor, LocalExecutor, Racer, TrialTask
 from paretune.tuners.keras_api import FailedTrialError
 from paretune.tuners.plan import Plan
-from paretune.tuners.tuner import Executing
+from paretune.tuners.search import Executing
 
 __all__ = ["on_dask"]
 
@@ -132,7 +132,7 @@ async def _gateway(setup: ProgramSetup) -> AsyncIterator[dict[str, str]]:
     if address is not None:
         yield {"gateway": address, "key": os.environ.get(KEY, "")}
         return
-    gateway = Gateway(setup.language_model, lambda: setup.models)
+    gateway = Gateway(setup.language_model, setup.models)
     key = gateway.keys.issue(Run(draws=False))  # on behalf, and under the budget, of this search
     try:
         yield {"gateway": await gateway.start(ledger=default_ledger()), "key": key.text}

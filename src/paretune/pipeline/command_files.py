@@ -1,30 +1,16 @@
-"""What a program that is another process is made of: the files of its command, and the models that it may call."""
+"""What a program that is another process is made of: the files of its command."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from paretune.errors import ConfigError
 from paretune.import_closure import closure
-from paretune.pipeline.sections.lm import LmParams
 from paretune.pipeline.sections.program import ProgramParams
-from paretune.pipeline.sections.space import SpaceParams, ends
 
-__all__ = ["check_command", "process_files", "secrets_of", "served_models"]
-
-
-def served_models(lm: LmParams, space: Mapping[str, SpaceParams]) -> tuple[str, ...]:
-    """The models that requests to a gateway may name, of which the first is meant where they name none."""
-    named = [str(value) for value in ends(space["model"])] if "model" in space else []
-    return tuple(dict.fromkeys([lm.model, *named, *lm.models]))
-
-
-def secrets_of(lm: LmParams) -> list[str]:
-    """The environment variables that hold keys of models, by name."""
-    named = [lm.api_key_env, *(own.api_key_env for own in lm.models.values())]
-    return [name for name in named if name]
+__all__ = ["check_command", "process_files"]
 
 
 def process_files(program: ProgramParams) -> set[Path]:

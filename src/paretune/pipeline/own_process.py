@@ -11,9 +11,9 @@ from typing import Any
 from paretune.files import state_root
 from paretune.gateway.own_program import Host, OwnProgram
 from paretune.lm.language_model import LanguageModel
-from paretune.pipeline.command_files import secrets_of, served_models
 from paretune.pipeline.scoring import Scoring
 from paretune.pipeline.sections.lm import LmParams
+from paretune.pipeline.sections.models import served_models
 from paretune.pipeline.sections.program import ProgramParams, variable
 from paretune.pipeline.sections.space import SpaceParams
 from paretune.programs.module import Input
@@ -67,10 +67,10 @@ class OwnProcesses:
         if loop not in self._hosts:
             self._hosts[loop] = Host(
                 self._language_model,
-                lambda: self.models,
+                self.models,
                 workers=self._program.workers or self._lm.concurrency,
                 log=state_root() / "program.log",
-                secrets=secrets_of(self._lm),
+                secrets=self._lm.secrets,
                 kept=self._program.keep_environment,
             )
         return self._hosts[loop]

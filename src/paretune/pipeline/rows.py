@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from paretune.datasets.huggingface import HuggingFaceDataset
-from paretune.datasets.rows import shortened
 from paretune.datasets.split import split_indices
 from paretune.datasets.templates import RowTemplate, VariableList
 from paretune.errors import ConfigError, DataError
@@ -23,6 +22,7 @@ from paretune.pipeline.sections.task import TaskParams
 from paretune.schemas.data_model import DataModel, is_score
 from paretune.schemas.faults import did_you_mean
 from paretune.schemas.field_types import item_of, labels_of
+from paretune.wording import shortened
 
 __all__ = ["as_labels", "gold_labels", "input_template", "known_labels", "open_dataset", "validation_rows"]
 

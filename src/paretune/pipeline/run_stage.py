@@ -10,6 +10,7 @@ from pathlib import Path
 from paretune.errors import ParetuneError
 from paretune.schemas.faults import shown
 from paretune.terminal import plain
+from paretune.wording import shortened
 
 __all__ = ["run_stage"]
 
@@ -50,6 +51,6 @@ def run_stage(main: Callable[[], object], interrupted: str = "interrupted; go on
 
 
 def _end(message: str) -> None:
-    lines = (line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…" for line in message.split("\n"))
+    lines = (shortened(line, _LONGEST) for line in message.split("\n"))
     print("error:", plain("\n".join(lines), lines=True), file=sys.stderr)
     sys.exit(1)

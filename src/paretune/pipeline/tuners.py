@@ -25,7 +25,7 @@ from paretune.trials.rules import Rule
 from paretune.tuners import TUNERS
 from paretune.tuners.tuner import Tuner
 
-__all__ = ["code_digest", "declared_rule", "make_tuner", "replying", "search_data"]
+__all__ = ["code_digest", "make_tuner", "replying", "search_data"]
 
 #: The examples of a search.
 TRAIN, VALIDATION = Path("data/splits/train.jsonl"), Path("data/splits/val.jsonl")
@@ -52,7 +52,7 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
         setup.build_program,
         objective=[Objective(**part.model_dump()) for part in objective.objectives],
         constraints=objective.constraints,
-        rule=declared_rule(params),
+        rule=_declared_rule(params),
         seed=search.seed,
         directory=state_root(),
         project_name="searches",
@@ -72,8 +72,8 @@ def make_tuner(params: Mapping[str, Any], setup: ProgramSetup) -> Tuner:
 def _check_budget(budget: dict[str, Any] | None, setup: ProgramSetup) -> None:
     """Refuse caps that would not hold: a gateway makes calls under its own."""
     backend = setup.language_model(setup.lm.model).backend if budget is not None else None
-    if isinstance(backend, GatewayBackend) and backend.budget != budget:
-        there = "has none" if backend.budget is None else f"has {backend.budget}"
+    if isinstance(backend, GatewayBackend) and (its := backend.facts["budget"]) != budget:
+        there = "has none" if its is None else f"has {its}"
         raise ConfigError(
             f"budget: {budget} is declared here, but the gateway at {backend.address}, which makes the calls, {there}: "
             "start it with the same budget, or declare none here"
@@ -87,7 +87,7 @@ def search_data(setup: ProgramSetup) -> dict[str, Any]:
     return {"x": x, "y": y, "validation_data": setup.scoring.read(VALIDATION), **length}
 
 
-def declared_rule(params: Mapping[str, Any]) -> Rule:
+def _declared_rule(params: Mapping[str, Any]) -> Rule:
     """How the winner is chosen."""
     winner = section(params, "winner", WinnerParams)
     return Rule(winner.rule, winner.epsilon, winner.by, winner.allow_broken)

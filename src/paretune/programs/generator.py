@@ -10,17 +10,10 @@ from pydantic import create_model
 
 from paretune.errors import UsageError
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.options import CallOptions, SeededCallKeywords
+from paretune.lm.options import SeededCallKeywords
 from paretune.lm.types import CHAT_FORMS, StructuredOutput
 from paretune.programs.module import Module
-from paretune.prompting.generate import (
-    call_options,
-    generate_record,
-    reasons_by_itself,
-    reply_schema,
-    supported,
-    writer_for,
-)
+from paretune.prompting.generate import Question, call_options, reasons_by_itself
 from paretune.prompting.prompts import Example, PromptWriter
 from paretune.prompting.voting import most_common
 from paretune.schemas.data_model import DataModel, Field
@@ -79,7 +72,7 @@ class Generator(Module):
             raise UsageError(f"{self.name}: samples must be a whole number above 0 (got {samples!r})")
         if samples > 1 and self.options.temperature == 0:
             raise UsageError(f"{self.name}: {samples} samples at temperature 0 would be one and the same: raise it")
-        self._writers: dict[type[DataModel], PromptWriter] = {}
+        self._questions: dict[tuple[LanguageModel, type[DataModel]], Question[DataModel]] = {}
         self._prefix: tuple[Any, ...] | None = None
 
     def with_own_fields(self, data_model: type[DataModel]) -> type[DataModel]:
@@ -108,21 +101,11 @@ class Generator(Module):
                 f"{self.name} takes a record, of which it learns the fields (got a {type(inputs).__name__})"
             )
         await self.language_model.learn()
-        writer, record = self._writer(type(inputs)), inputs.get_json()
-        prefix = self._prefix_of(writer)
+        question, record = self._question(type(inputs)), inputs.get_json()
+        prefix = self._prefix_of(question.writer)
 
         async def ask(draw: int) -> DataModel | None:
-            return await generate_record(
-                self.name,
-                self.language_model,
-                writer,
-                prefix,
-                record,
-                self.data_model,
-                schema=self._schema,
-                options=self._supported,
-                draw=draw,
-            )
+            return await question.ask(self.name, self.language_model, prefix, record, draw)
 
         return await (ask(0) if self.samples == 1 else most_common(ask, self.samples, self.gold_model.model_fields))
 
@@ -148,13 +131,13 @@ class Generator(Module):
         self.instructions = state["instructions"]
         self.examples = tuple(state["examples"])
 
-    def _writer(self, input_model: type[DataModel]) -> PromptWriter:
-        writer = self._writers.get(input_model)
-        if writer is None:
-            asked = self.asked_of(self.language_model)
-            writer = writer_for(self.language_model, input_model, asked, self.structured_output)
-            self._writers[input_model] = writer
-        return writer
+    def _question(self, input_model: type[DataModel]) -> Question[DataModel]:
+        """What a record of a data model is asked about, made once for each language model."""
+        model, key = self.language_model, (self.language_model, input_model)
+        if key not in self._questions:
+            form: dict[str, Any] = {"asked": self.asked_of(model), "structured_output": self.structured_output}
+            self._questions[key] = Question.of(model, input_model, self.data_model, self.options, **form)
+        return self._questions[key]
 
     def _prefix_of(self, writer: PromptWriter) -> str:
         """The prompt before the input, written once for each candidate."""
@@ -165,14 +148,6 @@ class Generator(Module):
             prefix = writer.prefix(instructions, self.examples)
             self._prefix = (writer, self.instructions, self.examples, prefix)
         return cast(str, self._prefix[3])
-
-    @functools.cached_property
-    def _schema(self) -> dict[str, Any]:
-        return reply_schema(self.language_model, self.asked_of(self.language_model))
-
-    @functools.cached_property
-    def _supported(self) -> CallOptions:
-        return supported(self.language_model, self.options, stacklevel=3)
 
 
 class ChainOfThought(Generator):

@@ -11,9 +11,9 @@ from paretune.callbacks.progress import measures_line, print_line
 from paretune.errors import DataError, UsageError
 from paretune.files import read_json, write_json
 from paretune.lm.language_model import LanguageModel
-from paretune.metrics.measures import OPERATIONAL
 from paretune.metrics.metric import Metric
 from paretune.optimizers.optimizer import Optimizer
+from paretune.programs.aims import bound, named
 from paretune.programs.examples import Examples, as_arrays, examples_of, with_arrays
 from paretune.programs.generator import Generator
 from paretune.programs.graph import Graph
@@ -21,7 +21,7 @@ from paretune.programs.module import Module, Node, Symbol, inner_modules
 from paretune.programs.running import Evaluation, evaluate, predict
 from paretune.programs.trainer import FitOptions, History, Verbose, train
 from paretune.prompting.trace import Sample
-from paretune.rewards.reward import ExactMatch, Reward, as_reward
+from paretune.rewards.reward import ExactMatch, Reward
 from paretune.schemas.data_model import DataModel, as_record
 
 __all__ = ["Program"]
@@ -114,24 +114,9 @@ class Program(Module):
     ) -> None:
         """Choose what training aims at. Raises UsageError for what is no reward, metric or optimizer, and when a mask
         or a metric does not fit the data model."""
-        if not isinstance(metrics, Sequence | None) or isinstance(metrics, str):
-            raise UsageError(f"metrics must be a list of metrics (got {metrics!r})")
-        for metric in metrics or ():
-            if not isinstance(metric, Metric):
-                raise UsageError(
-                    f"metrics must be Metric objects, such as F1Score() (got {_shown(metric)}); a function or a reward "
-                    "becomes one by MeanMetricWrapper(fn=…)"
-                )
         if not isinstance(optimizer, Optimizer | None):
-            raise UsageError(
-                f"optimizer must be an Optimizer object, such as RandomFewShot() (got {_shown(optimizer)})"
-            )
-        self.reward = as_reward(reward if reward is not None else ExactMatch()).bind(self.gold_model)
-        self.metrics = tuple(metric.bind(self.gold_model) for metric in metrics or ())
-        names = ["reward", *OPERATIONAL, *(metric.name for metric in self.metrics)]
-        for name in names:
-            if names.count(name) > 1:
-                raise UsageError(f"two metrics are called {name!r}: give one of them another name=…")
+            raise UsageError(f"optimizer must be an Optimizer object, such as RandomFewShot() (got {named(optimizer)})")
+        self.reward, self.metrics = bound(reward, metrics, self.gold_model)
         self.optimizer = optimizer
         self.compiled = True
 
@@ -262,10 +247,6 @@ class Program(Module):
     def _require_compiled(self, what: str) -> None:
         if not self.compiled:
             raise UsageError(f"{self.name}: call compile(reward=…, metrics=[…]) before {what}()")
-
-
-def _shown(value: Any) -> str:
-    return repr(value) if isinstance(value, str | type) else f"a {type(value).__name__}"
 
 
 def _calls_of(module: Module) -> int:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from paretune.datasets.conversions import as_bool, as_float, as_int
-from paretune.datasets.rows import shortened
 from paretune.errors import DataError
+from paretune.wording import shortened
 
-__all__ = ["Column", "is_missing", "measured", "tidy", "tidy_rows"]
+__all__ = ["Column", "is_missing", "measured", "tidy_rows"]
 
 Row = dict[str, Any]
 
@@ -58,7 +58,7 @@ def is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip()) or (value != value)
 
 
-def tidy(value: Any) -> Any:
+def _tidy(value: Any) -> Any:
     """A cell as JSON can hold it: text without blanks around it, dates as ISO text, empty cells as None.
 
     Raises DataError for what has no JSON, such as bytes.
@@ -68,9 +68,9 @@ def tidy(value: Any) -> Any:
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, Mapping):
-        return {str(name): tidy(item) for name, item in value.items()}
+        return {str(name): _tidy(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [tidy(item) for item in value]
+        return [_tidy(item) for item in value]
     if isinstance(value, bool | int | float):
         if isinstance(value, float) and not math.isfinite(value):
             raise DataError(f"{value} is no number that can be written as JSON")
@@ -92,12 +92,12 @@ def _parsed(text: Any) -> Any:
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
         if isinstance(value, list | dict):
-            return tidy(value)
+            return _tidy(value)
     return text
 
 
 def tidy_rows(rows: Sequence[Mapping[str, Any]], where: str) -> list[Row]:
-    """Rows with ``tidy`` cells, each with every column that any of them has.
+    """Rows with tidy cells, each with every column that any of them has.
 
     A column whose texts all are lists or records (as JSON, or as Python, which pandas writes) has those in their place.
     Raises DataError with the row's number.
@@ -106,7 +106,7 @@ def tidy_rows(rows: Sequence[Mapping[str, Any]], where: str) -> list[Row]:
     done: list[Row] = []
     for number, row in enumerate(rows):
         try:
-            done.append({name: tidy(row.get(name)) for name in names})
+            done.append({name: _tidy(row.get(name)) for name in names})
         except DataError as error:
             raise DataError(f"{where}, row {number} (counted from 0): {error}") from None
     for name in names:

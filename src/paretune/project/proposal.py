@@ -16,7 +16,6 @@ __all__ = [
     "Proposal",
     "input_columns",
     "is_called_identifier",
-    "is_identifier",
     "kind_of_targets",
     "named",
     "separator_of",
@@ -72,7 +71,7 @@ def named(names: Sequence[str], columns: Sequence[Column], option: str) -> tuple
 
 def target_candidates(columns: Sequence[Column]) -> list[Column]:
     """The columns that may hold the right answer; a single one where that can be told."""
-    useful = [column for column in columns if len(column.counts) > 1 and not is_identifier(column)]
+    useful = [column for column in columns if len(column.counts) > 1 and not _is_identifier(column)]
     for words in _ANSWERS:
         if called := [column for column in useful if words_of(column.name) & set(words)]:
             return called
@@ -84,7 +83,7 @@ def target_candidates(columns: Sequence[Column]) -> list[Column]:
 
 def input_columns(columns: Sequence[Column], targets: Sequence[Column]) -> tuple[Column, ...]:
     """Free texts, or, where there are none, all columns that are no identifiers. Raises DataError without any."""
-    others = [each for each in columns if each not in targets and each.counts and not is_identifier(each)]
+    others = [each for each in columns if each not in targets and each.counts and not _is_identifier(each)]
     texts = [each for each in others if each.kind in ("text", "list", "record") and each.length >= _FREE_TEXT]
     varying = [each for each in others if len(each.counts) > 1]
     if not (found := texts or varying):
@@ -139,7 +138,7 @@ def words_of(name: str) -> set[str]:
     return {word.lower() for word in re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])", name)}
 
 
-def is_identifier(column: Column) -> bool:
+def _is_identifier(column: Column) -> bool:
     """Whether a column numbers or names its rows: each value once, under a name like `id`, or whole numbers."""
     return is_called_identifier(column) or (column.unique and column.kind == "whole number")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,24 +20,12 @@ from paretune.schemas.faults import find_faults
 from paretune.schemas.parsing import parse_json
 from paretune.schemas.text_form import parse_text
 
-__all__ = ["call_options", "generate_record", "reasons_by_itself", "reply_schema", "supported", "writer_for"]
+__all__ = ["Question", "call_options", "reasons_by_itself"]
 
 Output = TypeVar("Output", bound=DataModel)
 
 
-def writer_for(
-    language_model: LanguageModel,
-    input_model: type[DataModel],
-    output_model: type[DataModel],
-    structured_output: StructuredOutput | Literal["auto"] = "auto",
-) -> PromptWriter:
-    """The writer of prompts for a model; ``auto`` is the best form of JSON that the model supports."""
-    if structured_output == "auto":
-        structured_output = language_model.capabilities["structured_output"]
-    return PromptWriter(input_model, output_model, cast(StructuredOutput, structured_output))
-
-
-def reply_schema(language_model: LanguageModel, output_model: type[DataModel]) -> dict[str, Any]:
+def _reply_schema(language_model: LanguageModel, output_model: type[DataModel]) -> dict[str, Any]:
     """The JSON schema that is sent to a model."""
     schema = output_model.get_schema()
     if not language_model.capabilities["grammar"]:  # providers refuse schemas that limit a length
@@ -62,13 +51,13 @@ def call_options(taker: str, keywords: Mapping[str, Any]) -> CallOptions:
         raise UsageError(f"invalid call options of {taker}:{faults}") from None
 
 
-def supported(language_model: LanguageModel, options: CallOptions, stacklevel: int = 2) -> CallOptions:
+def _supported(language_model: LanguageModel, options: CallOptions) -> CallOptions:
     """The options without a reasoning effort that the model does not take, of which it warns."""
     if options.reasoning_effort is None or language_model.capabilities["reasoning_effort"]:
         return options
     warnings.warn(
         f"{language_model.model} takes no reasoning_effort: {options.reasoning_effort!r} has no effect",
-        stacklevel=stacklevel + 1,
+        stacklevel=4,
     )
     return options.without("reasoning_effort")
 
@@ -88,47 +77,67 @@ def reasons_by_itself(language_model: LanguageModel, effort: str | None) -> bool
     return bool(takes.get("reasons"))  # older ledgers remember nothing of it
 
 
-async def generate_record(
-    caller: str,
-    language_model: LanguageModel,
-    writer: PromptWriter,
-    prefix: str,
-    record: dict[str, Any],
-    output_model: type[Output],
-    *,
-    schema: dict[str, Any] | None,
-    options: CallOptions,
-    draw: int = 0,
-) -> Output | None:
-    """Ask for the output of one input record (plain JSON values), and note the call in the trace of ``caller``.
+@dataclass(frozen=True)
+class Question(Generic[Output]):
+    """What a language model is asked about each of some input records: for a record of ``output_model``.
 
-    What is asked for is the writer's data model. ``output_model`` may have a field ``thinking`` besides, which gets the
-    model's own reasoning, or stays empty where the provider does not give it.
-
-    The question is one of the current sample's: whoever asks (a generator, a judge, an optimizer that wants proposals),
-    each epoch and each replicate draws a reply of its own. ``draw`` numbers several that are wanted of one question.
-
-    Returns None when the reply does not validate. Raises the errors of ``LanguageModel.complete``.
+    The writer's data model is what it is told to reply. ``output_model`` may have a field ``thinking`` besides, which
+    gets the model's own reasoning, or stays empty where the provider does not give it.
     """
-    sample = current_sample()
-    request = Request(
-        messages=writer.messages(prefix, record),
-        structured_output=writer.structured_output,
-        schema_name=output_model.__name__,
-        schema=None if writer.in_text else schema,
-        grammar=writer.grammar,
-        options=options.stopping_at(writer.stop()),
-        replicate=sample.replicate,
-        epoch=sample.epoch,
-        draw=draw,
-        record=record,
-    )
-    reply = await language_model.complete(request)
-    output: DataModel | None = None
-    if reply.finish_reason != REFUSAL:
-        output = (parse_text if writer.in_text else parse_json)(reply.text, writer.output_model)
-    language_model.ledger.note(reply, caller, valid=output is not None, replicate=sample.replicate)
-    add_call(Call(caller, record, None if output is None else output.get_json(), reply))
-    if output is None or isinstance(output, output_model):
-        return output
-    return output_model.model_construct(thinking=reply.reasoning or "", **dict(output))  # valid, since the output is
+
+    writer: PromptWriter
+    output_model: type[Output]
+    schema: dict[str, Any]
+    options: CallOptions
+
+    @classmethod
+    def of(
+        cls,
+        language_model: LanguageModel,
+        input_model: type[DataModel],
+        output_model: type[Output],
+        options: CallOptions,
+        *,
+        asked: type[DataModel] | None = None,
+        structured_output: StructuredOutput | Literal["auto"] = "auto",
+    ) -> Self:
+        """The question in the form that a model takes: ``asked`` for (None: the ``output_model``) in the best form of
+        JSON that it supports, or another, and without options that it does not take, of which it warns."""
+        asked = output_model if asked is None else asked
+        form = language_model.capabilities["structured_output"] if structured_output == "auto" else structured_output
+        writer, schema = PromptWriter(input_model, asked, form), _reply_schema(language_model, asked)
+        return cls(writer, output_model, schema, _supported(language_model, options))
+
+    async def ask(
+        self, caller: str, language_model: LanguageModel, prefix: str, record: dict[str, Any], draw: int = 0
+    ) -> Output | None:
+        """The output of one input record (plain JSON values); the call is noted in the trace of ``caller``.
+
+        The question is one of the current sample's: whoever asks (a generator, a judge, an optimizer that wants
+        proposals), each epoch and each replicate draws a reply of its own. ``draw`` numbers several that are wanted of
+        one question. ``prefix`` is the prompt before the input.
+
+        Returns None when the reply does not validate. Raises the errors of ``LanguageModel.complete``.
+        """
+        sample, writer = current_sample(), self.writer
+        request = Request(
+            messages=writer.messages(prefix, record),
+            structured_output=writer.structured_output,
+            schema_name=self.output_model.__name__,
+            schema=None if writer.in_text else self.schema,
+            grammar=writer.grammar,
+            options=self.options.stopping_at(writer.stop()),
+            replicate=sample.replicate,
+            epoch=sample.epoch,
+            draw=draw,
+            record=record,
+        )
+        reply = await language_model.complete(request)
+        output: DataModel | None = None
+        if reply.finish_reason != REFUSAL:
+            output = (parse_text if writer.in_text else parse_json)(reply.text, writer.output_model)
+        language_model.ledger.note(reply, caller, valid=output is not None, replicate=sample.replicate)
+        add_call(Call(caller, record, None if output is None else output.get_json(), reply))
+        if output is None or isinstance(output, self.output_model):
+            return output
+        return self.output_model.model_construct(thinking=reply.reasoning or "", **dict(output))  # valid, as output is

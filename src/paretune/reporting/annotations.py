@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from paretune.reporting.marks import (
+    FONT_SIZE,
+    FRONTIER,
+    INK,
+    MUTED,
+    VERMILLION,
+    WINNER,
+    caption,
+    dashed_rule,
+    encoding,
+)  # fmt: skip
 from paretune.reporting.placement import Box, Scale, place, text_width
 from paretune.reporting.results import Measurement
 from paretune.trials.goals import Objective
-from paretune.wording import compact
 
-__all__ = [
-    "DOMINATED", "DROPPED", "FONT_SIZE", "FRONTIER", "INFEASIBLE", "INK", "MUTED", "PERHAPS", "VERMILLION", "WINNER",
-    "Point", "caption", "encoding", "labels", "obstacles", "reference_rule",
-]  # fmt: skip
+__all__ = ["Point", "labels", "obstacles", "reference_rule"]
 
-WINNER, FRONTIER, PERHAPS, DOMINATED = "winner", "on the frontier", "perhaps on it", "not on it"
-INFEASIBLE, DROPPED = "breaks a constraint", "dropped early"
-INK, MUTED, VERMILLION = "#222222", "#5a5a5a", "#D55E00"
-FONT_SIZE, _LINE = 12.5, 15.0
+_LINE = 15.0
+_LABEL = {"type": "text", "baseline": "middle", "fontSize": FONT_SIZE, "lineHeight": _LINE}
+_HALO = {"stroke": "white", "strokeWidth": 3.5, "strokeJoin": "round", "opacity": 0.9}
+_MOST_CHARACTERS = 24
 
 
 @dataclass(frozen=True)
@@ -44,11 +51,6 @@ class Point:
         return {"x": self.x.value, "y": self.y.value}
 
 
-def encoding(axes: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """The channels of a mark at the fields x and y on the panel's axes, and more channels."""
-    return {"x": axes["x"] | {"field": "x"}, "y": axes["y"] | {"field": "y"}} | more
-
-
 def labels(
     axes: dict[str, Any],
     points: Sequence[Point],
@@ -66,47 +68,36 @@ def labels(
     placed = place(pixels, texts, Box(0, 0, x.size, y.size), solid=solid, light=light, font_size=FONT_SIZE)
     rows = [
         each.at
-        | {
-            "lx": x.value(label.x),
-            "ly": y.value(label.y),
-            "first": y.value(label.y - _LINE * (len(text) - 1) / 2),
-        }
+        | {"lx": x.value(label.x), "ly": y.value(label.y), "first": y.value(label.y - _LINE * (len(text) - 1) / 2)}
         | {"text": text, "align": label.align, "leader": label.leader, "bold": each.role == WINNER}
         for each, text, label in zip(named, texts, placed, strict=True)
         if label is not None
     ]
+    leaders = {
+        "data": {"values": [row for row in rows if row["leader"]]},
+        "mark": {"type": "rule", "color": "#9a9a9a", "strokeWidth": 0.8},
+        "encoding": encoding(axes, x2={"field": "lx"}, y2={"field": "ly"}),
+    }
+    return [leaders, *_texts(axes, rows)]
+
+
+def _texts(axes: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     where = {"x": axes["x"] | {"field": "lx"}, "y": axes["y"] | {"field": "first"}, "text": {"field": "text"}}
-    layers: list[dict[str, Any]] = [
-        {
-            "data": {"values": [row for row in rows if row["leader"]]},
-            "mark": {"type": "rule", "color": "#9a9a9a", "strokeWidth": 0.8},
-            "encoding": encoding(axes, x2={"field": "lx"}, y2={"field": "ly"}),
-        }
-    ]
-    for halo in (True, False):  # white below the letters keeps them legible on lines
+    for halo in (_HALO, {}):  # white below the letters keeps them legible on lines
         for align in ("left", "center", "right"):
             for bold in (False, True):
                 group = [row for row in rows if (row["align"], row["bold"]) == (align, bold)]
-                mark = {
-                    "type": "text",
-                    "align": align,
-                    "baseline": "middle",
-                    "fontSize": FONT_SIZE,
-                    "lineHeight": _LINE,
-                }
-                mark |= {"fontWeight": "bold" if bold else "normal", "color": VERMILLION if bold else INK}
-                if halo:
-                    mark |= {"stroke": "white", "strokeWidth": 3.5, "strokeJoin": "round", "opacity": 0.9}
+                weight = {"fontWeight": "bold" if bold else "normal", "color": VERMILLION if bold else INK}
                 if group:
-                    layers.append({"data": {"values": group}, "mark": mark, "encoding": where})
-    return layers
+                    mark = {"type": "text", "align": align, **_LABEL, **weight, **halo}
+                    yield {"data": {"values": group}, "mark": mark, "encoding": where}
 
 
-def _lines(parts: Sequence[str], limit: int = 24) -> list[str]:
-    """A label's parts on as few lines of at most ``limit`` characters as they fit on."""
+def _lines(parts: Sequence[str]) -> list[str]:
+    """A label's parts on as few lines as they fit on."""
     lines = [parts[0]]
     for part in parts[1:]:
-        if len(lines[-1]) + len(part) + 2 <= limit:
+        if len(lines[-1]) + len(part) + 2 <= _MOST_CHARACTERS:
             lines[-1] += f", {part}"
         else:
             lines[-1] += ","
@@ -128,27 +119,9 @@ def reference_rule(
     ]
     align, side, box = min(places, key=lambda each: sum(each[2].overlap(other) for other in drawn))
     row = {"y": reference, "x": x.value(x.size - 4 if align == "right" else 4), "text": text}
-    mark = {
-        "type": "text",
-        "align": align,
-        "dy": side,
-        "baseline": "middle",
-        "color": MUTED,
-        "fontSize": FONT_SIZE,
-    }
-    return [
-        {
-            "data": {"values": [row]},
-            "mark": {"type": "rule", "color": MUTED, "strokeDash": [5, 4]},
-            "encoding": {"y": axes["y"] | {"field": "y"}},
-        },
-        {"data": {"values": [row]}, "mark": mark, "encoding": encoding(axes, text={"field": "text"})},
-    ], box
-
-
-def caption(reference: float) -> str:
-    """What the reference rule means."""
-    return f"always the most common answer: {compact(reference)}"
+    mark = {"type": "text", "align": align, "dy": side, "baseline": "middle", "color": MUTED, "fontSize": FONT_SIZE}
+    written = {"data": {"values": [row]}, "mark": mark, "encoding": encoding(axes, text={"field": "text"})}
+    return [dashed_rule(axes, "y", row), written], box
 
 
 def obstacles(

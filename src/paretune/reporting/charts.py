@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from paretune.errors import DataError
-from paretune.reporting.annotations import INK, MUTED
+from paretune.reporting.frontier_panel import frontier_panel
 from paretune.reporting.frontier_rows import axes, brief_options, labels
-from paretune.reporting.panels import frontier_panel, ranking_panel
+from paretune.reporting.marks import INK, MUTED
+from paretune.reporting.ranking_panel import ranking_panel
 from paretune.reporting.results import Result
 from paretune.trials.goals import Objective
 from paretune.wording import metric_words, percent, words
@@ -74,11 +75,11 @@ def chart(
     }
 
 
-def to_png(spec: Mapping[str, Any], scale: float = 2.0) -> bytes:
-    """The specification as PNG; ``scale`` 2 is sharp on a high-resolution screen. No browser, no network."""
+def to_png(spec: Mapping[str, Any]) -> bytes:
+    """The specification as PNG, sharp on a high-resolution screen. No browser, no network."""
     import vl_convert
 
-    return bytes(vl_convert.vegalite_to_png(dict(spec), vl_version=_VERSION, scale=scale, allowed_base_urls=[]))
+    return bytes(vl_convert.vegalite_to_png(dict(spec), vl_version=_VERSION, scale=2.0, allowed_base_urls=[]))
 
 
 def _title(completed: Sequence[Result], shown: int, objectives: Sequence[Objective]) -> str:

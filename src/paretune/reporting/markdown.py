@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from paretune.terminal import plain
+from paretune.wording import shortened
 
 __all__ = ["code", "escaped", "table"]
 
@@ -16,7 +17,7 @@ _MARKUP = re.compile(r"[\\`*\[\]<>&~#$@]|(?<!\w)_|_(?!\w)")
 def code(value: object) -> str:
     """A value as a code span, at most 200 characters of it: no markup, no link and no mention in it comes alive."""
     text = plain(str(value))
-    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    text = shortened(text, _LONGEST)
     fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
     pad = " " if not text.strip() or "`" in (text[0], text[-1]) else ""
     return f"{fence}{pad}{text}{pad}{fence}"

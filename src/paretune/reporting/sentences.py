@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from paretune.wording import compact, metric_words, with_interval
+from paretune.wording import compact, displayed, metric_words, with_interval
 
 __all__ = ["gain_sentence", "looks_sentence", "p_text", "points", "tested_rows"]
 
@@ -19,7 +19,6 @@ _SIDES = {
     "val": "winner (validation)",
 }
 _NO_METRICS = {"n", "failures", "looks", "corrected"}
-_SCALES = {"cost": (1000.0, "cost per 1,000 examples (USD)")}
 
 
 def tested_rows(numbers: Numbers) -> list[list[str]]:
@@ -29,8 +28,7 @@ def tested_rows(numbers: Numbers) -> list[list[str]]:
     found = [["", *(_SIDES[name] for name in sides)]]
     for metric in _metrics(numbers.get("test", {})):
         if any(numbers[side].get(metric) for side in sides):
-            scale, words = _SCALES.get(metric, (1.0, metric_words(metric)))
-            found.append([words, *(_measured(numbers[side], metric, scale) for side in sides)])
+            found.append([metric_words(metric), *(_measured(numbers[side], metric) for side in sides)])
     return [*found, ["examples", *(compact(numbers[side]["n"]) if "n" in numbers[side] else "" for side in sides)]]
 
 
@@ -71,10 +69,9 @@ def _metrics(section: Numbers) -> Iterator[str]:
     return (name for name in section if name not in _NO_METRICS and not name.endswith(("_lo", "_hi")))
 
 
-def _measured(section: Numbers, metric: str, scale: float) -> str:
+def _measured(section: Numbers, metric: str) -> str:
     ends = (section.get(f"{metric}{end}", math.nan) for end in ("", "_lo", "_hi"))
-    text = with_interval(*(scale * each for each in ends))
-    return "" if metric not in section else text
+    return with_interval(*(displayed(metric, each) for each in ends)) if metric in section else ""
 
 
 def _signed(share: float) -> str:

@@ -9,9 +9,8 @@ from typing import Any, Unpack
 
 from paretune.errors import JudgementError, RefusedInputError, UsageError
 from paretune.lm.language_model import LanguageModel
-from paretune.lm.options import CallOptions, SeededCallKeywords
-from paretune.prompting.generate import call_options, generate_record, reply_schema, supported, writer_for
-from paretune.prompting.prompts import PromptWriter
+from paretune.lm.options import SeededCallKeywords
+from paretune.prompting.generate import Question, call_options
 from paretune.rewards.reward import MaskedReward, Scored
 from paretune.rewards.rubric import Rubric
 from paretune.schemas.data_model import DataModel, Field, Score
@@ -134,25 +133,14 @@ class LMAsJudge(MaskedReward):
     async def _judgement(self, record: dict[str, Any], draw: int) -> DataModel | None:
         """One reply about a comparison; None when it has no valid score."""
         await self.language_model.learn()
-        writer, prefix, schema, options = self._question
+        question, prefix = self._question
         try:
-            return await generate_record(
-                self.name,
-                self.language_model,
-                writer,
-                prefix,
-                record,
-                self.reply_model,
-                schema=schema,
-                options=options,
-                draw=draw,
-            )
+            return await question.ask(self.name, self.language_model, prefix, record, draw)
         except RefusedInputError as error:
             raise JudgementError(f"the judge {self.language_model.model!r} refused an answer: {error}") from error
 
     @functools.cached_property
-    def _question(self) -> tuple[PromptWriter, str, dict[str, Any], CallOptions]:
-        """What all comparisons share; written when first asked, since it depends on what the model supports."""
-        writer = writer_for(self.language_model, Comparison, self.reply_model)
-        schema = reply_schema(self.language_model, self.reply_model)
-        return writer, writer.prefix(self.instructions, ()), schema, supported(self.language_model, self.options)
+    def _question(self) -> tuple[Question[DataModel], str]:
+        """What all comparisons share; made when first asked, since it depends on what the model supports."""
+        question = Question.of(self.language_model, Comparison, self.reply_model, self.options)
+        return question, question.writer.prefix(self.instructions, ())

@@ -11,6 +11,8 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from paretune.wording import shortened
+
 __all__ = ["Fault", "did_you_mean", "find_faults", "shown"]
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
@@ -83,7 +85,7 @@ def _fault(detail: Any, model: type[BaseModel], noun: str) -> tuple[str, str, st
         fields = [item for model in _models(annotation) for item in model.model_fields.items()]
         known = [info.alias or name for name, info in fields]
         hint = did_you_mean(str(location[-1]), known)
-        place = ".".join([*parts, _cut(str(location[-1]))])
+        place = ".".join([*parts, shortened(str(location[-1]))])
         return place, f"unknown {noun} (known: {', '.join(known) or 'none'}){hint}", ""
     parts, _, field = _find(model, location)
     place = ".".join(parts)
@@ -124,10 +126,6 @@ def _bounds(field: FieldInfo | None) -> list[str]:
     return found
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
 def _find(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[str], Any, FieldInfo | None]:
     """A place inside ``model``: its parts, its declared type and the field, if it is one."""
     annotation: Any = model
@@ -140,7 +138,7 @@ def _find(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[s
         elif members := _members(annotation):  # pydantic also names the member of a union, which is no place
             annotation = next((member for member in members if _is_named(member, part)), annotation)
             continue
-        parts.append(_cut(str(part)))
+        parts.append(shortened(str(part)))
     return parts, annotation, field
 
 

@@ -15,11 +15,10 @@ _MAX_BYTES = 8 << 20
 
 
 class BodyLimit:
-    """Reads the body of each request and answers 413 to one of more than ``max_bytes``, whatever its headers tell."""
+    """Reads the body of each request and answers 413 to one of more than ``_MAX_BYTES``, whatever its headers tell."""
 
-    def __init__(self, app: Callable[[Any, _Receive, _Send], Awaitable[None]], max_bytes: int = _MAX_BYTES) -> None:
+    def __init__(self, app: Callable[[Any, _Receive, _Send], Awaitable[None]]) -> None:
         self._app = app
-        self._max_bytes = max_bytes
 
     async def __call__(self, scope: Any, receive: _Receive, send: _Send) -> None:
         if scope["type"] != "http":
@@ -32,8 +31,8 @@ class BodyLimit:
                 return
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > self._max_bytes:
-                await _too_long(send, self._max_bytes)
+            if len(body) > _MAX_BYTES:
+                await _too_long(send)
                 return
         parts: list[_Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
         await self._app(scope, lambda: _next(parts, receive), send)
@@ -43,8 +42,8 @@ async def _next(parts: list[_Message], receive: _Receive) -> _Message:
     return parts.pop() if parts else await receive()
 
 
-async def _too_long(send: _Send, max_bytes: int) -> None:
-    text = f"the body of a request may have {max_bytes >> 20} MiB"
+async def _too_long(send: _Send) -> None:
+    text = f"the body of a request may have {_MAX_BYTES >> 20} MiB"
     body = json.dumps({"detail": text, "error": {"message": text, "type": "invalid_request_error"}}).encode()
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": headers})

@@ -25,6 +25,7 @@ from paretune.pipeline.sections.report import ReportParams
 from paretune.pipeline.tuners import replying
 from paretune.reporting.metrics_json import compared, detail_json
 from paretune.reporting.volume import volume_axes
+from paretune.terminal import note
 from paretune.trials.store import read_trials
 from paretune.trials.winner import Best
 
@@ -58,11 +59,12 @@ async def _evaluate(params: Mapping[str, Any], setup: ProgramSetup) -> None:
     best, records = Best.read(SEARCH / "best.json"), read_trials(SEARCH / "trials.jsonl")
     volume_axes(best.goals.objectives, report.reference)  # a wrong one is told before anything is paid
     by_name = {record.trial: record for record in records}
-    named = [best.trial, *(name for name in best.frontier if settings.frontier and name != best.trial)]
-    tested = {name: await tested_trial(setup, by_name[name], test) for name in named}
-    if error := too_many_failures(tested[best.trial].outcomes, setup.search.max_failure_rate):
+    others = [name for name in best.frontier if settings.frontier and name != best.trial]
+    tested = {name: await tested_trial(setup, by_name[name], test) for name in (best.trial, *others)}
+    winner = tested[best.trial]
+    if error := too_many_failures(winner.outcomes, setup.search.max_failure_rate):
         raise SearchError(f"the winner could not be evaluated: {error}")
-    answers = evaluation_rows(tested[best.trial], *test)
+    answers = evaluation_rows(winner, *test)
     write_jsonl(OUTPUT / "predictions.jsonl", answers)
     baseline = None
     if settings.baseline is not None:
@@ -70,37 +72,34 @@ async def _evaluate(params: Mapping[str, Any], setup: ProgramSetup) -> None:
         baseline = await tested_baseline(setup, settings.baseline, replicates, train, test)
         write_jsonl(OUTPUT / "baseline.jsonl", evaluation_rows(baseline, *test))
     if settings.frontier:
-        rows = ({"trial": name, **row} for name in named for row in evaluation_rows(tested[name], *test))
+        rows = ({"trial": name, **row} for name, one in tested.items() for row in evaluation_rows(one, *test))
         write_jsonl(OUTPUT / "frontier.jsonl", rows)
-    write_jsonl(REWARDS, reward_rows(tested[best.trial], baseline, *test))
+    write_jsonl(REWARDS, reward_rows(winner, baseline, *test))
     replies = replying(params)
-    looks = count_looks(TEST, ([replies, by_name[name].values, by_name[name].state] for name in named))
     completed = [record for record in records if record.completed]
     detail = detail_json(
         winner=best,
         tested=tested,
-        looks=looks,
+        looks=count_looks(TEST, ([replies, by_name[name].values, by_name[name].state] for name in tested)),
         records=records,
         measures={record.trial: measures_of_trial(record, val[1], scoring.metrics) for record in completed},
         baseline=baseline,
         majority=scoring.majority([*train[1], *val[1]], test[1]),
         human=None if settings.human is None else human_scores(settings.human, answers),
         references=report.reference,
-        confidence=report.confidence,
-        resamples=report.resamples,
-        seed=report.seed,
+        **report.model_dump(include={"confidence", "resamples", "seed"}),
     )
     write_json(DETAIL, detail)
     write_json(METRICS, compared(detail))
-    few = scoring.too_few(test[1])
-    print(
-        f"{METRICS}: test reward {detail['test']['reward']:.3f} on {detail['test']['n']} examples",
-        *([f"note: {few} in the test split"] if few else []),
-        sep="\n",
-        file=sys.stderr,
-    )
-    if warning := invalid_warning(tested[best.trial].outcomes, "test examples"):
-        print(warning, file=sys.stderr)
+    _say(detail["test"], scoring.too_few(test[1]), invalid_warning(winner.outcomes, "test examples"))
+
+
+def _say(test: Mapping[str, Any], too_few: str, invalid: str | None) -> None:
+    print(f"{METRICS}: test reward {test['reward']:.3f} on {test['n']} examples", file=sys.stderr)
+    if too_few:
+        note(f"{too_few} in the test split")
+    if invalid:
+        print(invalid, file=sys.stderr)
 
 
 if __name__ == "__main__":

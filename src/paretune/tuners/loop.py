@@ -26,7 +26,7 @@ __all__ = ["SearchRun", "restore"]
 
 
 class SearchRun:
-    """One run of a search, from its record to its end.
+    """The trials of one run of a search, from the record of earlier ones to the last.
 
     ``known`` are the trials that an earlier run has finished, ``fit`` the arguments of ``Program.fit``. ``records`` has
     the finished trials of both runs.
@@ -125,13 +125,9 @@ class SearchRun:
         return TrialTask(trial.trial_id, values, states)
 
     def _finish(self, trial: Trial, record: TrialRecord) -> None:
-        self._record(trial, record)
-        summary = summary_line(record, self.oracle.goals)
-        self.progress.trial_ended(record, summary, self._standing)
-
-    def _record(self, trial: Trial, record: TrialRecord) -> None:
         _finish(self.oracle, trial, record)
         self.records[record.trial] = record
+        self.progress.trial_ended(record, summary_line(record, self.oracle.goals), self._standing)
 
     def _stop_when_all_fail(self) -> None:
         allowed = self.options.max_consecutive_failures

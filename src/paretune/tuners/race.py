@@ -71,6 +71,8 @@ class RaceRule:
             if self.racing == "auto":
                 return None
             raise UsageError(f"{obstacle}, or {_OFF}")
+        if self.racing == "auto" and len(looks(example_counts(fit)[1])) == 1:
+            return None  # nobody would end early
         costs = {bound.name: 1 if bound.sign == "<=" else -1 for bound in goals.constraints}
         if self.protect == "frontier":
             compared = (part for part in goals.objectives if _is_by_example(part.name))

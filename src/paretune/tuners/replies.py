@@ -31,15 +31,15 @@ class _Placed(NamedTuple):
 
 
 def asked_by_example(
-    search: str, records: Sequence[TrialRecord], ledgers: Sequence[Path], n: int, part: str = "val"
+    search: str, records: Sequence[TrialRecord], ledgers: Sequence[Path], n: int
 ) -> Iterator[list[Asked]]:
-    """For each of the n examples of a part of the data, the calls for it by the trials, in their order.
+    """For each of the n validation examples, the calls for it by the trials, in their order.
 
     ``search`` is the search's name in the ledgers. Of a replicate it is the epoch that its record is of; the calls of
     the reward (a judge's) are among them. What a ledger no longer has is left out.
     """
     known = {record.trial: record for record in records}
-    placed = heapq.merge(*(_placed(path, search, part, known) for path in ledgers), key=lambda one: one[:3])
+    placed = heapq.merge(*(_placed(path, search, known) for path in ledgers), key=lambda one: one[:3])
     groups = itertools.groupby(placed, key=lambda one: one.example)
     found: tuple[int, Iterator[_Placed]] | None = next(groups, None)
     for example in range(n):
@@ -50,9 +50,9 @@ def asked_by_example(
         found = next(groups, None)
 
 
-def _placed(path: Path, search: str, part: str, known: Mapping[str, TrialRecord]) -> Iterator[_Placed]:
+def _placed(path: Path, search: str, known: Mapping[str, TrialRecord]) -> Iterator[_Placed]:
     with queries.opened(path) as connection:
-        found = queries.questions(connection, search, part)
+        found = queries.questions(connection, search, "val")
         for _, group in itertools.groupby(found, key=lambda question: question.example):
             calls = (_call(question, known.get(question.trial)) for question in group)
             yield from sorted((call for call in calls if call is not None), key=lambda one: one[:3])

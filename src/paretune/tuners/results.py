@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paretune.eventloop import run_maybe_nested
+from paretune.lm.ledger.ledger import Session
 from paretune.programs.program import Program
 from paretune.terminal import plain
 from paretune.trials.choice import Choice, choose
@@ -20,6 +21,8 @@ from paretune.tuners.keras_api import HyperParameters, Trial
 from paretune.tuners.loop import restore
 from paretune.tuners.oracles.base import ReplayableOracle
 from paretune.tuners.plan import latest
+from paretune.tuners.search import Search
+from paretune.tuners.status import Status
 from paretune.tuners.summaries import result_lines, space_lines
 
 __all__ = ["Results"]
@@ -38,8 +41,30 @@ class Results:
     _records: dict[str, TrialRecord]
     #: The file of the search whose trials these are; its stem names the search in the ledgers.
     _file: Path | None = None
+    #: The last search of this tuner.
+    _search: Search | None = None
     #: Whether there was a search, or the results of an earlier one were looked for.
     _recalled = False
+
+    @property
+    def status(self) -> Status | None:
+        """What the search is at while it runs; else None."""
+        return None if self._search is None or self._search.ended else self._search.status()
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the search ended before all its trials (the budget was spent); None when it did not."""
+        return None if self._search is None else self._search.stopped
+
+    @property
+    def session(self) -> Session:
+        """What the search has paid, and how many calls the ledger served; known at its end."""
+        return Session() if self._search is None else self._search.session
+
+    @property
+    def resumed(self) -> int:
+        """How many trials of the search an earlier run has finished."""
+        return 0 if self._search is None else self._search.resumed
 
     @property
     def oracle(self) -> ReplayableOracle:

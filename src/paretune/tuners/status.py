@@ -55,7 +55,7 @@ class Status:
     at: float = field(default_factory=time.time)
 
     @classmethod
-    def of(cls, plan: Plan, run: SearchRun, usage: UsageMeter, rule: Rule) -> Status:
+    def of(cls, plan: Plan, run: SearchRun, usage: UsageMeter, rule: Rule, stopped: str | None) -> Status:
         """That of a search which runs in this process."""
         answered, paid, spent = usage.counters()
         ongoing = list(run.oracle.ongoing_trials.items())
@@ -71,6 +71,7 @@ class Status:
             paid=paid,
             spent_usd=spent,
             began=usage.began,
+            stopped=stopped,
         )
 
     @property

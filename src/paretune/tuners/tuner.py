@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import functools
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from paretune.collecting import seldom_collecting
-from paretune.errors import BudgetError, UsageError
-from paretune.eventloop import in_thread, run_maybe_nested, run_together
+from paretune.errors import UsageError
+from paretune.eventloop import in_thread, run_maybe_nested
 from paretune.lm.ledger.budget import Budget
-from paretune.lm.ledger.ledger import Session
 from paretune.lm.ledger.none import NoLedger
-from paretune.lm.sending import drain
 from paretune.programs.examples import with_arrays
 from paretune.programs.program import Program
 from paretune.stats.racing import Racing
@@ -24,44 +20,19 @@ from paretune.trials.constraint import Constraint
 from paretune.trials.goals import Goals, as_goals
 from paretune.trials.record import TrialRecord
 from paretune.trials.rules import Rule, RuleName, as_rule
-from paretune.tuners.building import (
-    as_hypermodel,
-    build,
-    check_declared,
-    check_fit,
-    check_hooks,
-    check_objectives,
-    directions_of,
-    explore,
-    validates,
-)
-from paretune.tuners.executor import Executor, LocalExecutor
+from paretune.tuners.building import as_hypermodel, build, check_declared, explore
+from paretune.tuners.checks import check_fit, check_hooks, check_objectives, directions_of, validates
 from paretune.tuners.identity import Explored, fingerprint, scoring
 from paretune.tuners.keras_api import HyperParameters
-from paretune.tuners.loop import SearchRun
 from paretune.tuners.oracles.base import ReplayableOracle, check_count
 from paretune.tuners.plan import Plan, locked
-from paretune.tuners.progress import Progress
-from paretune.tuners.race import Protect, Race, RaceRule, RacingRun
+from paretune.tuners.race import Protect, Race, RaceRule
 from paretune.tuners.results import Results
 from paretune.tuners.run_trial import TrialOptions
+from paretune.tuners.search import Executing, Search, in_this_process
 from paretune.tuners.spaces import Values
-from paretune.tuners.status import Status, kept_on_disk
-from paretune.tuners.summaries import end_notes, start_notes
-from paretune.tuners.usage import UsageMeter
 
 __all__ = ["Tuner"]
-
-#: How long the end of a search waits for the calls that are still in flight, in seconds: they are paid for.
-_DRAIN_S = 50.0
-
-
-Executing = Callable[[LocalExecutor, Plan], contextlib.AbstractAsyncContextManager[Executor]]
-
-
-@contextlib.asynccontextmanager
-async def _in_this_process(local: LocalExecutor, plan: Plan) -> AsyncIterator[Executor]:
-    yield local
 
 
 class Tuner(Results):
@@ -176,20 +147,10 @@ class Tuner(Results):
             keep_reached=self._oracle.continues,
         )
         #: Gives what runs the trials of a search, given what would run them in this process.
-        self.executing: Executing = _in_this_process
+        self.executing: Executing = in_this_process
         self._records: dict[str, TrialRecord] = {}
-        self.resumed = 0
-        self.session = Session()
         #: What the last search was about to do; None before the first one.
         self.planned: Plan | None = None
-        #: Why the search ended before all its trials (the budget was spent); None when it did not.
-        self.stopped: str | None = None
-        self._status: Callable[[], Status] | None = None
-
-    @property
-    def status(self) -> Status | None:
-        """What the search is at while it runs; else None."""
-        return None if self._status is None else self._status()
 
     def search(self, *args: Any, **fit: Any) -> None:
         """Run the search; the arguments are those of ``Program.fit``. Works inside a running event loop as well.
@@ -214,54 +175,21 @@ class Tuner(Results):
             if self.overwrite:
                 store.discard()
                 self.overwrite = False  # what this tuner itself has found stays
-            known = {number: record for number, record in store.load().items() if int(number) <= plan.total}
             self._oracle.restart()  # a second search on this tuner is rebuilt from the record, like that of a new one
-            usage = UsageMeter(plan.ledgers)
-            store.before_append = usage.flush
-            verbose = self.verbose and bool(plan.fit.get("verbose", "auto"))
-            progress = Progress(usage.counters, verbose=verbose)
-            progress.start(plan.total, len(known))
-            stale = sum(record.scoring != self.options.scoring for record in known.values())
-            notes = start_notes(self._oracle, plan.total, stale)
-            for note in (*notes, *self.race_rule.notes(self.rule, self._oracle.goals, plan.fit)):
-                progress.note(note)
-            local = LocalExecutor(
-                self._build, self._oracle.hyperparameters, plan.fit, self.options, progress.trial_started
+            search = self._search = Search(
+                plan, store, self._oracle, self._build, self.options, self.rule, verbose=self.verbose
             )
-            search = (self._oracle, local, store, known, plan.fit, self.options, progress)
-            run = SearchRun(*search) if plan.race is None else RacingRun(*search, race=plan.race)
-            self.stopped, self._records = None, run.records
-            self._status = functools.partial(Status.of, plan, run, usage, self.rule)
+            self._records = search.records
             try:
-                with self._charging():
-                    async with self.executing(local, plan) as run.executor, kept_on_disk(self._status):
-                        await run_together([run.slot() for _ in range(self.parallel_trials)])
-            except BudgetError as error:
-                if not any(record.completed for record in (*known.values(), *run.records.values())):
-                    raise
-                self.stopped = str(error)
-                progress.note(f"stopped: {error}")
-            except asyncio.CancelledError:
-                progress.note("interrupted: what is answered is kept, and the same search goes on from here")
-                raise
-            else:
-                for note in end_notes(self._oracle, run.records.values(), plan.race is not None):
-                    progress.note(note)
+                notes = self.race_rule.notes(self.rule, self._oracle.goals, plan.fit)
+                await search.run(self.executing, self._charging(), notes)
             finally:
-                self.session = usage.since()  # another Ctrl-C may end the wait
-                await drain(_DRAIN_S, progress.draining)
-                usage.flush()
-                progress.stop()
-                run.take_over()
-                self.session, self.resumed = usage.since(), run.resumed
-                self._records = self._scored(run.records)
-                replace(self._status(), stopped=self.stopped).write()
-                self._status = None
+                self._records = self._scored(search.records)
 
     async def plan(self, x: Any, y: Sequence[Any] | None = None, **fit: Any) -> Plan:
         """What ``search`` with these arguments is about to do; nothing is called, and nothing written.
 
-        Raises what ``search`` raises before its first call.
+        Raises what ``search`` raises before its first call, but for models that keep no replies.
         """
         fit = with_arrays({"x": x, "y": y, **fit})
         if self._oracle.continues:  # its own plan says how long a trial is trained

@@ -11,7 +11,8 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypedDict
 
 from paretune.errors import ConfigError, FatalError, ParetuneError
 from paretune.eventloop import run_maybe_nested
@@ -21,7 +22,7 @@ from paretune.lm.ledger.ledger import Ledger, Note
 from paretune.lm.transport import error_of, reply_of, request_values
 from paretune.lm.types import Answer, Price, Pricing, Reply, Request
 
-__all__ = ["KEY", "GatewayBackend", "GatewayLedger", "gateway_ledger"]
+__all__ = ["KEY", "GatewayBackend", "GatewayLedger", "ModelFacts", "gateway_ledger"]
 
 #: The environment variable with the key of the gateway.
 KEY = "PARETUNE_GATEWAY_KEY"
@@ -34,59 +35,53 @@ _AWAY_S = 30.0
 _AWAY_WITH_NOTES_S = 3.0
 
 
+class ModelFacts(TypedDict):
+    """What a gateway tells of a model: ``identity`` and ``pricing`` are those of the model with its fallbacks, ``own``
+    and ``price`` its own; ``reasons`` is as it is declared, ``budget`` what it is called under (see
+    ``Budget.declared``)."""
+
+    own: dict[str, Any]
+    identity: dict[str, Any]
+    capabilities: dict[str, Any]
+    reasons: bool | None
+    price: dict[str, Any] | None
+    pricing: dict[str, Any] | None
+    fault: str | None
+    unmeasured: dict[str, str]
+    max_output_tokens: int | None
+    budget: dict[str, Any] | None
+
+
 class GatewayBackend:
     """A model by its name, at a gateway. Raises ConfigError where the environment has no key for that."""
 
     def __init__(self, model: str, address: str) -> None:
         self.model, self.address = model, address
 
+    @functools.cached_property
+    def facts(self) -> ModelFacts:
+        """What the gateway tells of the model, asked once."""
+        facts: ModelFacts = self._ask("model", {})  # type: ignore[assignment]
+        return facts
+
     def identity(self) -> dict[str, Any]:
-        identity: dict[str, Any] = self._known["own"]
-        return identity
+        return self.facts["own"]
 
     def capabilities(self) -> dict[str, Any]:
-        capabilities: dict[str, Any] = self._known["capabilities"]
-        return capabilities
+        return self.facts["capabilities"]
 
     def price(self) -> Pricing | None:
-        known = self._known["price"]
+        known = self.facts["price"]
         return None if known is None else GatewayPrice(known)
 
-    @property
-    def whole_identity(self) -> dict[str, Any]:
-        """The model as a search's results depend on it, with its fallbacks."""
-        identity: dict[str, Any] = self._known["identity"]
-        return identity
-
-    @property
-    def pricing(self) -> dict[str, Any] | None:
-        """The prices of the model and of its fallbacks."""
-        pricing: dict[str, Any] | None = self._known["pricing"]
-        return pricing
-
-    @property
-    def reasons(self) -> bool | None:
-        """Whether the model is declared to reason before each reply."""
-        reasons: bool | None = self._known["reasons"]
-        return reasons
-
-    @property
-    def budget(self) -> dict[str, Any] | None:
-        """The budget that the gateway calls under: see ``Budget.declared``."""
-        budget: dict[str, Any] | None = self._known["budget"]
-        return budget
-
     def name_fault(self) -> str | None:
-        fault: str | None = self._known["fault"]
-        return fault
+        return self.facts["fault"]
 
     def unmeasured(self) -> dict[str, str]:
-        unmeasured: dict[str, str] = self._known["unmeasured"]
-        return unmeasured
+        return self.facts["unmeasured"]
 
     def max_output_tokens(self) -> int | None:
-        longest: int | None = self._known["max_output_tokens"]
-        return longest
+        return self.facts["max_output_tokens"]
 
     def refused(self, **options: Any) -> str | None:
         reason: str | None = self._ask("refused", {"options": options})["reason"]
@@ -109,24 +104,13 @@ class GatewayBackend:
 
     async def send(self, request: Request) -> Answer:
         reply = await self.complete(request)
-        return Answer(
-            reply.text,
-            reply.prompt_tokens,
-            reply.completion_tokens,
-            reply.finish_reason,
-            reply.usage,
-            reply.reasoning,
-        )
+        return Answer(**{each.name: getattr(reply, each.name) for each in fields(Answer)})
 
-    @functools.cached_property
-    def _known(self) -> dict[str, Any]:
-        return self._ask("model", {})
+    def _ask(self, what: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        return run_maybe_nested(self._post(what, values))
 
-    def _ask(self, what: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        return run_maybe_nested(self._post(what, fields))
-
-    async def _post(self, what: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        return await _posted(self.address, what, {"model": self.model, **fields})
+    async def _post(self, what: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        return await _posted(self.address, what, {"model": self.model, **values})
 
 
 class GatewayPrice:

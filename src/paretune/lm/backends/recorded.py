@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, Protocol
 from paretune.errors import FatalError, NotRecordedError
 from paretune.files import digest
 from paretune.lm.types import Answer, Price, Pricing, Reply, Request
+from paretune.wording import shortened
 
 __all__ = ["PREFIX", "Recorded", "RecordedBackend", "Recordings"]
 
 PREFIX = "recorded/"
-_SHOWN = 80
 
 
 class Recorded(NamedTuple):
@@ -138,4 +138,4 @@ def _lacks_latency(one: Recorded) -> bool:
 
 
 def _short(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…")
+    return repr(shortened(text, 80))

@@ -93,6 +93,12 @@ class LmParams(Params):
     models: dict[str, ModelParams] = Field(default_factory=dict)
     recording: RecordingParams | None = None
 
+    @property
+    def secrets(self) -> list[str]:
+        """The environment variables that hold keys of models, by name."""
+        named = [self.api_key_env, *(own.api_key_env for own in self.models.values())]
+        return [name for name in named if name]
+
 
 def logins(lm: LmParams) -> list[str]:
     """The places of the addresses that hold a user's name or a password."""

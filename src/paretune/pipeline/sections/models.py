@@ -14,7 +14,7 @@ from paretune.pipeline.sections.search import SearchParams
 from paretune.pipeline.sections.space import SpaceParams, ends
 from paretune.schemas.faults import did_you_mean
 
-__all__ = ["EVERY_RECORDED", "check_models", "models_of"]
+__all__ = ["EVERY_RECORDED", "check_models", "models_of", "served_models"]
 
 #: Stands for all recorded models of the file ``lm.source``.
 EVERY_RECORDED = "recorded/*"
@@ -58,3 +58,9 @@ def models_of(
         return models_of(program, space, default)
     own = program if step is None else program.steps[step]
     return [default if own.model is None else own.model]
+
+
+def served_models(lm: LmParams, space: Mapping[str, SpaceParams]) -> tuple[str, ...]:
+    """The models that requests to a gateway may name, of which the first is meant where they name none."""
+    named = [str(value) for value in ends(space["model"])] if "model" in space else []
+    return tuple(dict.fromkeys([lm.model, *named, *lm.models]))

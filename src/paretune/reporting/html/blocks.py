@@ -15,7 +15,7 @@ from paretune.schemas.comparing import ACCEPTED
 from paretune.trials.record import TrialRecord
 from paretune.trials.replies import ExampleReplies, ReplyRows
 
-__all__ = ["ExampleData", "example_blocks", "in_data_order", "matrix", "packed", "prompt_block", "texts_within"]
+__all__ = ["ExampleData", "example_blocks", "matrix", "packed", "prompt_block", "texts_within"]
 
 _EXCERPT = 140  # characters of an input in the list of examples
 _LABELS = 40  # more classes than this are none: free texts, or a sum of powers of two that JavaScript cannot hold
@@ -48,7 +48,7 @@ def matrix(records: Sequence[TrialRecord], data: ExampleData) -> dict[str, Any]:
     """
     classes, n = _Classes.of(data.y), len(data.y)
     placed = {
-        record.trial: [each for replicate in in_data_order(record, n) for each in replicate] for record in records
+        record.trial: [each for replicate in _in_data_order(record, n) for each in replicate] for record in records
     }
     return {
         "excerpts": [_excerpt(each) for each in data.x],
@@ -58,7 +58,7 @@ def matrix(records: Sequence[TrialRecord], data: ExampleData) -> dict[str, Any]:
     }
 
 
-def in_data_order(record: TrialRecord, n: int) -> list[list[Outcome | None]]:
+def _in_data_order(record: TrialRecord, n: int) -> list[list[Outcome | None]]:
     """The outcomes of each replicate on the n examples; None on those that a trial did not run before it ended."""
     found = []
     for replicate in record.replicates:
@@ -113,7 +113,7 @@ _Placed = Mapping[str, Sequence[Sequence[Outcome | None]]]
 
 
 def _placed(records: Sequence[TrialRecord], data: ExampleData) -> _Placed:
-    return {record.trial: in_data_order(record, len(data.x)) for record in records}
+    return {record.trial: _in_data_order(record, len(data.x)) for record in records}
 
 
 def _block(

@@ -13,7 +13,7 @@ import numpy as np
 
 from paretune.reporting.frontier_rows import axes, labels
 from paretune.reporting.html.importance import importance
-from paretune.reporting.results import Measurement, Result, unsettled
+from paretune.reporting.results import Result, unsettled
 from paretune.reporting.tables import hyperparameter_names, metric_names
 from paretune.stats import Measure, detectable_difference
 from paretune.trials.winner import Best
@@ -21,10 +21,7 @@ from paretune.wording import exact, metric_words, words
 
 __all__ = ["facts"]
 
-#: Dollars of one example are too small a number to read.
-_SCALES = {"val_cost": 1000.0}
 _DROPPED = ("by", "why", "saved")
-_LABELS = {"val_cost": "cost per 1,000 examples (USD)"}
 
 
 def facts(
@@ -95,8 +92,7 @@ def _metrics(found: Sequence[Result], measures: Mapping[str, Sequence[Measure]],
     directions: dict[str, str] = {f"val_{each.name}": each.direction for group in measures.values() for each in group}
     directions |= {objective.name: objective.direction for objective in best.goals.objectives}
     return [
-        {"name": name, "label": _LABELS.get(name, metric_words(name)), "direction": directions.get(name)}
-        for name in metric_names(found)
+        {"name": name, "label": metric_words(name), "direction": directions.get(name)} for name in metric_names(found)
     ]
 
 
@@ -112,7 +108,7 @@ def _trial(result: Result, parts: Sequence[str]) -> dict[str, Any]:
         "status": record.status,
         "label": ", ".join(parts),
         "values": record.values,
-        "metrics": {name: _ends(name, measurement) for name, measurement in result.metrics.items()},
+        "metrics": {name: list(map(exact, result.displayed(name))) for name in result.metrics},
         "errors": {name: exact(error) for name, error in record.standard_errors.items()},
         "probability": exact(result.frontier_probability),
         "drawn": result.drawn,
@@ -131,11 +127,6 @@ def _trial(result: Result, parts: Sequence[str]) -> dict[str, Any]:
         "dropped": None if record.dropped is None else {name: getattr(record.dropped, name) for name in _DROPPED},
         "invalid": dict(sorted(kinds.items())),
     }
-
-
-def _ends(name: str, measurement: Measurement) -> list[float | None]:
-    scale = _SCALES.get(name, 1.0)
-    return [exact(scale * each) for each in measurement]
 
 
 def _importance(found: Sequence[Result], varied: Sequence[str], best: Best) -> dict[str, list[dict[str, Any]]]:

@@ -18,8 +18,8 @@ _APP = Path(__file__).parent / "app"
 #: In the order in which they need one another.
 _MODULES = (
     "dom", "numbers", "data", "state", "download", "scales", "tags", "chart", "table", "parts", "frontier", "overview",
-    "answers", "trial", "trials", "hyperparameters", "brushes", "parallel", "progress", "words", "example", "examples",
-    "live", "main",
+    "answers", "trial", "trials", "hyperparameters", "brushes", "lines", "parallel", "progress", "words", "example",
+    "examples", "live", "main",
 )  # fmt: skip
 
 

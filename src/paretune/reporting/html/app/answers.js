@@ -1,6 +1,6 @@
 // Classes: precision, recall, F1 and which is taken for which; and replies that were none.
 
-import { h } from "./dom.js";
+import { h, scrolling } from "./dom.js";
 import { compact, counted } from "./numbers.js";
 import { byName, facts, matrix, number, STATES } from "./data.js";
 import { address, change, state } from "./state.js";
@@ -109,9 +109,8 @@ function confusion(classes, pairs) {
   const width = none ? size + 1 : size;
   return [
     h("h3", null, "Which is taken for which"),
-    h(
-      "div.scroll",
-      { tabindex: "0", role: "region", "aria-label": "Confusion matrix" },
+    scrolling(
+      "Confusion matrix",
       h(
         "table.confusion",
         null,

@@ -47,6 +47,15 @@ export function h(tag, props, ...children) {
 }
 
 /**
+ * What scrolls by itself where it is too wide; the keyboard reaches it, by this name.
+ * @param {string} name
+ * @param {...Child} children
+ */
+export function scrolling(name, ...children) {
+  return h("div.scroll", { tabindex: "0", role: "region", "aria-label": name }, ...children);
+}
+
+/**
  * An SVG element.
  * @param {string} tag
  * @param {Props | null} [props]

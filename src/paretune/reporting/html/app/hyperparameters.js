@@ -1,6 +1,6 @@
 // How much each hyperparameter matters, and each one against an objective.
 
-import { h, s } from "./dom.js";
+import { h, s, scrolling } from "./dom.js";
 import { compact } from "./numbers.js";
 import { facts, metric } from "./data.js";
 import { drawn } from "./chart.js";
@@ -22,9 +22,8 @@ export function hyperparametersView() {
       "section",
       null,
       h("h2", null, `What moves the ${title}`),
-      h(
-        "div.scroll",
-        { tabindex: "0", role: "region", "aria-label": "Importance" },
+      scrolling(
+        "Importance",
         h(
           "table.importance",
           null,

@@ -1,6 +1,6 @@
 // The winner in a sentence, what cannot be told from it, the test, and the frontier.
 
-import { h } from "./dom.js";
+import { h, scrolling } from "./dom.js";
 import { compact, counted, interval, percent, pValue } from "./numbers.js";
 import { byName, facts, live, metric, number } from "./data.js";
 import { address } from "./state.js";
@@ -211,9 +211,8 @@ function comparison() {
     "section",
     null,
     h("h2", null, "The held-out test"),
-    h(
-      "div.scroll",
-      { tabindex: "0", role: "region", "aria-label": "Test, validation and baseline" },
+    scrolling(
+      "Test, validation and baseline",
       h(
         "table",
         null,

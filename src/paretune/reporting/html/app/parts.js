@@ -1,7 +1,7 @@
 // What several views show: links to trials, their marks, lists to choose from, axes.
 
 import { h, s } from "./dom.js";
-import { compact, interval } from "./numbers.js";
+import { compact, counted, interval } from "./numbers.js";
 import { byName, facts, live, metric, number } from "./data.js";
 import { symbol } from "./chart.js";
 import { address, change, state } from "./state.js";
@@ -43,6 +43,12 @@ export function standing(trial) {
 /** @param {string} name */
 export function trialLink(name) {
   return h("a", { href: address({ view: "trial", trial: number(name) }) }, `Trial ${number(name)}`);
+}
+
+/** How many of the trials these are. @param {Trial[]} rows */
+export function countOf(rows) {
+  const all = counted(facts.trials.length, "trial");
+  return rows.length === facts.trials.length ? all : `${rows.length} of ${all}`;
 }
 
 /** @param {string | undefined} text @returns {Trial | undefined} */

@@ -1,6 +1,6 @@
 // A table of which the headers sort, that shows a hundred rows and more when they are asked for.
 
-import { h } from "./dom.js";
+import { h, scrolling } from "./dom.js";
 
 /**
  * @template Row
@@ -38,11 +38,7 @@ export function table({ caption, columns, rows, sort = "", emphasis, sorted }) {
   const box = h(
     "div",
     null,
-    h(
-      "div.scroll",
-      { tabindex: "0", role: "region", "aria-label": caption },
-      h("table", null, h("caption.hidden", null, caption), h("thead", null, head), body),
-    ),
+    scrolling(caption, h("table", null, h("caption.hidden", null, caption), h("thead", null, head), body)),
     more,
   );
 

@@ -1,10 +1,10 @@
 // The table of trials.
 
 import { h } from "./dom.js";
-import { compact, counted, interval } from "./numbers.js";
+import { compact, interval } from "./numbers.js";
 import { facts, metric, number, tokensOf } from "./data.js";
 import { address, change, state } from "./state.js";
-import { icon, shown, standing, tick, trialLink } from "./parts.js";
+import { countOf, icon, shown, standing, tick, trialLink } from "./parts.js";
 import { table } from "./table.js";
 
 /** @typedef {import("./data.js").Trial} Trial */
@@ -173,9 +173,7 @@ export function trialsView() {
     h(
       "p.note",
       { role: "status" },
-      rows.length === facts.trials.length
-        ? counted(rows.length, "trial")
-        : `${rows.length} of ${counted(facts.trials.length, "trial")}`,
+      countOf(rows),
       `. Intervals in brackets.${facts.constraints.length ? ` Constraints: ${facts.constraints.join(", ")}.` : ""}`,
     ),
     trialTable(rows, picked),
