@@ -2,6 +2,7 @@
 # make test    the tests            make check   style, types, import rules
 # make docs    docs/api from the docstrings   make pictures   those of docs/, after make repro
 # make bench   the measurements     make .venv/.installed   only the environment
+# make bench-recorded RECORDED=FOLDER   those on tables of recorded results
 # make dist    dist/: the wheel and the source, which bring what a project shares with this one
 STAMP := .venv/.installed
 SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -14,7 +15,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: repro test check docs pictures bench bench-peers dist
+.PHONY: repro test check docs pictures bench bench-peers bench-recorded dist
 
 repro: $(STAMP)
 	dvc repro
@@ -51,6 +52,9 @@ bench: $(STAMP)
 
 bench-peers: $(STAMP)
 	python benchmarks/peers/run.py
+
+bench-recorded: $(STAMP)
+	python benchmarks/recorded/run.py --data '$(or $(RECORDED),$(error name the tables: make bench-recorded RECORDED=FOLDER))'
 
 dist: $(STAMP)
 	rm -rf dist

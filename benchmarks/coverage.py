@@ -30,6 +30,17 @@ Floats = NDArray[np.float64]
 #: A truth, and the intervals of so many runs of it.
 Cell = tuple[float, Sequence[Interval]]
 Simulation = Callable[[np.random.Generator, int, int], Iterator[Cell]]
+#: By the true mean, how scores of a shape are drawn.
+Judges = dict[float, Callable[[np.random.Generator, tuple[int, int]], Floats]]
+SKEWED: Judges = {
+    0.95: lambda rng, shape: rng.choice([1.0, 0.5], shape, p=[0.9, 0.1]),
+    0.86: lambda rng, shape: rng.choice([0.9, 0.1], shape, p=[0.95, 0.05]),
+    1 / 11: lambda rng, shape: rng.beta(0.1, 1.0, shape),
+}
+STEADY: Judges = {
+    0.5: lambda rng, shape: rng.choice([0.4, 0.6], shape),
+    0.7: lambda rng, shape: rng.normal(0.7, 0.05, shape),
+}
 
 
 class Emotions(DataModel):
@@ -77,6 +88,23 @@ def scores(rng: np.random.Generator, n: int, runs: int) -> Iterator[Cell]:
     for p in (0.5, 0.8, 0.9):
         chances = rng.beta(2 * p, 2 * (1 - p), (runs, n))
         yield p, intervals_of([share(rng.binomial(5, each) / 5) for each in chances], Bootstrap(n))
+
+
+def judged(judges: Judges) -> Simulation:
+    def simulation(rng: np.random.Generator, n: int, runs: int) -> Iterator[Cell]:
+        for truth, draw in judges.items():
+            yield truth, intervals_of([share(each) for each in draw(rng, (runs, n))], Bootstrap(n))
+
+    return simulation
+
+
+def judged_twice(judges: Judges) -> Simulation:
+    def simulation(rng: np.random.Generator, n: int, runs: int) -> Iterator[Cell]:
+        for draw in judges.values():
+            pairs = zip(draw(rng, (runs, n)), draw(rng, (runs, n)), strict=True)
+            yield 0.0, [gain(share(one), share(other)) for one, other in pairs]
+
+    return simulation
 
 
 def paired_yes_or_no(rng: np.random.Generator, n: int, runs: int) -> Iterator[Cell]:
@@ -172,8 +200,12 @@ SIMULATIONS: dict[str, Simulation] = {
     "reward, yes or no": yes_or_no,
     "the same, 3 replicates": three_replicates,
     "a judge's scores": scores,
+    "skewed scores": judged(SKEWED),
+    "scores that hardly vary": judged(STEADY),
     "gain, yes or no": paired_yes_or_no,
     "gain, a judge's scores": paired_scores,
+    "gain, skewed scores": judged_twice(SKEWED),
+    "gain, scores that hardly vary": judged_twice(STEADY),
     "optimism": optimism,
     "macro F1, one label": classes(F1("macro")),
     "the same, 10 % invalid": classes(F1("macro"), invalid=0.1),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,24 @@ def zdt(shape: Shape, values: Mapping[str, float]) -> dict[str, float]:
     return {"f1": first, "f2": shape(first, g)}
 
 
+def replay(
+    oracle: ReplayableOracle, metrics_of: Callable[[Mapping[str, Any]], Mapping[str, float]]
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, float]]]:
+    """Drive an oracle, ``SLOTS`` trials at once that end in their order: the values and metrics of each as it ends."""
+    running: deque[Any] = deque()
+    while True:
+        trial = oracle.create_trial("one") if len(running) < SLOTS else None
+        if trial is not None and trial.status == TrialStatus.RUNNING:
+            running.append(trial)
+        elif running:  # no slot is free, or no trial may start yet
+            trial = running.popleft()
+            metrics = metrics_of(trial.hyperparameters.values)
+            oracle.finish(trial, TrialStatus.COMPLETED, metrics, 0, None)
+            yield trial.hyperparameters.values, metrics
+        else:
+            return
+
+
 def reached(
     kind: type[ReplayableOracle], options: Mapping[str, Any], shape: Shape, seed: int
 ) -> tuple[float, int, float]:
@@ -56,17 +74,8 @@ def reached(
         space.Float(f"x{number}", 0.0, 1.0)
     objective = Goals((Objective("f1", "min"), Objective("f2", "min")))
     oracle = kind(objective, hyperparameters=space, max_trials=TRIALS, seed=seed, slots=SLOTS, **options)
-    running: deque[Any] = deque()
-    points = []
-    while not oracle.done() or running:
-        if len(running) == SLOTS or oracle.done():
-            trial = running.popleft()
-            metrics = zdt(shape, trial.hyperparameters.values)
-            points.append([metrics["f1"], metrics["f2"]])
-            oracle.finish(trial, TrialStatus.COMPLETED, metrics, 0, None)
-        else:
-            running.append(oracle.create_trial("one"))
-    found = np.array(points)
+    every = [metrics for _, metrics in replay(oracle, lambda values: zdt(shape, values))]
+    found = np.array([[metrics["f1"], metrics["f2"]] for metrics in every])
     frontier = found[non_dominated(found, ["min", "min"])]
     return hypervolume(found, ["min", "min"], REFERENCE), len(frontier), float(np.ptp(frontier[:, 0]))
 

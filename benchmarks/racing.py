@@ -3,19 +3,12 @@
 Simulated searches of 20 configurations whose answers to an example are alike (a latent correlation of 0.7): the share
 of the calls that is saved, how often a test drops the truly best configuration (or a true member of the frontier), and
 the regret: how many points the winner is truly worse than the best one. The full search stands beside it.
-
-``python benchmarks/racing.py --recorded FOLDER [SEARCHES]`` replays real models' recorded scores instead: tables
-``*.csv.xz`` with the columns configuration, item, score and perhaps out_chars (taken as the cost). Each search draws
-300 items; the truth is what all items say.
+``recorded/run.py`` races real ones.
 """
 
 from __future__ import annotations
 
-import csv
-import lzma
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +16,7 @@ import numpy as np
 from paretune.stats import non_dominated
 from paretune.stats.racing import ALPHA, Racing, drops, looks
 
-K, ITEMS = 20, 300
+K = 20
 RULES: tuple[Racing, ...] = ("sound", "fast")
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -37,8 +30,9 @@ class Outcome(NamedTuple):
     judged: set[int]
 
 
-def race(rewards: Array, costs: Array | None, racing: Racing) -> Outcome:
-    """Race the m rows of ``rewards`` (m, n); with ``costs`` (m, n) for the frontier, else for the winner."""
+def race(rewards: Array, costs: Array | None, racing: Racing, margin: float = 0.0) -> Outcome:
+    """Race the m rows of ``rewards`` (m, n); with ``costs`` (m, n) for the frontier, else for the winner, and what is
+    within ``margin`` of it."""
     alive, calls, n, before = list(range(len(rewards))), 0, rewards.shape[1], 0
     judged = set()
     for t in looks(n):
@@ -46,7 +40,7 @@ def race(rewards: Array, costs: Array | None, racing: Racing) -> Outcome:
         before = t
         if t < n:
             spent = () if costs is None else costs[alive, None, :t]
-            found = drops(rewards[alive, :t], spent, racing=racing, trials=len(rewards), n=n)
+            found = drops(rewards[alive, :t], spent, racing=racing, trials=len(rewards), n=n, margin=margin)
             judged |= {alive[drop.loser] for drop in found if drop.why != "cannot catch up"}
             gone = {drop.loser for drop in found}
             alive = [row for place, row in enumerate(alive) if place not in gone]
@@ -131,53 +125,5 @@ def _frontier_cells(rule: str, rows: list[tuple[float, int, int]]) -> str:
     return f"  {rule} {saved.mean():.2f} | {lost.sum() / members.sum():.4f} | {(lost > 0).mean():.3f}"
 
 
-def tables(folder: Path) -> Iterator[tuple[str, Array, Array | None]]:
-    """By file, the scores (m, items) on the items that every configuration has, and the costs where there are some."""
-    for path in sorted(folder.glob("*.csv.xz")):
-        with lzma.open(path, "rt", encoding="utf-8", newline="") as handle:
-            rows = list(csv.DictReader(handle))
-        names = sorted({row["configuration"] for row in rows})
-        items = sorted({row["item"] for row in rows})
-        places = {name: at for at, name in enumerate(names)}, {item: at for at, item in enumerate(items)}
-        values = np.full((2, len(names), len(items)), np.nan)
-        for row in rows:
-            for part, column in enumerate(("score", "out_chars")):
-                if row.get(column):
-                    values[part, places[0][row["configuration"]], places[1][row["item"]]] = float(row[column])
-        costly = not np.isnan(values[1]).all()
-        values = values[:, :, ~np.isnan(values if costly else values[:1]).any(axis=(0, 1))]
-        if len(names) > 3 and values.shape[2] >= 2 * ITEMS:
-            yield path.name.removesuffix(".csv.xz"), values[0], values[1] if costly else None
-
-
-def recorded(folder: Path, searches: int) -> None:
-    """Print the table of replayed searches."""
-    shares: dict[str, list[float]] = {rule: [] for rule in RULES}
-    print(f"{searches} searches of {ITEMS} items each: calls made | regret in points | best dropped")
-    for name, rewards, costs in tables(folder):
-        rng, truth = np.random.default_rng(0), rewards.mean(axis=1)
-        found: dict[str, list[tuple[float, bool, float]]] = {rule: [] for rule in ("full", *RULES)}
-        rows: dict[str, list[tuple[float, int, int]]] = {rule: [] for rule in RULES}
-        for _ in range(searches):
-            drawn = rng.choice(rewards.shape[1], ITEMS, replace=False)
-            sample = rewards[:, drawn]
-            for rule in RULES:
-                share, left, judged = race(sample, None, rule)
-                gap = truth.max() - truth[best(sample, left)]
-                found[rule].append((share, int(np.argmax(truth)) in judged, gap))
-            found["full"].append((1, False, truth.max() - truth[best(sample, list(range(len(sample))))]))
-            if costs is not None:
-                _record(rows, truth, costs.mean(axis=1), sample, costs[:, drawn])
-        print(f"{name} ({len(rewards)})" + "".join(_winner_cells(rule, found[rule]) for rule in found), flush=True)
-        if costs is not None:
-            print("  frontier (saved)" + "".join(_frontier_cells(rule, rows[rule]) for rule in RULES), flush=True)
-        for rule in RULES:
-            shares[rule].append(float(np.mean([row[0] for row in found[rule]])))
-    print("calls made on average: " + ", ".join(f"{rule} {np.mean(shares[rule]):.2f}" for rule in RULES))
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--recorded"]:
-        recorded(Path(sys.argv[2]), int((*sys.argv[3:], "100")[0]))
-    else:
-        simulations(int((*sys.argv[1:], "400")[0]))
+    simulations(int((*sys.argv[1:], "400")[0]))

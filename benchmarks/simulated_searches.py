@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +57,24 @@ class Search(NamedTuple):
         """What was measured, (k, 2)."""
         return np.array([[each.value for each in trial] for trial in self.measures])
 
+    @property
+    def n(self) -> int:
+        """How many examples were measured."""
+        return len(self.measures[0][0].statistics)
+
+    @classmethod
+    def of(cls, rights: Floats, amounts: Floats, truth: Floats) -> Search:
+        """The search in which each trial had these rewards and costs, (k, n)."""
+        ones, pairs = np.ones(rights.shape[1]), zip(rights, amounts, strict=True)
+        measures = [
+            [
+                Measure("reward", "max", np.stack([right, ones], 1), mean, "share"),
+                Measure("cost", "min", np.stack([amount, ones], 1), mean, "mean"),
+            ]
+            for right, amount in pairs
+        ]
+        return cls(measures, truth)
+
 
 def search(rng: np.random.Generator, kind: str, k: int, n: int) -> Search:
     """Configurations that differ (``spread``), hardly do (``near``), or not at all (``equal``)."""
@@ -67,27 +86,17 @@ def search(rng: np.random.Generator, kind: str, k: int, n: int) -> Search:
     # the better ones tend to be dearer, so that there is a frontier
     costs = 30 * np.exp(rng.normal(0, 0.5, k) + (shares - shares.mean()) / (shares.std() or 1.0) * 0.5)
     amounts = costs[:, None] * rng.gamma(4, 0.25, n) * rng.gamma(25, 0.04, (k, n))
-    pairs = zip(rewards(rng, shares, n), amounts, strict=True)
-    ones = np.ones(n)
-    measures = [
-        [
-            Measure("reward", "max", np.stack([right, ones], 1), mean, "share"),
-            Measure("cost", "min", np.stack([amount, ones], 1), mean, "mean"),
-        ]
-        for right, amount in pairs
-    ]
-    return Search(measures, np.stack([shares, costs], axis=1))
+    return Search.of(rewards(rng, shares, n), amounts, np.stack([shares, costs], axis=1))
 
 
-def frontiers(rng: np.random.Generator, kind: str, k: int, n: int, runs: int) -> str:
+def frontier_row(label: str, searches: Iterable[Search], axes: Sequence[Axis] = AXES) -> str:
     """A row: of the trials given a probability, how many truly are on the frontier; the hypervolume's interval."""
     chances, flags, truths, volumes, wrong, verdicts = [], [], [], [], [], []
-    for run in range(runs):
-        found = search(rng, kind, k, n)
-        draws = BayesianBootstrap(n, resamples=RESAMPLES, seed=run).draws(found.measures)
+    for run, found in enumerate(searches):
+        draws = BayesianBootstrap(found.n, resamples=RESAMPLES, seed=run).draws(found.measures)
         chance = frontier_probability(draws, DIRECTIONS)
         flag, truth = non_dominated(found.points, DIRECTIONS), non_dominated(found.truth, DIRECTIONS)
-        volume, true_volume = hypervolume_of(found.points, AXES, draws), scaled_volume(found.truth, AXES)
+        volume, true_volume = hypervolume_of(found.points, axes, draws), scaled_volume(found.truth, axes)
         volumes.append(
             (volume.lo <= true_volume <= volume.hi, volume.value - true_volume, volume.plug_in - true_volume)
         )
@@ -110,15 +119,14 @@ def frontiers(rng: np.random.Generator, kind: str, k: int, n: int, runs: int) ->
         f"{expected:.1f}, {real:.1f} of {size:.1f}",
         f"{np.mean(verdicts):.2f}",
     ]
-    return f"| {kind}, {k} trials, n = {n} | " + " | ".join(cells) + " |"
+    return f"| {label} | " + " | ".join(cells) + " |"
 
 
-def winners(rng: np.random.Generator, kind: str, k: int, n: int, runs: int) -> str:
+def winner_row(label: str, searches: Iterable[Search]) -> str:
     """A row: bias and coverage of the winner's score, raw and corrected; the set of the best."""
     raw, corrected, covered, plain, kept, sizes, nobody = [], [], [], [], [], [], []
-    for run in range(runs):
-        found = search(rng, kind, k, n)
-        measures = [trial[0] for trial in found.measures]
+    for run, found in enumerate(searches):
+        n, measures = found.n, [trial[0] for trial in found.measures]
         winner = int(np.argmax([each.value for each in measures]))
         truth = found.truth[winner, 0]
 
@@ -144,7 +152,7 @@ def winners(rng: np.random.Generator, kind: str, k: int, n: int, runs: int) -> s
         f"{np.mean(sizes):.1f}",
         f"{np.mean(nobody):.2f}",
     ]
-    return f"| {kind}, {k} trials, n = {n} | " + " | ".join(cells) + " |"
+    return f"| {label} | " + " | ".join(cells) + " |"
 
 
 def looks(rng: np.random.Generator, k: int, n: int, runs: int) -> str:
@@ -159,27 +167,41 @@ def looks(rng: np.random.Generator, k: int, n: int, runs: int) -> str:
     return f"| {k} | {100 * np.mean(optimism):+.1f} | {np.mean(plain):.2f} | {np.mean(strict):.2f} |"
 
 
+def frontier_heading() -> str:
+    """The heading of the table of ``frontier_row``."""
+    bins = [f"{low:g}-{min(high, 1):g}" for low, high in itertools.pairwise(BINS)]
+    headings = ["search", *bins, "Brier", "hypervolume", "wrong", "settled"]
+    return f"| {' | '.join(headings)} |\n" + "|---" * len(headings) + "|"
+
+
+def winner_heading() -> str:
+    """The heading of the table of ``winner_row``."""
+    first = "| search | raw bias | plain interval | corrected | its interval | best kept | size | no difference shown |"
+    return first + "\n" + "|---" * 8 + "|"
+
+
 def main(runs: int, seed: int) -> None:
     """Print the tables."""
-    headings = [f"{low:g}-{min(high, 1):g}" for low, high in itertools.pairwise(BINS)]
+    rng = np.random.default_rng(seed)
+
+    def simulated(kind: str, k: int, n: int) -> tuple[str, Iterator[Search]]:
+        return f"{kind}, {k} trials, n = {n}", (search(rng, kind, k, n) for _ in range(runs))
+
     print(f"\nOf trials given a probability of the frontier, the share truly on it (mean given), {runs} searches;")
     print("hypervolume: coverage, bias (of the measured one); expected and real number of wrong trials; settled:\n")
-    print("| search | " + " | ".join([*headings, "Brier", "hypervolume", "wrong", "settled"]) + " |")
-    print("|---" * (len(headings) + 5) + "|")
-    rng = np.random.default_rng(seed)
+    print(frontier_heading())
     for kind, k, n in (
         ("spread", 8, 140), ("spread", 20, 50), ("spread", 20, 200), ("spread", 20, 1000), ("near", 20, 200),
         ("near", 57, 200),
     ):  # fmt: skip
-        print(frontiers(rng, kind, k, n, runs), flush=True)
+        print(frontier_row(*simulated(kind, k, n)), flush=True)
     print("\nThe winner by reward: bias in points and coverage, raw and corrected; the set of the best:\n")
-    print("| search | raw bias | plain interval | corrected | its interval | best kept | size | no difference shown |")
-    print("|---" * 8 + "|")
+    print(winner_heading())
     for kind, k, n in (
         ("equal", 8, 140), ("spread", 8, 140), ("equal", 20, 50), ("spread", 20, 50), ("equal", 20, 200),
         ("near", 20, 200), ("spread", 20, 200),
     ):  # fmt: skip
-        print(winners(rng, kind, k, n, runs), flush=True)
+        print(winner_row(*simulated(kind, k, n)), flush=True)
     print(f"\nThe best of so many looks at a test split of 200, {20 * runs} runs: optimism in points, coverage:\n")
     print("| looks | optimism | plain interval | that of the report |")
     print("|---" * 4 + "|")

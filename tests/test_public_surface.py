@@ -133,6 +133,7 @@ NAMES = {
         "mcnemar",
         "newcombe",
         "non_dominated",
+        "paired_scores",
         "percentile_interval",
         "plus_delta",
         "quantile_interval",

@@ -21,6 +21,7 @@ from paretune.stats import (
     holm,
     mcnemar,
     newcombe,
+    paired_scores,
     quantile_interval,
     wilson,
 )
@@ -83,13 +84,22 @@ def test_impossible_numbers_are_refused(call: Callable[[], object]) -> None:
 
 
 def test_an_effective_n_by_hand() -> None:
-    """Two replicates of four examples: (1, 1, .5, 0) have the mean .625 and the variance .2292 of single examples."""
-    # squares .375^2 + .375^2 + .125^2 + .625^2 = .6875, / 3 = .22917, / 4 = .057292; .625*.375 / .057292 = 4.0909
-    assert effective_n(np.array([1, 1, 0.5, 0]), 8) == pytest.approx(4.0909, abs=1e-4)
-    assert effective_n(np.array([1.0, 0, 1, 0]), 8) == 4  # replicates that always agree are one answer
-    assert effective_n(np.array([0.5, 0.5, 0.5, 0.5]), 8) == 4  # nothing varies: nothing is known
+    """Two replicates of four examples: (1, 1, .5, 0), and half an example right and half wrong."""
+    # mean 3/5 = .6; mean of squares (1 + 1 + .25 + 0 + .5)/5 = .55; variance .55 - .36 = .19; 4 * .6*.4 / .19 = 5.0526
+    assert effective_n(np.array([1, 1, 0.5, 0]), 8) == pytest.approx(5.0526, abs=1e-4)
+    assert effective_n(np.array([1.0, 0, 1, 0]), 8) == pytest.approx(4)  # replicates that always agree are one answer
     assert effective_n(np.array([0.4, 0.6, 0.5, 0.5]), 8) == 8  # never more than the answers
-    assert effective_n(np.ones(20), 40) == 20
+    assert effective_n(np.ones(20), 40) == pytest.approx(20)
+    # a judge that says .9 each time: mean 27.5/31 = .88710, variance (24.3 + .5)/31 - .78694 = .01306
+    assert effective_n(np.full(30, 0.9)) == pytest.approx(30 * 0.10016 / 0.01306, rel=1e-3)
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=50))
+@settings(max_examples=40, deadline=None)
+def test_yes_and_no_are_worth_their_number(values: list[float]) -> None:
+    """And scores between them say more than that, never less."""
+    assert effective_n(np.array(values)) == pytest.approx(len(values))
+    assert effective_n(np.array(values) / 2 + 0.2) > len(values)
 
 
 def test_agresti_min_by_hand() -> None:
@@ -98,6 +108,14 @@ def test_agresti_min_by_hand() -> None:
     # b' = 5.5, c' = 1.5, N = 52: d = .0769, se = sqrt(7 - 16/52)/52 = .0497
     assert agresti_min(5, 1, 50) == pytest.approx((-0.0206, 0.1744), abs=1e-4)
     assert is_nan(agresti_min(0, 0, 0))
+
+
+def test_paired_scores_by_hand() -> None:
+    """25 scores that are .25 apart are at least .155 apart; of yes and no it is Agresti and Min's."""
+    # sum 6.25, squares 1.5625, N = 27: .2315, se = sqrt(2.5625 - 6.25^2/27)/27 = .0391
+    assert paired_scores(np.full(25, 0.25)) == pytest.approx((0.1548, 0.3082), abs=1e-4)
+    assert paired_scores(np.array([1.0] * 5 + [-1.0] + [0.0] * 44)) == pytest.approx(agresti_min(5, 1, 50))
+    assert is_nan(paired_scores(np.array([])))
 
 
 @given(cells, st.sampled_from([0.5, 0.8, 0.95]))

@@ -16,6 +16,7 @@ from paretune.stats.formulas import (
     holm,
     mcnemar,
     newcombe,
+    paired_scores,
     quantile_interval,
     wilson,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "mcnemar",
     "newcombe",
     "non_dominated",
+    "paired_scores",
     "percentile_interval",
     "plus_delta",
     "quantile_interval",

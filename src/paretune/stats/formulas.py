@@ -23,6 +23,7 @@ __all__ = [
     "mcnemar",
     "newcombe",
     "normal_quantile",
+    "paired_scores",
     "quantile_interval",
     "wilson",
 ]
@@ -39,9 +40,8 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a proportion (Wilson, JASA 22, 1927, p. 209-212), inside [0, 1].
 
     Unlike the textbook p +- z*sqrt(p(1-p)/n) it does not collapse to a point at 0 or n successes. Neither number needs
-    to be whole: of replicates n is an ``effective_n``, and of scores in [0, 1], whose variance is at most p(1-p), the
-    interval is wide enough. With ``n = 0`` nothing is known: both ends are NaN. Raise UsageError when ``successes`` is
-    outside [0, n].
+    to be whole: of replicates, and of scores in [0, 1], n is an ``effective_n``. With ``n = 0`` nothing is known: both
+    ends are NaN. Raise UsageError when ``successes`` is outside [0, n].
     """
     z = normal_quantile(confidence)
     if n < 0 or not 0 <= successes <= n:
@@ -58,18 +58,17 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     )
 
 
-def effective_n(values: NDArray[Any], answers: float) -> float:
-    """How many independent yes-or-no answers the replicated ``answers`` to n examples are worth, in [n, answers].
+def effective_n(values: NDArray[Any], answers: float = math.inf) -> float:
+    """How many independent yes-or-no answers n examples worth 0 to 1 say as much as: in [n, answers].
 
-    ``values`` has shape (n,): the mean of each example over its replicates. m(1-m) / (variance / n): n where the
-    replicates of an example always agree, ``answers`` where they are as different as those of different examples; n
-    where nothing varies.
+    ``values`` has shape (n,): scores, or the mean of each example over its replicates, ``answers`` in all. It is
+    n m(1-m) / v, with the mean m and the variance v of the examples and one more that is half right and half wrong, so
+    that few examples that are alike promise nothing of the next. Of yes and no it is n.
     """
-    n, mean = len(values), float(np.mean(values)) if len(values) else math.nan
-    variance = float(np.var(values, ddof=1)) / n if n > 1 else 0.0
-    if not variance or mean in (0.0, 1.0):
-        return float(n)
-    return min(max(mean * (1 - mean) / variance, n), answers)
+    n = len(values)
+    mean = (float(np.sum(values)) + 0.5) / (n + 1)
+    variance = (float(np.sum(np.square(values))) + 0.5) / (n + 1) - mean**2
+    return min(max(n * mean * (1 - mean) / variance, n), answers)
 
 
 def agresti_min(first_only: int, second_only: int, n: int, confidence: float = 0.95) -> Interval:
@@ -80,13 +79,22 @@ def agresti_min(first_only: int, second_only: int, n: int, confidence: float = 0
     """
     if min(first_only, second_only) < 0 or first_only + second_only > n:
         raise UsageError(f"at most n examples can differ (got {first_only} + {second_only} of n={n})")
+    return _paired(first_only - second_only, first_only + second_only, n, confidence)
+
+
+def paired_scores(differences: NDArray[Any], confidence: float = 0.95) -> Interval:
+    """The mean of differences between scores from 0 to 1, shape (n,), by the formula of ``agresti_min``: one example
+    without a difference is added, and half a one with each of the largest, 1 and -1."""
+    return _paired(float(np.sum(differences)), float(np.sum(np.square(differences))), len(differences), confidence)
+
+
+def _paired(total: float, squares: float, n: int, confidence: float) -> Interval:
     z = normal_quantile(confidence)
     if n == 0:
         return Interval(math.nan, math.nan)
-    b, c, total = first_only + 0.5, second_only + 0.5, n + 2
-    centre = (b - c) / total
-    half = z * math.sqrt(b + c - (b - c) ** 2 / total) / total
-    value = (first_only - second_only) / n  # inside but at low confidences
+    centre, value = total / (n + 2), total / n
+    half = z * math.sqrt(squares + 1 - total**2 / (n + 2)) / (n + 2)
+    # the value is inside but at low confidences
     return Interval(max(-1.0, min(centre - half, value)), min(1.0, max(centre + half, value)))
 
 

@@ -1,11 +1,12 @@
 """The interval of each measure and of each paired difference, by what is known of the number.
 
 ============================  ==================================================================================
-share, all answers yes or no  Wilson; with replicates on an effective n (its coverage: ``benchmarks/coverage.py``)
+share, worth 0 to 1           Wilson; of scores and replicates on an effective n (``benchmarks/``: coverage, recorded)
 other share, mean             below 100 examples the bootstrap's t (Efron & Tibshirani, 1993, 12.5), then percentiles
 smooth function of counts     plus-delta: every F1, precision, recall and accuracy of classes, averaged or not
 anything else                 percentiles of the bootstrap
-paired, yes or no             Agresti-Min; of replicates and other shares as the mean of the differences
+paired, worth 0 to 1          Agresti-Min, of scores too
+other pairs                   percentiles of the bootstrap
 ============================  ==================================================================================
 
 An interval that cannot be known is ``Interval(nan, nan)``, never a guess and never a point: no example, a value that
@@ -22,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from paretune.stats.formulas import Interval, agresti_min, effective_n, mcnemar, normal_quantile, wilson
+from paretune.stats.formulas import Interval, effective_n, mcnemar, normal_quantile, paired_scores, wilson
 from paretune.stats.measure import Array, Measure
 from paretune.stats.resampling import Bootstrap, percentile_interval
 
@@ -62,17 +63,12 @@ def difference(first: Measure, second: Measure, bootstrap: Bootstrap, confidence
     """``first`` minus ``second``, paired: both on the same examples, row by row, those that both scored."""
     common = first.scored & second.scored
     n = int(common.sum())
-    if first.kind == second.kind == "share":
+    if _is_bounded(first) and _is_bounded(second):
         one, other = first.example_values[common], second.example_values[common]
-        if _binary(one) and _binary(other):
-            more, less = int((one > other).sum()), int((one < other).sum())
-            ends = agresti_min(more, less, n, confidence)
-            return Difference((more - less) / n if n else math.nan, *ends, n, mcnemar(more, less) if n else math.nan)
-        rows = np.zeros((len(common), 2))
-        rows[common] = np.stack([one - other, np.ones(n)], axis=1)
-        gain = Measure("difference", "max", rows, lambda totals: totals[..., 0] / totals[..., 1], "mean")
-        (ends,) = intervals_of([gain], bootstrap, confidence) if n and np.ptp(one - other) > 0 else [_UNKNOWN]
-        return Difference(gain.value, *ends, n, math.nan)
+        binary = n > 0 and _binary(one) and _binary(other)
+        p_value = mcnemar(int((one > other).sum()), int((one < other).sum())) if binary else math.nan
+        value = float(np.mean(one - other)) if n else math.nan
+        return Difference(value, *paired_scores(one - other, confidence), n, p_value)
     pair = [replace(each, statistics=np.where(common[:, None], each.statistics, 0.0)) for each in (first, second)]
     ends = _UNKNOWN
     if n > 1:
@@ -110,13 +106,11 @@ def _closed_form(measure: Measure, confidence: float) -> Interval | None:
         return plus_delta(measure, confidence)
     if measure.kind == "other":
         return None
+    if _is_bounded(measure):
+        n = equivalent_n(measure)
+        return wilson(min(value, 1.0) * n, n, confidence)
     values = measure.example_values[measure.scored]
     constant = bool(np.ptp(values) <= 1e-12 * abs(value))
-    if _is_bounded(measure):
-        if _binary(measure.pairs):
-            n = effective_n(values, float(measure.pairs[..., 1].sum()))
-            return wilson(min(value, 1.0) * n, n, confidence)
-        return wilson(value * len(values), len(values), confidence) if constant else None
     if constant:
         return Interval(value, value) if len(values) >= _CERTAIN else _UNKNOWN
     return None
@@ -128,15 +122,12 @@ def _resampled(measure: Measure, values: Array, confidence: float) -> Interval:
     lo, hi = percentile_interval(values, confidence)
     if not _is_small(measure):
         return _UNKNOWN if lo == hi and n < _CERTAIN else Interval(lo, hi)
-    value, bounded = measure.value, _is_bounded(measure)
+    value = measure.value
     if math.isnan(lo):  # most resamples hold one amount only
-        return wilson(value * n, n, confidence) if bounded else _UNKNOWN
+        return _UNKNOWN
     error = float(_standard_error(_with_products(measure).sum(axis=0)))
     least = 0.0 if (measure.statistics >= 0).all() else -math.inf
-    return Interval(
-        max(least, min(value - hi * error, value)),
-        min(1.0 if bounded else math.inf, max(value - lo * error, value)),
-    )
+    return Interval(max(least, min(value - hi * error, value)), max(value - lo * error, value))
 
 
 def _studentised(measure: Measure) -> Measure:
@@ -169,6 +160,12 @@ def _standard_error(totals: Array) -> Array:
 
 def _is_small(measure: Measure) -> bool:
     return measure.kind != "other" and int(measure.scored.sum()) < _FEW
+
+
+def equivalent_n(measure: Measure) -> float:
+    """How many yes-or-no answers a share of examples worth 0 to 1 is measured by; see ``effective_n``."""
+    answers = float(measure.pairs[..., 1].sum()) if _binary(measure.pairs) else math.inf
+    return effective_n(measure.example_values[measure.scored], answers)
 
 
 def _is_bounded(measure: Measure) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from paretune.errors import UsageError
 from paretune.stats.formulas import checked_confidence, wilson
-from paretune.stats.intervals import intervals_of
+from paretune.stats.intervals import equivalent_n, intervals_of
 from paretune.stats.measure import Array, Measure
 from paretune.stats.pareto import rounded
 from paretune.stats.resampling import BayesianBootstrap, Bootstrap
@@ -55,8 +55,8 @@ def corrected_score(
     defined = scores[~np.isnan(scores)]
     value = float(defined.mean()) if len(defined) else math.nan
     best = measures[winner]
-    n = int(best.scored.sum())
     if best.kind == "share" and 0 <= value <= 1:
+        n = equivalent_n(best)
         return Corrected(best.value, value, *wilson(value * n, n, confidence))
     (own,) = intervals_of([best], bootstrap, confidence)
     moved = value - best.value
