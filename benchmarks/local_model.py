@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from paretune.lm.backends import local_slots
+from paretune.lm.backends import local, local_slots
 from paretune.lm.backends.local import LocalBackend
+from paretune.lm.backends.local_engine import Share
 from paretune.lm.backends.server import ServerBackend
 from paretune.lm.options import CallOptions
 from paretune.lm.types import Answer, Request
@@ -25,13 +26,13 @@ from paretune.lm.usage import cached_tokens
 
 MODEL, SHOTS, BATCH, VALIDATION = "local/smollm2-135m-instruct", 6, 10, 20
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
-#: By its name: whether threads spin, whether beginnings are shared, calls in flight.
+#: By its name: whether one engine has all threads, whether they spin, whether beginnings are shared, calls in flight.
 WAYS = {
-    "spinning, each slot computes all": (True, False, 4),
-    "waiting, each slot computes all": (False, False, 4),
-    "waiting, shared": (False, True, 4),
-    "waiting, shared, 8 in flight": (False, True, 8),
-    "spinning, shared, 8 in flight": (True, True, 8),
+    "one engine, spinning": (True, True, False, 4),
+    "one engine": (True, False, False, 4),
+    "one engine, shared": (True, False, True, 4),
+    "an engine a core, shared": (False, False, True, 4),
+    "the same, 8 in flight": (False, False, True, 8),
 }
 #: libgomp's own number where there is a core a thread.
 SPINNING = {"GOMP_SPINCOUNT": "300000"}
@@ -90,7 +91,7 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def one(shared: bool, slots: int) -> None:
+def one(engine: bool, shared: bool, slots: int) -> None:
     """One way, in this process."""
     answers: list[Answer] = []
     send = ServerBackend.send
@@ -100,6 +101,9 @@ def one(shared: bool, slots: int) -> None:
         return answers[-1]
 
     ServerBackend.send = noted  # type: ignore[method-assign]
+    if engine:
+        cores = len(os.sched_getaffinity(0))
+        local.division = lambda path, slots: [Share(slots, cores, cores)]
     if not shared:
         local_slots._LONG = sys.maxsize
     print(json.dumps(asyncio.run(measure(slots, answers))))
@@ -110,8 +114,8 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 2
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in WAYS}
     for _ in range(rounds):
-        for name, (spinning, shared, slots) in WAYS.items():
-            command = [sys.executable, __file__, "one", str(int(shared)), str(slots)]
+        for name, (engine, spinning, shared, slots) in WAYS.items():
+            command = [sys.executable, __file__, "one", str(int(engine)), str(int(shared)), str(slots)]
             environment = os.environ | (SPINNING if spinning else {})
             done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
             found[name].append(json.loads(done.stdout))
@@ -126,6 +130,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["one"]:
-        one(sys.argv[2] == "1", int(sys.argv[3]))
+        one(sys.argv[2] == "1", sys.argv[3] == "1", int(sys.argv[4]))
     else:
         main()
