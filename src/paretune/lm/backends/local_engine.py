@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import secrets
 import time
@@ -41,9 +42,8 @@ def division(path: Path, slots: int) -> list[Share]:
     number = min(cores, slots) if is_small else 1
     if number == 1:
         return [Share(slots, 1 if is_small else most, most)]
-    # At least two slots each: the state of an only one is written in a way that others cannot read.
-    dealt = [max(2, len(range(first, slots, number))) for first in range(number)]
-    return [*(Share(own, 1, max(1, most // number)) for own in dealt), Share(2, 1, cores)]
+    own = math.ceil(slots / number)  # the same for all: the state of a slot can be read where there are as many
+    return [*[Share(own, 1, max(1, most // number))] * number, Share(own, 1, cores)]
 
 
 class Engine:
