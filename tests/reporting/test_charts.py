@@ -108,6 +108,7 @@ def test_the_same_search_gives_the_same_picture(objectives: list[Any]) -> None:
     """Two renderings are equal byte for byte and about as wide as a README at twice its resolution."""
     spec = chart(resolved(objectives=objectives), objectives, references={"val_reward": 0.3})
     png = to_png(spec)
+    assert len(to_png(spec, scale=1.0)) < len(png)
     assert png == to_png(chart(resolved(objectives=objectives), objectives, references={"val_reward": 0.3}))
     assert png.startswith(b"\x89PNG")
     assert 1300 <= int.from_bytes(png[16:20], "big") <= 1900

@@ -184,7 +184,7 @@ def test_the_facts_of_a_search(tmp_path: Path) -> None:
 
 def test_a_dropped_trial_has_the_examples_that_it_ran(tmp_path: Path) -> None:
     """Its rewards stand at their examples, the others are marked, and why it was dropped is told."""
-    whole = made_up(5, 40)
+    whole = made_up(4, 40)
     search = with_a_dropped_trial(whole)
     last = search.records[-1]
     read = opened(search.write(tmp_path))
@@ -193,7 +193,10 @@ def test_a_dropped_trial_has_the_examples_that_it_ran(tmp_path: Path) -> None:
     assert table["rewards"][last.trial][4] == whole.records[-1].replicates[0].examples[4].reward
     assert table["rewards"][last.trial][5] is None and table["classes"]["answers"][last.trial][5] == -1
     assert last.trial in read("example-7")["runs"] and last.trial not in read("example-8")["runs"]
-    row = read("facts")["trials"][-1]
+    facts, models = read("facts"), {record.values["model"] for record in search.records}
+    assert models > {record.values["model"] for record in search.records[:-1]}
+    assert [each["groups"] for each in facts["importance"]["val_reward"] if each["name"] == "model"] == [len(models)]
+    row = facts["trials"][-1]
     assert row["dropped"] == {"by": "0001", "why": "reward 0.3 lower", "saved": 37} and row["status"] == "DROPPED"
 
 

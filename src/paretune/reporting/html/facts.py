@@ -130,14 +130,15 @@ def _trial(result: Result, parts: Sequence[str]) -> dict[str, Any]:
 
 
 def _importance(found: Sequence[Result], varied: Sequence[str], best: Best) -> dict[str, list[dict[str, Any]]]:
-    """By objective, the varied hyperparameters with their share of its variance, the largest first."""
-    completed = [result for result in found if result.record.completed]
+    """By objective, the varied hyperparameters with their share of its variance, the largest first; a trial that was
+    dropped counts by the examples that it ran, or the worst values of a hyperparameter would be missing."""
+    scored = [result for result in found if not result.record.failed]
     shares = {}
     for objective in best.goals.objectives:
-        values = [result.metric(objective.name).value for result in completed]
+        values = [result.metric(objective.name).value for result in scored]
         rows: list[dict[str, Any]] = []
         for name in varied:
-            share, groups = importance([result.record.values.get(name) for result in completed], values)
+            share, groups = importance([result.record.values.get(name) for result in scored], values)
             rows.append({"name": name, "share": exact(share), "groups": groups})
         shares[objective.name] = sorted(rows, key=lambda row: (row["share"] is None, -(row["share"] or 0.0)))
     return shares

@@ -63,7 +63,7 @@ export function hyperparametersView() {
         "p.note",
         null,
         "Kelley's ε², the adjusted R² of one hyperparameter: 1 − (SSW / (t − k)) / (SST / (t − 1)), at least 0, of t trials in k groups of equal values ",
-        "(numbers with more than four values are cut at their quartiles; absent is a group). It says what went together in these trials: where a tuner did not vary them independently, shares overlap.",
+        "(numbers with more than four values are cut at their quartiles; absent is a group; a trial that was dropped early counts by the examples that it ran). It says what went together in these trials: where a tuner did not vary them independently, shares overlap.",
       ),
     ),
     h(
