@@ -1,21 +1,25 @@
 """What paretune takes as a ledger, a search and its data grow: ``python benchmarks/growth.py``.
 
     python benchmarks/growth.py --replies 10000 1000000 --trials 100 10000 --examples 1000 100000
+    python benchmarks/growth.py --replies 250000 --copies 40 --trials --examples
 
 A line a size, each from a process of its own: what one more reply, trial or example takes there in bytes, and in CPU
 time. The last line of a table has the ratios of its last size to its first: what stays near 1 grows as the work does.
-Memory is that at the end of a step, above what the process had before the search.
+Memory is that at the end of a step, above what the process had before the search. With ``--copies`` a ledger has its
+rows so many times, with other keys and searches, which SQLite writes faster than replies arrive.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import hashlib
 import json
 import os
 import random
 import resource
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -123,10 +127,29 @@ def fill(path: Path, replies: int) -> float:
     return spent
 
 
-def measure_ledger(replies: int, folder: Path) -> list[float]:
+def multiply(path: Path, replies: int, copies: int) -> None:
+    """Have the rows of a ledger so many times."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        calls, notes = (
+            [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
+            for table in ("replies", "notes")
+        )
+        other = {"id": "id + :first", "key": "randomblob(32)", "reply": "reply + :first", "search": ":search"}
+        for copy in range(1, copies):
+            search = connection.execute("INSERT INTO names (name) VALUES (?)", [f"{copy + 1_000:016x}"]).lastrowid
+            values = {"first": copy * replies, "search": search, "last": replies}
+            for table, names, place in (("replies", calls, "id"), ("notes", notes, "reply")):
+                chosen = ", ".join(other.get(name, name) for name in names)
+                connection.execute(f"INSERT INTO {table} SELECT {chosen} FROM {table} WHERE {place} <= :last", values)
+            connection.commit()
+
+
+def measure_ledger(replies: int, folder: Path, copies: int) -> list[float]:
     """What a reply takes in a ledger of so many, and the commands that look into it."""
     path = folder / "ledger.sqlite"
     put = fill(path, replies)
+    multiply(path, replies, copies)
     size = path.stat().st_size
     opening = timed(lambda: Ledger(path).fact("f"))
     rng = random.Random(1)
@@ -141,7 +164,7 @@ def measure_ledger(replies: int, folder: Path) -> list[float]:
     shown = [[], ["--slow"], [chosen[0][:12]], of_trial, ["--export", str(target)]]
     shown += [["--prune", "0s", "--model", "openai", "--yes"]]
     commands = [cell for arguments in shown for cell in command(path, *arguments)]
-    return [size / replies, 1e6 * put / replies, 1e3 * opening, 1e6 * cold, 1e6 * warm, *commands]
+    return [size / replies / copies, 1e6 * put / replies, 1e3 * opening, 1e6 * cold, 1e6 * warm, *commands]
 
 
 def command(path: Path, *arguments: str) -> tuple[float, float]:
@@ -222,12 +245,13 @@ def measure_search(kind: str, trials: int, examples: int, folder: Path, per: int
     return [written / per, page / per, *cells]
 
 
-def measure(part: str, size: int, tuner: str, folder: Path) -> list[float]:
+def measure(part: str, size: int, options: argparse.Namespace) -> list[float]:
     """The numbers of a size."""
+    folder = Path(options.folder)
     if part == "replies":
-        return measure_ledger(size, folder)
+        return measure_ledger(size, folder, options.copies)
     if part == "trials":
-        return measure_search(tuner, size, 10, folder, size)
+        return measure_search(options.tuner, size, 10, folder, size)
     return measure_search("GridSearch", 2, size, folder, size)
 
 
@@ -242,19 +266,21 @@ def main() -> None:
     for part, sizes in SIZES.items():
         parser.add_argument(f"--{part}", type=int, nargs="*", default=sizes, metavar="N")
     parser.add_argument("--tuner", default="GridSearch", help="which one runs the trials")
+    parser.add_argument("--copies", type=int, default=1, metavar="N", help="of a ledger's rows")
     parser.add_argument("--folder", help="where there is room for the ledgers")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     for part, heads in HEADS.items():
         sizes = getattr(arguments, part)
         if arguments.one and sizes:
-            return print(json.dumps(measure(part, sizes[0], arguments.tuner, Path(arguments.folder))))
+            return print(json.dumps(measure(part, sizes[0], arguments)))
         rows = []
         print("\n" + f"{part:>11}  " + "  ".join(heads) if sizes else "", flush=True)
         for size in sizes:
             with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
                 options = [word for name in SIZES for word in (f"--{name}", *([str(size)] if name == part else []))]
                 command = [sys.executable, __file__, *options, "--tuner", arguments.tuner, "--folder", folder, "--one"]
+                command += ["--copies", str(arguments.copies)]
                 ran = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
             rows.append(json.loads(ran.stdout))
             print(line(f"{size:,}", rows[-1], heads), flush=True)
