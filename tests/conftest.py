@@ -34,7 +34,7 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         if name.endswith(("_API_KEY", "_API_BASE", "_BASE_URL")) or name.lower() in ("http_proxy", "https_proxy"):
             monkeypatch.delenv(name)
     yield home
-    ledgers = sys.modules.get("paretune.lm.ledger.ledger")
+    ledgers = sys.modules.get("paretune.lm.ledger.default")
     if ledgers is not None:
         monkeypatch.setenv("PARETUNE_HOME", str(home))
         ledgers.default_ledger().close()

@@ -24,7 +24,8 @@ from paretune.eventloop import run_maybe_nested
 from paretune.lm.backends.scripted import ScriptedBackend, ScriptedLanguageModel
 from paretune.lm.language_model import LanguageModel
 from paretune.lm.ledger.budget import Budget
-from paretune.lm.ledger.ledger import Ledger, default_ledger
+from paretune.lm.ledger.default import default_ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.ledger.queries import CallFilter, opened, totals
 from paretune.lm.options import CallOptions
 from paretune.lm.types import Reply, Request

@@ -12,7 +12,7 @@ from openai_server import chat, openai_server
 from paretune import DataModel, Generator, Input, LanguageModel, Program, run_maybe_nested
 from paretune.errors import BudgetError, ConfigError, UsageError
 from paretune.lm.ledger.budget import Budget
-from paretune.lm.ledger.ledger import default_ledger
+from paretune.lm.ledger.default import default_ledger
 from paretune.lm.ledger.none import NoLedger
 from paretune.rewards import ExactMatch
 from paretune.tuners import RandomSearch

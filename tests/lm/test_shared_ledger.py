@@ -27,7 +27,7 @@ from team_calls import LEASE_S, Team, echo
 from paretune import ScriptedLanguageModel, run_maybe_nested
 from paretune.errors import BudgetError, ConfigError, TransientError
 from paretune.lm.ledger.budget import Budget
-from paretune.lm.ledger.ledger import default_ledger
+from paretune.lm.ledger.default import default_ledger
 from paretune.lm.ledger.shared import SharedLedger
 from paretune.lm.types import Reply, Request
 

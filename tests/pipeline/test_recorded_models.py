@@ -15,7 +15,7 @@ from paretune.errors import ConfigError, UsageError
 from paretune.estimating.estimate import estimate
 from paretune.estimating.spending import Range
 from paretune.files import read_json, read_jsonl, write_jsonl
-from paretune.lm.ledger.ledger import default_ledger
+from paretune.lm.ledger.default import default_ledger
 from paretune.pipeline.programs import ProgramSetup
 from paretune.pipeline.sections.together import check_together
 from paretune.pipeline.tuners import make_tuner

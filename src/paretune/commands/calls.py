@@ -16,8 +16,8 @@ from paretune.commands.calls_text import HEAD, aligned, call_lines, sum_lines, t
 from paretune.errors import ConfigError, UsageError
 from paretune.files import state_root, write_jsonl
 from paretune.lm.ledger import queries
+from paretune.lm.ledger.default import default_ledger
 from paretune.lm.ledger.home import Home
-from paretune.lm.ledger.ledger import default_ledger
 from paretune.lm.ledger.queries import CallFilter, Calls, FileCalls, Order
 from paretune.lm.ledger.rescue_file import RescueFile
 from paretune.lm.ledger.shared import SharedLedger

@@ -22,7 +22,7 @@ from paretune.errors import ConfigError, ParetuneError
 from paretune.files import state_root
 from paretune.lm.backends.local_models import find_gguf
 from paretune.lm.ledger import queries
-from paretune.lm.ledger.ledger import SWITCH, default_ledger
+from paretune.lm.ledger.default import SWITCH, default_ledger
 from paretune.lm.ledger.none import NoLedger
 from paretune.lm.ledger.shared import SharedLedger
 from paretune.lm.ledger.shared_calls import SharedCalls

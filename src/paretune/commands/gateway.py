@@ -57,7 +57,7 @@ async def _serve(arguments: argparse.Namespace, place: Path) -> int:
     from paretune.gateway.server import Gateway
     from paretune.lm.ledger.attribution import attributed_to
     from paretune.lm.ledger.budget import Budget
-    from paretune.lm.ledger.ledger import default_ledger
+    from paretune.lm.ledger.default import default_ledger
     from paretune.pipeline.programs import ProgramSetup
     from paretune.pipeline.sections.base import read_params, section
     from paretune.pipeline.sections.budget import BudgetParams

@@ -66,7 +66,7 @@ def opened_serving(arguments: argparse.Namespace, *, ledger: bool = True) -> Ite
     """The program of a file, or of the project that the current folder is in; its folder is the current one then."""
     from paretune.commands.compose import find_root
     from paretune.commands.finished import Finished
-    from paretune.lm.ledger.ledger import SWITCH
+    from paretune.lm.ledger.default import SWITCH
     from paretune.pipeline.finished_program import finished_serving, inside
     from paretune.pipeline.sections.base import read_params
     from paretune.serving.answers import load_serving

@@ -14,7 +14,8 @@ from paretune.estimating.rehearsal import Rehearsal, rehearse
 from paretune.estimating.result import Estimate
 from paretune.estimating.spending import Range, Tally, added, chosen, limits, spending
 from paretune.eventloop import run_maybe_nested
-from paretune.lm.ledger.ledger import Ledger, default_ledger
+from paretune.lm.ledger.default import default_ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.stats.racing import looks
 from paretune.trials.record import TrialRecord
 from paretune.tuners.keras_api import FailedTrialError, TrialStatus

@@ -16,7 +16,8 @@ from paretune.lm.backends.choose import backend_for
 from paretune.lm.backends.gateway import GatewayBackend, gateway_ledger
 from paretune.lm.backends.recorded import RecordedBackend, Recordings
 from paretune.lm.known_model import KnownModel
-from paretune.lm.ledger.ledger import Ledger, default_ledger
+from paretune.lm.ledger.default import default_ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.ledger.none import NoLedger
 from paretune.lm.sending import Retries, Sending
 from paretune.lm.settings import Settings, settings_of

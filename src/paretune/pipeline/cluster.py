@@ -22,7 +22,8 @@ from paretune.errors import ConfigError, SearchError
 from paretune.gateway.keys import Run
 from paretune.gateway.server import Gateway
 from paretune.lm.backends.gateway import KEY
-from paretune.lm.ledger.ledger import Ledger, default_ledger
+from paretune.lm.ledger.default import default_ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.transport import error_of
 from paretune.metrics.outcome import Outcome
 from paretune.pipeline.programs import ProgramSetup

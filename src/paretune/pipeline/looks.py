@@ -10,7 +10,7 @@ from typing import Any
 from filelock import FileLock
 
 from paretune.files import digest, digest_files, read_jsonl, state_root
-from paretune.lm.ledger.ledger import default_ledger
+from paretune.lm.ledger.default import default_ledger
 from paretune.lm.ledger.shared import SharedLedger
 
 __all__ = ["count_looks"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paretune.eventloop import run_maybe_nested
-from paretune.lm.ledger.ledger import Session
+from paretune.lm.ledger.session import Session
 from paretune.programs.program import Program
 from paretune.terminal import plain
 from paretune.trials.choice import Choice, choose

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 from paretune.errors import BudgetError
 from paretune.eventloop import run_together
-from paretune.lm.ledger.ledger import Session
+from paretune.lm.ledger.session import Session
 from paretune.lm.sending import drain
 from paretune.trials.rules import Rule
 from paretune.trials.store import TrialStore

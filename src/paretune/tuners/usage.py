@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from paretune.lm.ledger.ledger import Ledger, Session
+from paretune.lm.ledger.ledger import Ledger
+from paretune.lm.ledger.session import Session
 
 __all__ = ["UsageMeter"]
 

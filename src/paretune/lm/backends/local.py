@@ -13,13 +13,14 @@ import functools
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from paretune.errors import FatalError, TransientError
 from paretune.lm.backends.gguf import context_bytes
-from paretune.lm.backends.local_engine import Engine, division
+from paretune.lm.backends.local_engine import Engine, Share, division
 from paretune.lm.backends.local_memory import loaded_models
 from paretune.lm.backends.local_models import find_gguf
 from paretune.lm.backends.local_slots import APART, Slots, shared_part
@@ -45,10 +46,10 @@ class LocalBackend:
         self.timeout_s = timeout_s
         self.slots = slots
         self._price = fixed_price or Price(0.0, 0.0)
-        shares = division(self.path, slots)
+        self._shares = division(self.path, slots)
         weights = self.path.stat().st_size  # of some kinds of weights each engine makes a copy
-        context = context_bytes(self.path, _CONTEXT * sum(share.slots for share in shares))
-        self._size = len(shares) * (weights + _SCRATCH) + context
+        context = context_bytes(self.path, _CONTEXT * sum(share.slots for share in self._shares))
+        self._size = len(self._shares) * (weights + _SCRATCH) + context
         self._clients: tuple[_Server, dict[int, ServerBackend]] | None = None
         self._registered = False
         self._grammars: dict[str, str] = {}
@@ -98,7 +99,7 @@ class LocalBackend:
 
     def _start(self) -> _Server:
         try:
-            return _Server(self.path, self.slots)
+            return _Server(self.path, self.slots, self._shares)
         except Exception as error:
             raise FatalError(f"{self.model}: llama.cpp cannot load {str(self.path)!r}: {error}") from error
 
@@ -137,8 +138,7 @@ class LocalBackend:
 class _Server:
     """A file served by engines, over which the slots are dealt in turn; of several, the last has the slot APART."""
 
-    def __init__(self, path: Path, slots: int) -> None:
-        shares = division(path, slots)
+    def __init__(self, path: Path, slots: int, shares: Sequence[Share]) -> None:
         self._sharing = max(1, len(shares) - 1)
         self.slots = Slots(slots, self._sharing, self._copy)
         self.engines = [Engine(path, share, context=_CONTEXT, folder=self.slots.folder) for share in shares]

@@ -18,7 +18,8 @@ from paretune.errors import BudgetError, ConfigError, UsageError
 from paretune.files import canonical_json
 from paretune.lm.ledger.accounts import Spent, short_of
 from paretune.lm.ledger.away import patiently
-from paretune.lm.ledger.ledger import Ledger, default_ledger
+from paretune.lm.ledger.default import default_ledger
+from paretune.lm.ledger.ledger import Ledger
 from paretune.lm.passing import links_media
 from paretune.lm.types import Backend, Request
 

@@ -17,28 +17,25 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from paretune.errors import ConfigError
-from paretune.files import canonical_json, state_root
+from paretune.files import canonical_json
 from paretune.lm.ledger.accounts import Accounts, FileAccounts
 from paretune.lm.ledger.attribution import current_caller
 from paretune.lm.ledger.file import connect, deleted, inode, unusable
 from paretune.lm.ledger.packing import Packer
 from paretune.lm.ledger.rescue_file import RescueFile
+from paretune.lm.ledger.session import Session
 from paretune.lm.ledger.tables import CALLS, add_notes, atomically, read, store
 from paretune.lm.ledger.values import reply_of, row_of
 from paretune.lm.types import Reply
 
-__all__ = ["SWITCH", "Ledger", "Note", "Session", "default_ledger"]
+__all__ = ["Ledger", "Note"]
 
 #: No call is sent with less than this free on the disk: its reply, and those in flight, must find room.
 MIN_FREE_BYTES = 16 << 20
-
-#: The environment variable that switches the default ledger off.
-SWITCH = "PARETUNE_LEDGER"
 
 _COLUMNS = len(CALLS.split(","))
 #: So many notes are written together.
@@ -46,28 +43,6 @@ _BATCH = 500
 
 #: A row of the table of who asked: key, search, trial, example, module, replicate, valid, paid, at.
 Note = tuple[str, str, str, str, str, int, bool, bool, float]
-
-
-@dataclass
-class Session:
-    """What this process has done: calls that were sent and paid for, their cost, and calls that the ledger served."""
-
-    paid: int = 0
-    spent_usd: float = 0.0
-    served: int = 0
-
-    def add(self, reply: Reply) -> None:
-        """Count a reply."""
-        if reply.served:
-            self.served += 1
-        else:
-            self.paid += 1
-            self.spent_usd += reply.cost_usd or 0.0
-
-    def clear(self) -> None:
-        """Begin to count anew."""
-        self.paid = self.served = 0
-        self.spent_usd = 0.0
 
 
 class Ledger:
@@ -313,29 +288,3 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
-
-_ledgers: dict[Path, Ledger] = {}
-
-
-def default_ledger() -> Ledger:
-    """The ledger of the project, one object a file (``.paretune/ledger.sqlite``, see files.state_root).
-
-    Where the environment says ``PARETUNE_LEDGER=off`` it is one that keeps nothing; where it names a database
-    (``postgresql://…``), one that is shared with all who name the same. Raises ConfigError for another value.
-    """
-    wish = os.environ.get(SWITCH, "on")
-    if wish.startswith(("postgresql://", "postgres://")):
-        from paretune.lm.ledger.shared import shared_ledger
-
-        return shared_ledger((state_root() / "ledger.sqlite").absolute(), wish)
-    if wish not in ("on", "off"):
-        shown = (
-            repr(wish) if wish.isalnum() or not wish else f"{len(wish)} characters"
-        )  # there may be a password among them
-        raise ConfigError(f"{SWITCH} must be on, off or postgresql://… (got {shown})")
-    if wish == "off":
-        from paretune.lm.ledger.none import NoLedger
-
-        return _ledgers.setdefault(Path(os.devnull), NoLedger())
-    path = (state_root() / "ledger.sqlite").absolute()
-    return _ledgers.setdefault(path, Ledger(path))
